@@ -1,0 +1,74 @@
+"""The picture of a comparison: rates above, losses below, one colour a schedule."""
+
+import pathlib
+
+import numpy as np
+
+import optax_lrs as olrs
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in grey.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+
+def smooth(values: np.ndarray, width: int) -> np.ndarray:
+    """Running mean over the last `width` values (fewer at the start): it never looks ahead."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    begins = np.maximum(0, ends - width)
+    return (total[ends] - total[begins]) / (ends - begins)
+
+
+def spread(heights: list[float], gap: float) -> list[float]:
+    """The heights, moved up as little as needed for labels `gap` apart."""
+    order = np.argsort(heights)
+    moved = np.array(heights, float)
+    for below, above in zip(order, order[1:], strict=False):
+        moved[above] = max(moved[above], moved[below] + gap)
+    return list(moved)
+
+
+def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+    with plt.rc_context(style):
+        figure, (above, below) = plt.subplots(
+            2, 1, figsize=(8, 6.4), sharex=True, height_ratios=[1, 2.2], layout="constrained"
+        )
+        ends = []
+        for i, (name, run) in enumerate(runs.items()):
+            colour = COLOURS[i % len(COLOURS)]
+            above.plot(run.steps, run.lrs, color=colour, lw=1.8)
+            below.plot(run.steps, run.losses, color=colour, lw=0.5, alpha=0.15)
+            below.plot(run.steps, smooth(run.losses, max(1, len(run.steps) // 30)), color=colour, lw=0.9, alpha=0.5)
+            seen = np.isfinite(run.val_losses)
+            below.plot(run.steps[seen], run.val_losses[seen], color=colour, lw=1.8, marker="o", ms=4, label=name)
+            ends.append(run.val_losses[seen][-1] if seen.any() else np.nan)
+
+        low = min(np.nanmin(ends), min(np.nanmin(run.losses) for run in runs.values()))
+        top = unigram_entropy * 1.08
+        if np.isfinite(low) and low < top:
+            below.set_ylim(low - 0.03 * (top - low), top)
+        below.axhline(unigram_entropy, color="0.4", lw=1, ls="--")
+        below.annotate(
+            "unigram entropy: the best without context", (1, unigram_entropy), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", ha="right", color="0.4", fontsize=9,
+        )  # fmt: skip
+        lowest, highest = below.get_ylim()
+        last = max(run.steps[-1] for run in runs.values())
+        for i, (name, end, height) in enumerate(zip(runs, ends, spread(ends, 0.055 * (highest - lowest)), strict=True)):
+            if np.isfinite(end):
+                below.annotate(
+                    f" {name} {end:.3f}", (last, height), color=COLOURS[i % len(COLOURS)], va="center",
+                    annotation_clip=False, fontweight="bold",
+                )  # fmt: skip
+        above.set_ylabel("learning rate, as applied")
+        above.set_ylim(bottom=0)
+        below.set_ylabel("loss (nats per byte)")
+        below.set_xlabel("step")
+        below.set_title("validation (dots), training (thin)", fontsize=9, loc="left", color="0.4")
+        figure.savefig(path, dpi=150)
+        plt.close(figure)

@@ -1,0 +1,107 @@
+"""A decoder-only transformer over bytes, in flax nnx, with a named sharding on every weight.
+
+Letters in names are axes: B batch, L position, V byte value, D width, F hidden width, H heads, K head width.
+
+Each matrix is cut along both axes of the mesh: `model` takes heads, hidden units and byte values (tensor parallelism),
+`data` takes the width (FSDP: a weight is gathered where it is used). XLA inserts the collectives; on one device there
+are none, and nothing here changes.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+BYTES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What decides the shapes: two models of one size can share a checkpoint."""
+
+    width: int = 128
+    depth: int = 3
+    heads: int = 4
+    context: int = 128
+
+    def __post_init__(self):
+        if self.width % (2 * self.heads):  # rotary positions turn pairs of channels
+            raise ValueError(f"width {self.width} must be a multiple of 2 x heads = {2 * self.heads}")
+
+
+def matrix(rngs: nnx.Rngs, shape, *, inputs: int, names, gain: float = 1.0) -> nnx.Param:
+    """A weight with standard deviation gain/√inputs, which keeps activations of order one at any width."""
+    value = jax.random.normal(rngs.params(), shape, jnp.float32) * gain * inputs**-0.5
+    return nnx.Param(value, sharding_names=names)
+
+
+def rms_norm(x_BxLxD, scale_D):
+    mean_square = jnp.mean(jnp.square(x_BxLxD), axis=-1, keepdims=True)
+    return x_BxLxD * jax.lax.rsqrt(mean_square + 1e-6) * scale_D
+
+
+def rotate(x_BxLxHxK):
+    """Rotary positions: channel pairs turn with the position, at a speed of their own."""
+    _, length, _, channels = x_BxLxHxK.shape
+    speed_k = 10_000.0 ** -(jnp.arange(channels // 2) / (channels // 2))
+    angle_Lx1xk = (jnp.arange(length)[:, None] * speed_k)[:, None, :]
+    cos, sin = jnp.cos(angle_Lx1xk), jnp.sin(angle_Lx1xk)
+    a, b = jnp.split(x_BxLxHxK, 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+class Attention(nnx.Module):
+    def __init__(self, size: Size, rngs: nnx.Rngs):
+        D, H, K = size.width, size.heads, size.width // size.heads
+        self.qkv_Dx3xHxK = matrix(rngs, (D, 3, H, K), inputs=D, names=("data", None, "model", None))
+        # Two residual branches a block: the small gain keeps the sum over all of them of order one.
+        gain = (2 * size.depth) ** -0.5
+        self.out_HxKxD = matrix(rngs, (H, K, D), inputs=D, names=("model", None, "data"), gain=gain)
+
+    def __call__(self, x_BxLxD):
+        qkv = jnp.einsum("bld,dnhk->nblhk", x_BxLxD, self.qkv_Dx3xHxK[...])
+        q_BxLxHxK, k_BxLxHxK, v_BxLxHxK = rotate(qkv[0]), rotate(qkv[1]), qkv[2]
+        y_BxLxHxK = jax.nn.dot_product_attention(q_BxLxHxK, k_BxLxHxK, v_BxLxHxK, is_causal=True)
+        return jnp.einsum("blhk,hkd->bld", y_BxLxHxK, self.out_HxKxD[...])
+
+
+class FeedForward(nnx.Module):
+    def __init__(self, size: Size, rngs: nnx.Rngs):
+        D, F = size.width, 4 * size.width
+        self.up_DxF = matrix(rngs, (D, F), inputs=D, names=("data", "model"))
+        self.down_FxD = matrix(rngs, (F, D), inputs=F, names=("model", "data"), gain=(2 * size.depth) ** -0.5)
+
+    def __call__(self, x_BxLxD):
+        # Squared ReLU: as good as GELU at this size, and a CPU computes it without exponentials.
+        return jnp.square(jax.nn.relu(x_BxLxD @ self.up_DxF[...])) @ self.down_FxD[...]
+
+
+class Block(nnx.Module):
+    def __init__(self, size: Size, rngs: nnx.Rngs):
+        self.attention_scale_D = nnx.Param(jnp.ones(size.width), sharding_names=(None,))
+        self.attention = Attention(size, rngs)
+        self.forward_scale_D = nnx.Param(jnp.ones(size.width), sharding_names=(None,))
+        self.forward = FeedForward(size, rngs)
+
+    def __call__(self, x_BxLxD):
+        x_BxLxD = x_BxLxD + self.attention(rms_norm(x_BxLxD, self.attention_scale_D[...]))
+        return x_BxLxD + self.forward(rms_norm(x_BxLxD, self.forward_scale_D[...]))
+
+
+class Transformer(nnx.Module):
+    def __init__(self, size: Size, rngs: nnx.Rngs):
+        D = size.width
+        self.embed_VxD = matrix(rngs, (BYTES, D), inputs=1, names=(None, "data"))
+        self.blocks = nnx.List([Block(size, rngs) for _ in range(size.depth)])
+        self.scale_D = nnx.Param(jnp.ones(D), sharding_names=(None,))
+        self.head_DxV = matrix(rngs, (D, BYTES), inputs=D, names=("data", "model"), gain=0.1)
+
+    def __call__(self, bytes_BxL):
+        """Logits of the next byte at every position."""
+        # A product with one-hot rows, not a look-up: the gradient of a look-up is a scatter, slow on CPUs and TPUs alike
+        # (a third of the whole step here), and a product needs no gathered table when the table is sharded.
+        x_BxLxD = jax.nn.one_hot(bytes_BxL, BYTES) @ self.embed_VxD[...]
+        for block in self.blocks:
+            x_BxLxD = block(x_BxLxD)
+        return rms_norm(x_BxLxD, self.scale_D[...]) @ self.head_DxV[...]

@@ -1,0 +1,134 @@
+"""Schedule: a value that says which learning rate belongs to which step."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs._clock import Clock
+from optax_lrs._value import Value
+
+RATES = ("peak", "end", "value", "lrs")
+"""The fields that are learning rates: never negative, and a schedule scales with them."""
+
+PHASES = ("warmup_steps", "decay_steps")
+"""The fields that are lengths of phases: together at most ``total_steps``."""
+
+_BLOCK = 1 << 14  # steps that `at` takes at a time: their intermediate results stay in the processor's cache
+
+
+class Schedule(Value, abstract=True):
+    """A learning rate for every step: an ``optax.Schedule`` that is a value.
+
+    A schedule is called with a step and returns a float32 array of the step's shape. It may be given to any optimizer,
+    and unlike a closure it prints, compares, pickles, goes to JSON and back, sits in an optimizer state, is swept by
+    ``vmap`` and differentiated in its rates, and does not recompile a training step when a rate changes.
+
+    Steps count from 0: ``schedule(0)`` is the rate of the first update. Every schedule is defined for all steps and
+    constant after its end.
+
+    To write your own, name the fields and the formula; ``clock`` turns the step into fractions of phases::
+
+        class Sawtooth(olrs.Schedule):
+            peak: float
+            total_steps: int
+
+            def rate(self, clock):
+                return self.peak * clock.left(0, self.total_steps)
+
+    It must be elementwise in the step, must not branch on a ``float`` field with a Python ``if``, and takes functions from
+    ``clock.xp`` (``clock.xp.sin``), which is NumPy on the host and ``jax.numpy`` on the device.
+    """
+
+    paper: ClassVar[str] = ""
+    """Where the schedule comes from: an arXiv number or a URL."""
+    example: ClassVar[dict[str, Any]] = {}
+    """Arguments of a small instance, for tests, tables and galleries."""
+
+    _plain: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        children = jax.tree.leaves([getattr(self, key) for key in self._nodes], is_leaf=lambda x: isinstance(x, Value))
+        plain = all(type(x) in (float, np.ndarray) or getattr(x, "_plain", False) for x in children)
+        object.__setattr__(self, "_plain", plain)
+
+    def check(self) -> None:
+        """Holds the fields to the glossary: what a name promises is true in every schedule, yours included.
+
+        Rates are not negative, ``end`` is at most ``peak``, and the phases fit into ``total_steps``.
+        """
+        for key in RATES:
+            if key in self._kinds:
+                self.require(bool(np.all(np.asarray(getattr(self, key)) >= 0)), f"{key} must not be negative", key)
+        if "peak" in self._kinds and "end" in self._kinds:
+            self.require(self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak")
+        if "total_steps" in self._kinds:
+            phases = [key for key in PHASES if key in self._kinds]
+            fits = sum(getattr(self, key) for key in phases) <= self.total_steps
+            self.require(fits, f"{' + '.join(phases)} must be at most total_steps", *phases, "total_steps")
+
+    @property
+    def ends_at(self) -> int | None:
+        """The step from which the rate is constant; None if it never is."""
+        return getattr(self, "total_steps", None)
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        """The steps at which one phase ends and another begins; the first and the last of them included."""
+        length = {key: getattr(self, key) for key in (*PHASES, "total_steps") if key in self._kinds}
+        total, warmup, decay = (length.get(key, 0) for key in ("total_steps", "warmup_steps", "decay_steps"))
+        return tuple(sorted({0, warmup, max(total - decay, warmup), max(total, warmup)}))
+
+    def rate(self, clock: Clock) -> Any:
+        """The formula: the rate as a function of the clock's fractions."""
+        raise NotImplementedError(f"{type(self).__name__} defines no rate(clock)")
+
+    def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
+        """The rate at ``step`` (an int or float, or an array of them), as strong float32 of the step's shape."""
+        try:
+            return _on_device(self, step)
+        except OverflowError:  # a Python int that is no int32
+            return jnp.asarray(self.at(step), jnp.float32)
+
+    def at(self, steps: Any) -> Any:
+        """The rate at ``steps`` on the host, in float64 by NumPy: touches no device, costs a few microseconds.
+
+        Args:
+            steps: an int or float, or a sequence or array of them, of any size.
+
+        Returns:
+            A NumPy float64 scalar or array of the shape of ``steps``.
+        """
+        formula = self if self._plain else jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self)
+        if type(steps) is int or type(steps) is float:
+            try:
+                return np.float64(formula.rate(Clock.of_host(steps)))
+            except (ArithmeticError, ValueError):  # where math raises, NumPy has an inf or a limit
+                pass
+        steps = np.asarray(steps)
+        if steps.dtype == object or not (np.issubdtype(steps.dtype, np.number) and np.isrealobj(steps)):
+            raise TypeError(f"steps must be ints or floats, got {steps!r:.60}")
+        with np.errstate(all="ignore"):
+            if steps.size <= _BLOCK:
+                return _shaped(formula.rate(Clock.of_host(steps)), steps)
+            rates = np.empty(steps.size)
+            flat = steps.reshape(-1)
+            for start in range(0, steps.size, _BLOCK):
+                rates[start : start + _BLOCK] = formula.rate(Clock.of_host(flat[start : start + _BLOCK]))
+            return rates.reshape(steps.shape)
+
+
+@jax.jit
+def _on_device(schedule: Schedule, step: jax.typing.ArrayLike) -> jax.Array:
+    """One compiled program per kind of schedule, so that an eager call has the bits of the compiled training step."""
+    schedule = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), schedule)
+    return jnp.broadcast_to(schedule.rate(Clock.of_device(step)), jnp.shape(step)).astype(jnp.float32)
+
+
+def _shaped(rates: Any, steps: np.ndarray) -> Any:
+    rates = np.asarray(rates, np.float64)
+    return rates[()] if rates.shape == steps.shape else np.array(np.broadcast_to(rates, steps.shape))[()]

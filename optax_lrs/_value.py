@@ -1,0 +1,267 @@
+"""Values: frozen dataclasses that are pytrees, and that print, compare, pickle and save."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import numbers
+import operator
+import types
+import typing
+from typing import Any, ClassVar, Self
+
+import jax
+import numpy as np
+
+JSON_VERSION = 1
+_REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
+
+
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
+class Value:
+    """A frozen dataclass that is a pytree: numbers are its leaves, counts its structure.
+
+    The type of a field says what becomes of it, so that no field needs a marker:
+
+    ==========================  =================================================================
+    ``float``, ``jax.Array``    a leaf: traced, swept by ``vmap``, differentiated, never recompiled for
+    a ``Value``, a tuple of them  a subtree
+    anything else (``int``, …)  structure: known when a program is traced, compared by ``jit``
+    ==========================  =================================================================
+
+    Subclasses are keyword-only frozen dataclasses without a decorator. They are either abstract (``abstract=True``)
+    or final: to change a value, wrap it.
+    """
+
+    registry: ClassVar[dict[str, type[Value]]] = {}
+    """Every concrete class by name: what :func:`optax_lrs.parse` and ``from_json`` may build, and nothing else."""
+
+    _keyword_only: ClassVar[bool] = True
+    _nodes: ClassVar[tuple[str, ...]] = ()
+    _statics: ClassVar[tuple[str, ...]] = ()
+    _kinds: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if abstract:
+            return
+        for base in cls.__mro__[1:]:
+            if base in Value.registry.values():
+                raise TypeError(f"{cls.__name__} subclasses {base.__name__}, which is final: wrap it instead")
+        dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=cls._keyword_only)(cls)
+        cls._name = name or cls.__name__
+        hints = typing.get_type_hints(cls)
+        cls._kinds = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+        cls._nodes = tuple(key for key, kind in cls._kinds.items() if _is_node(kind))
+        cls._statics = tuple(key for key in cls._kinds if key not in cls._nodes)
+        known = Value.registry.get(cls._name)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"the name {cls._name!r} is taken by {known.__module__}.{known.__qualname__}")
+        Value.registry[cls._name] = cls
+        jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
+
+    # ── construction ──────────────────────────────────────────────────────────────────────────
+
+    def __post_init__(self) -> None:
+        for key, kind in self._kinds.items():
+            object.__setattr__(self, key, _checked(type(self)._name, key, kind, getattr(self, key)))
+        # Inside a transformation a leaf may be a tracer, a PartitionSpec, a ShapeDtypeStruct: nothing to check then.
+        if self._is_concrete():
+            self.check()
+
+    def check(self) -> None:
+        """Raises ``ValueError`` where the fields contradict each other. Called only with plain numbers."""
+
+    def require(self, holds: bool, rule: str, *names: str) -> None:
+        """Raises ``ValueError`` with the rule and the offending arguments unless it holds."""
+        if not holds:
+            raise ValueError(f"{type(self)._name}: {rule}, got {', '.join(f'{n}={getattr(self, n)!r}' for n in names)}")
+
+    def _is_concrete(self) -> bool:
+        """Whether every number of this value itself (not of the values inside it) is known, on the host."""
+        numbers = (getattr(self, key) for key in self._nodes if self._kinds[key] in (float, jax.Array))
+        return all(type(number) in (float, np.ndarray) for number in numbers)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same value with some fields changed; checked like a new one."""
+        return dataclasses.replace(self, **changes)
+
+    # ── pytree ────────────────────────────────────────────────────────────────────────────────
+
+    def _flatten(self):
+        return tuple(getattr(self, key) for key in self._nodes), tuple(getattr(self, key) for key in self._statics)
+
+    def _flatten_with_keys(self):
+        nodes, statics = self._flatten()
+        return tuple((jax.tree_util.GetAttrKey(key), node) for key, node in zip(self._nodes, nodes)), statics
+
+    @classmethod
+    def _unflatten(cls, statics, nodes):
+        # Not through __init__: what comes here was checked when it was built, and may be anything that JAX puts at a leaf.
+        self = object.__new__(cls)
+        for key, item in zip(cls._statics, statics):
+            object.__setattr__(self, key, item)
+        for key, item in zip(cls._nodes, nodes):
+            object.__setattr__(self, key, item)
+        return self
+
+    # ── equality: over leaves; hash: over structure, since arrays cannot be hashed ─────────────────
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        mine, structure = jax.tree.flatten(self)
+        theirs, other_structure = jax.tree.flatten(other)
+        return structure == other_structure and all(_same(a, b) for a, b in zip(mine, theirs))
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, key) for key in self._statics)))
+
+    # ── text ──────────────────────────────────────────────────────────────────────────────────
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._kinds)
+        return f"{type(self)._name}({fields})"
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The value as JSON text; ``from_json`` gives it back, equal to the last bit."""
+        return json.dumps({"version": JSON_VERSION, **_to_tree(self)}, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The value that ``to_json`` wrote. Builds registered classes only; executes nothing.
+
+        Raises:
+            ValueError: if the text is not JSON, was written by a newer version, or names an unknown class or field.
+        """
+        try:
+            tree = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(tree, dict) or "version" not in tree:
+            raise ValueError(f"not a saved {cls.__name__}: expected an object with 'version' and 'type', got {text[:60]!r}")
+        version = tree.pop("version")
+        if version != JSON_VERSION:
+            raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")
+        value = _from_tree(tree)
+        if not isinstance(value, cls):
+            raise ValueError(f"expected a {cls.__name__}, got {value!r}")
+        return value
+
+
+def build(name: str, /, *args: Any, **fields: Any) -> Value:
+    """The registered class of that name, built from these fields; every mistake is a ``ValueError`` or ``TypeError``."""
+    if name not in Value.registry:
+        known = ", ".join(sorted(Value.registry))
+        raise ValueError(f"unknown name {name!r}; known are {known}")
+    cls = Value.registry[name]
+    unknown = [key for key in fields if key not in cls._kinds]
+    if unknown:
+        raise ValueError(f"{name} has no field {unknown[0]!r}; it has {', '.join(cls._kinds) or 'none'}")
+    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
+    missing = [key for key in required[len(args) :] if key not in fields]
+    if missing:
+        raise ValueError(f"{name} lacks the field {missing[0]!r}")
+    return cls(*args, **fields)
+
+
+def _is_node(kind: Any) -> bool:
+    if kind is float or kind is jax.Array or (isinstance(kind, type) and issubclass(kind, Value)):
+        return True
+    return typing.get_origin(kind) is tuple and any(_is_node(item) for item in typing.get_args(kind))
+
+
+def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
+    """The value as its field wants it: floats for numbers, ints for counts, tuples for sequences."""
+    if kind is float:
+        return _number(owner, key, value)
+    if kind is jax.Array:
+        return _array(owner, key, value)
+    if kind is int:
+        return _count(owner, key, value)
+    if isinstance(kind, type) and issubclass(kind, Value):
+        if isinstance(value, kind):
+            return value
+        raise TypeError(f"{owner}: {key} must be a {kind.__name__}, got {value!r}")
+    if isinstance(kind, types.UnionType):  # the only union in use is `X | None`
+        (inner,) = (item for item in typing.get_args(kind) if item is not type(None))
+        return None if value is None else _checked(owner, key, inner, value)
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            raise TypeError(f"{owner}: {key} must be a sequence, got {value!r}")
+        return tuple(_checked(owner, key, typing.get_args(kind)[0], item) for item in value)
+    return value
+
+
+def _number(owner: str, key: str, value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
+        raise TypeError(f"{owner}: {key} must be a number, got {value!r}")
+    if isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = float(value)  # an int would have no gradient
+        if not math.isfinite(value):
+            raise ValueError(f"{owner}: {key} must be finite, got {value!r}")
+    return value  # a tracer, an array, a ShapeDtypeStruct
+
+
+def _array(owner: str, key: str, value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        try:
+            value = np.array(value, np.float64)  # a copy: what is kept must not change under us
+        except (TypeError, ValueError):
+            raise TypeError(f"{owner}: {key} must be an array of numbers, got {value!r:.60}") from None
+        if value.ndim != 1 or not value.size or not np.all(np.isfinite(value)):
+            raise ValueError(f"{owner}: {key} must be one or more finite numbers in a row, got {value!r:.60}")
+        value.flags.writeable = False
+    elif not hasattr(value, "dtype"):
+        raise TypeError(f"{owner}: {key} must be an array of numbers, got {value!r:.60}")
+    return value
+
+
+def _count(owner: str, key: str, value: Any) -> int:
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {key} must be an int, got {value!r}") from None
+    if key.endswith("_steps") and count < 0:
+        raise ValueError(f"{owner}: {key} must be at least 0, got {count}")
+    return count
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+        return False
+    return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not hasattr(item, "__array__"):
+        return repr(item)
+    array = np.asarray(item)
+    if array.size > _REPR_LIMIT:
+        return f"[{', '.join(map(repr, array[:3].tolist()))}, ..., {array[-1].item()!r}]"
+    return repr(array.tolist())
+
+
+def _to_tree(item: Any) -> Any:
+    if isinstance(item, Value):
+        return {"type": type(item)._name, **{key: _to_tree(getattr(item, key)) for key in item._kinds}}
+    if isinstance(item, tuple):
+        return [_to_tree(each) for each in item]
+    return np.asarray(item).tolist() if hasattr(item, "__array__") else item
+
+
+def _from_tree(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_from_tree(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if not isinstance(tree.get("type"), str):
+        raise ValueError(f"an object without a 'type': {json.dumps(tree)[:80]}")
+    return build(tree["type"], **{key: _from_tree(item) for key, item in tree.items() if key != "type"})

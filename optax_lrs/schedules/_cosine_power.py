@@ -1,0 +1,61 @@
+"""Cosine power annealing."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs import profiles
+from optax_lrs._schedule import Schedule
+
+
+class CosinePower(Schedule):
+    r"""Linear warmup, then a cosine in the exponent: a fast first drop and a long, low tail.
+
+    With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and :math:`u = \sin^2(\tfrac{\pi}{2} (T - s)/(T - W))`,
+
+    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end})\,\frac{p^u - 1}{p - 1}, \quad W \le s < T
+
+    ``p=1`` is cosine; half-way the rate stands at :math:`1/(1 + \sqrt p)`. The authors train CIFAR-10 with ``p=2`` from
+    0.025 to 1e-8 over 2,000 epochs, 5 of them warmup, and ImageNet with ``p=10`` from 0.1 to 7.5e-4 over 300, 10 of them
+    warmup. Unlike their code, which counts epochs from 1 and warms up from ``end``, steps count from 0 and the warmup
+    starts at 0.
+
+    Args:
+        peak: the rate at the end of the warmup.
+        total_steps: the length of the run, warmup included; the rate is ``end`` from here on.
+        warmup_steps: the length of the warmup; 0 by default.
+        end: the last rate, at most ``peak``; 0 by default.
+        p: the base, positive; 10 by default.
+
+    Raises:
+        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``p`` is not positive, or a number is
+            negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> lr = CosinePower(peak=0.1, total_steps=100, end=1e-4)
+        >>> print(lr.at([0, 25, 50, 100]).round(6))
+        [0.1      0.068228 0.024101 0.0001  ]
+
+    References:
+        Hundt, Jain, Hager, sharpDARTS: Faster and More Accurate Differentiable Architecture Search, arXiv:1903.09900.
+    """
+
+    paper: ClassVar = "arXiv:1903.09900"
+    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+
+    peak: float
+    total_steps: int
+    warmup_steps: int = 0
+    end: float = 0.0
+    p: float = 10.0
+
+    def check(self):
+        """Besides the glossary's rules: ``p`` is positive."""
+        super().check()
+        self.require(self.p > 0, "p must be positive", "p")
+
+    def rate(self, clock):
+        """The formula."""
+        decay = clock.phase(self.warmup_steps, self.total_steps)
+        return clock.done(0, self.warmup_steps) * profiles.cosine_power(self.p).rate(decay, self.peak, self.end)

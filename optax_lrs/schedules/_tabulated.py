@@ -1,0 +1,68 @@
+"""A schedule read from a table."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import numpy as np
+
+from optax_lrs._schedule import Schedule
+
+
+class Tabulated(Schedule):
+    r"""Straight lines between the entries of a table.
+
+    With entries :math:`(s_i, \eta_i)`,
+
+    .. math:: \eta(s) = \frac{(s_{i+1} - s)\,\eta_i + (s - s_i)\,\eta_{i+1}}{s_{i+1} - s_i}, \quad s_i \le s \le s_{i+1}
+
+    constant before the first entry and after the last. For what has no formula: a refined schedule, the log of a former
+    run, a curve drawn by hand. Every step of a run is exact; a thousand entries (``steps`` given) are as good for smooth
+    curves and keep the compiled program, the checkpoint and the JSON small.
+
+    Args:
+        lrs: the rates, shape [n], not negative; a leaf, so that rates can be swept and differentiated.
+        steps: the steps they belong to, n increasing ints; by default 0, 1, …, n - 1.
+
+    Raises:
+        ValueError: if the table is empty, a rate is negative or not finite, or the steps do not increase or are not n.
+        TypeError: if the rates are no numbers or a step is no int.
+
+    Example:
+        >>> lr = Tabulated(lrs=[0.0, 1.0, 0.5], steps=[0, 10, 110])
+        >>> print(lr.at([0, 5, 10, 60, 110, 999]))
+        [0.   0.5  1.   0.75 0.5  0.5 ]
+    """
+
+    example: ClassVar = dict(lrs=[0.0, 0.6, 1.0, 0.8, 0.3, 0.0], steps=[0, 5, 10, 40, 80, 100])
+
+    lrs: jax.Array
+    steps: tuple[int, ...] | None = None
+
+    def check(self):
+        """Besides the glossary's rules: as many steps as rates, and increasing."""
+        super().check()
+        if self.steps is not None:
+            count = len(self.lrs)
+            self.require(len(self.steps) == count, f"steps must be as many as lrs, which are {count}", "steps")
+            rising = all(a < b for a, b in zip((-1, *self.steps), self.steps))
+            self.require(rising, "steps must be increasing and not negative", "steps")
+
+    @property
+    def ends_at(self):
+        """The step of the last entry."""
+        return self.steps[-1] if self.steps else len(self.lrs) - 1
+
+    @property
+    def corners(self):
+        """The first and the last entry."""
+        return (self.steps[0] if self.steps else 0, self.ends_at)
+
+    def rate(self, clock):
+        """The formula."""
+        lrs = clock.xp.asarray(self.lrs)
+        if len(lrs) == 1:
+            return lrs[0]
+        index, done, left = clock.segment(self.steps or range(len(lrs)))
+        return lrs[index] * left + lrs[np.add(index, 1) if isinstance(index, int) else index + 1] * done

@@ -1,0 +1,195 @@
+"""The live schedule: a schedule inside the optimizer state, and the rate that was applied beside it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optax_lrs._schedule import Schedule
+
+
+class LiveScheduleState(NamedTuple):
+    """State of :func:`scale_by_live_schedule`."""
+
+    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
+    schedule: Schedule  # its numbers float32, replicated
+    learning_rate: jax.Array  # float32, shape (), replicated: what the last update was scaled by; 0 before the first
+
+
+def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:
+    r"""Scales updates by minus the rate of a schedule that lives in the optimizer state.
+
+    .. math:: u_t \leftarrow -\eta(t)\, u_t
+
+    The last member of a chain, in the place of ``optax.scale_by_learning_rate``, and bit-identical to it::
+
+        tx = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1), olrs.scale_by_live_schedule(schedule))
+
+    In return the schedule is checkpointed with the state, :func:`with_schedule` replaces it in a running job without
+    compiling, and :func:`learning_rates` tells the rate that was applied. It needs no extra argument.
+
+    Under ``optax.MultiSteps`` the count is of updates, not of micro-batches; under ``optax.apply_if_finite`` it stands
+    still while updates are skipped.
+
+    Args:
+        schedule: a :class:`Schedule`. Its rates become float32 leaves of the state; its counts, structure of it.
+
+    Raises:
+        TypeError: if ``schedule`` is no :class:`Schedule` (write ``Constant(value=...)`` for a number).
+
+    Example:
+        >>> from optax_lrs import Linear
+        >>> tx = scale_by_live_schedule(Linear(peak=0.5, total_steps=4))
+        >>> state = tx.init({"w": jnp.ones(2)})
+        >>> updates, state = tx.update({"w": jnp.ones(2)}, state)
+        >>> print(updates["w"], state.learning_rate)
+        [-0.5 -0.5] 0.5
+    """
+    _require_schedule(schedule)
+
+    def init(params):
+        del params
+        # zeros + x, where asarray(x) would pin the leaf to one device under an explicit mesh.
+        live = jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), schedule)
+        return LiveScheduleState(jnp.zeros((), jnp.int32), live, jnp.zeros((), jnp.float32))
+
+    def update(updates, state, params=None, **extra_args):
+        del params, extra_args
+        rate = state.schedule(state.count)
+        # Negated before the cast and cast to each leaf's type, as optax.scale_by_learning_rate does.
+        updates = jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, updates)
+        return updates, LiveScheduleState(optax.safe_increment(state.count), state.schedule, rate)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None) -> Any:
+    """The optimizer state with another live schedule in it; the step count and everything else stay.
+
+    If the new schedule is of the same kind and the same counts as the old one, nothing is compiled anew: a controller on
+    the host may change the rates at every step. Otherwise the next step compiles once.
+
+    Args:
+        opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth.
+        schedule: the new schedule.
+        path: change only the live schedules whose path (as :func:`learning_rates` names it) begins so; None for all.
+
+    Returns:
+        A new state; placed on devices like the old.
+
+    Raises:
+        ValueError: if there is no live schedule (at that path).
+        TypeError: if ``schedule`` is no :class:`Schedule`.
+
+    Example:
+        >>> from optax_lrs import Constant
+        >>> tx = scale_by_live_schedule(Constant(value=0.1))
+        >>> state = with_schedule(tx.init({}), Constant(value=0.5))
+        >>> print(tx.update({"w": jnp.ones(1)}, state)[0]["w"])
+        [-0.5]
+    """
+    _require_schedule(schedule)
+    found = []
+
+    def replace(key, node):
+        name = _name(key)
+        if not isinstance(node, LiveScheduleState) or not name.startswith(path or ""):
+            return node
+        found.append(name)
+        return node._replace(schedule=_placed(schedule, node.count))
+
+    replaced = jax.tree_util.tree_map_with_path(replace, opt_state, is_leaf=lambda x: isinstance(x, LiveScheduleState))
+    if not found:
+        where = f" at {path!r}" if path else ""
+        raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
+    return replaced
+
+
+def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> dict[str, jax.Array]:
+    """The rates that the last update was scaled by, from any optimizer state, by path.
+
+    Reads the states of :func:`scale_by_live_schedule` and of ``optax.inject_hyperparams``, through ``chain``,
+    ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
+    States that keep only a count, as ``optax.adamw(schedule)`` does, need the schedule: then the rate is the schedule's
+    at the last step counted. What comes back is what was applied: neither the next step's rate nor one rounded to the
+    parameters' type.
+
+    Args:
+        opt_state: an optimizer state; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
+        schedule: the schedule of an optimizer that keeps only a count.
+
+    Returns:
+        float32 arrays, shape (), by path, such as ``{"2": ...}`` for the third member of a chain; 0 before the first
+        update. They are on the device: ``float(rate)`` waits for the step that computes it. Inside ``jit`` they are
+        tracers, so that a training step can return them with its loss.
+
+    Raises:
+        ValueError: if the state holds no rate.
+
+    Example:
+        >>> from optax_lrs import Linear
+        >>> lr = Linear(peak=0.5, total_steps=4)
+        >>> tx = optax.adamw(lr)
+        >>> params = {"w": jnp.ones(2)}
+        >>> updates, state = tx.update(params, tx.init(params), params)
+        >>> print(learning_rates(state, lr))
+        {'2': Array(0.5, dtype=float32)}
+    """
+    opt_state = getattr(opt_state, "opt_state", opt_state)
+    rates = {}
+    for key, node in jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_holds_rate)[0]:
+        if isinstance(node, LiveScheduleState):
+            rates[_name(key)] = _scalar(node.learning_rate)
+        elif isinstance(node, optax.ScaleByScheduleState):
+            if schedule is not None:
+                count = _scalar(node.count, jnp.int32)
+                rates[_name(key)] = jnp.where(count > 0, schedule(jnp.maximum(count - 1, 0)), 0).astype(jnp.float32)
+        elif _holds_rate(node):
+            rates[_name(key)] = _scalar(node.hyperparams["learning_rate"])
+    if not rates:
+        raise ValueError(
+            "learning_rates: this optimizer state holds no rate; put scale_by_live_schedule at the end of the chain, or"
+            " pass schedule= if the optimizer was given one"
+        )
+    return rates
+
+
+def _holds_rate(node: Any) -> bool:
+    hyperparams = getattr(node, "hyperparams", None)
+    return isinstance(node, (LiveScheduleState, optax.ScaleByScheduleState)) or (
+        isinstance(hyperparams, dict) and "learning_rate" in hyperparams
+    )
+
+
+def _require_schedule(schedule: Any) -> None:
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, such as Constant(value=0.1), got {schedule!r:.80}")
+
+
+def _name(key: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(key, simple=True, separator="/")
+
+
+def _scalar(leaf: Any, dtype: Any = jnp.float32) -> jax.Array:
+    (array,) = jax.tree.leaves(leaf)  # flax.nnx boxes each leaf of an optimizer state
+    return jnp.asarray(array, dtype)
+
+
+def _placed(schedule: Schedule, count: Any) -> Schedule:
+    """The schedule with its numbers placed, committed and boxed as the state's count is: so nothing compiles anew."""
+    (old,) = jax.tree.leaves(count)
+
+    def place(leaf):
+        if isinstance(old, jax.core.Tracer) or isinstance(leaf, jax.core.Tracer):
+            new = jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32)
+        else:
+            new = np.asarray(leaf, np.float32)
+            if isinstance(old, jax.Array):
+                new = jax.device_put(new, old.sharding) if old.committed else jnp.asarray(new)
+        return jax.tree.map(lambda _: new, count)
+
+    return jax.tree.map(place, schedule)
