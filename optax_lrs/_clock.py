@@ -14,6 +14,7 @@ and Python numbers through ``math``, which need a few microseconds and no device
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -160,22 +161,28 @@ class Clock:
 
         Before the first knot and after the last it stands on that knot. Needs two knots at least.
         """
-        xp = np if self.xp is _SCALAR else self.xp
         clock = self._settled().between(knots[0], knots[-1])
-        last = len(knots) - 2
-        if isinstance(knots, range):  # an entry for every step: no search
-            index = xp.minimum(clock._whole - knots[0], last)
-            start, end, beyond, length = index + knots[0], index + knots[1], 0.0, 1.0
-        else:
-            table = xp.asarray([min(knot, self._limit) for knot in knots], self._int_dtype)
-            index = xp.clip(_search(xp, table, clock._whole), 0, last)
-            start, end = table[index], table[index + 1]
-            beyond = xp.asarray([float(max(knot - self._limit, 0)) for knot in knots[1:]], self._float_dtype)[index]
-            length = xp.asarray(np.diff(np.asarray(knots, np.float64)), self._float_dtype)[index]
+        index, start, end, beyond, length = clock._found(knots)
         done, left = self._float(clock._whole - start), self._float(end - clock._whole) + beyond
         if clock._done is not None:
-            done, left = done + clock._done, xp.maximum(left - 1.0 + clock._left, 0.0)
+            done, left = done + clock._done, self.xp.maximum(left - 1.0 + clock._left, 0.0)
         return index, done / length, left / length
+
+    def _found(self, knots: Sequence[int]) -> tuple[Any, ...]:
+        """The index of the knot at or before a settled clock, it and the next, the next's excess over 2³¹, the distance."""
+        xp, last = self.xp, len(knots) - 2
+        if isinstance(knots, range):  # an entry for every step: no search
+            index = xp.minimum(self._whole - knots[0], last)
+            return index, index + knots[0], index + knots[1], 0.0, 1.0
+        if xp is _SCALAR:
+            index = min(max(bisect.bisect_right(knots, self._whole) - 1, 0), last)
+            return index, knots[index], knots[index + 1], 0.0, float(knots[index + 1] - knots[index])
+        table = xp.asarray([min(knot, self._limit) for knot in knots], self._int_dtype)
+        how = {} if xp is np else {"method": "scan_unrolled"}  # no loop on the device
+        index = xp.clip(xp.searchsorted(table, self._whole, side="right", **how) - 1, 0, last)
+        beyond = xp.asarray([float(max(knot - self._limit, 0)) for knot in knots[1:]], self._float_dtype)[index]
+        length = xp.asarray(np.diff(np.asarray(knots, np.float64)), self._float_dtype)[index]
+        return index, table[index], table[index + 1], beyond, length
 
     # ── other clocks ──────────────────────────────────────────────────────────────────────────
 
@@ -197,14 +204,17 @@ class Clock:
     def stretch(self, factor: Any) -> Clock:
         """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
 
-        Exact: the remainder of the division is found without rounding. On the device the reading stops at 2³¹ − 1.
+        Exact: the remainder of the division is found without rounding. On the device a reading beyond 2³¹ - 1 is a float's.
         """
         clock = self._settled()
         rest = 0.0 if clock._done is None else clock._done
         if self.xp is jnp:
             return Clock(jnp, *_divide(clock._whole.astype(jnp.int32), rest, jnp.asarray(factor, jnp.float32)))
-        # fmod is exact, and so is a whole number of steps below 2**53.
-        whole, rest = divmod(self._float(clock._whole) + rest, factor)
+        steps = self._float(clock._whole) + rest
+        whole = self.xp.floor(steps / factor)
+        rest = steps - whole * factor  # without rounding up to 2**29 steps of a factor that is a float32
+        early = rest < 0
+        whole, rest = self.xp.where(early, whole - 1, whole), self.xp.where(early, rest + factor, rest)
         return Clock(self.xp, self._int(whole), rest / factor, (factor - rest) / factor)
 
     def _settled(self) -> Clock:
@@ -249,12 +259,6 @@ class Clock:
         return self._float(end - self.xp.minimum(self._whole, end))
 
 
-def _search(xp: Any, table: Any, step: Any) -> Any:
-    if xp is np:
-        return np.searchsorted(table, step, side="right") - 1
-    return jnp.searchsorted(table, step, side="right", method="scan_unrolled") - 1
-
-
 def _divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """``(whole + rest) / factor`` as an integer, the fraction above it and the fraction to the next, without cancellation.
 
@@ -288,7 +292,8 @@ def _divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, 
     done = integers.astype(jnp.float32) + fractions
     integer = jnp.floor(factor)
     left = (integer.astype(jnp.int32) - integers).astype(jnp.float32) + ((factor - integer) - fractions)
-    return quotient, jnp.clip(done / factor, 0, 1), jnp.clip(left / factor, 0, 1)
+    # Where the quotient stands at its limit, done exceeds 1 and left is negative: the reading goes on in them, as a float.
+    return quotient, jnp.maximum(done / factor, 0), jnp.minimum(left / factor, 1)
 
 
 _SCALAR = _Scalar()

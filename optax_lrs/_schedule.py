@@ -48,14 +48,6 @@ class Schedule(Value, abstract=True):
     example: ClassVar[dict[str, Any]] = {}
     """Arguments of a small instance, for tests, tables and galleries."""
 
-    _plain: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        children = jax.tree.leaves([getattr(self, key) for key in self._nodes], is_leaf=lambda x: isinstance(x, Value))
-        plain = all(type(x) in (float, np.ndarray) or getattr(x, "_plain", False) for x in children)
-        object.__setattr__(self, "_plain", plain)
-
     def check(self) -> None:
         """Holds the fields to the glossary: what a name promises is true in every schedule, yours included.
 

@@ -41,6 +41,7 @@ class Value:
     _nodes: ClassVar[tuple[str, ...]] = ()
     _statics: ClassVar[tuple[str, ...]] = ()
     _kinds: ClassVar[dict[str, Any]] = {}
+    _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
 
     def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -69,6 +70,8 @@ class Value:
         # Inside a transformation a leaf may be a tracer, a PartitionSpec, a ShapeDtypeStruct: nothing to check then.
         if self._is_concrete():
             self.check()
+        children = [item for key in self._nodes for item in _items(getattr(self, key)) if isinstance(item, Value)]
+        object.__setattr__(self, "_plain", self._is_concrete() and all(child._plain for child in children))
 
     def check(self) -> None:
         """Raises ``ValueError`` where the fields contradict each other. Called only with plain numbers."""
@@ -166,6 +169,10 @@ def build(name: str, /, *args: Any, **fields: Any) -> Value:
     if missing:
         raise ValueError(f"{name} lacks the field {missing[0]!r}")
     return cls(*args, **fields)
+
+
+def _items(node: Any) -> tuple[Any, ...]:
+    return node if isinstance(node, tuple) else (node,)
 
 
 def _is_node(kind: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import jax
-import numpy as np
 
 from optax_lrs._schedule import Schedule
 
@@ -61,8 +60,7 @@ class Tabulated(Schedule):
 
     def rate(self, clock):
         """The formula."""
-        lrs = clock.xp.asarray(self.lrs)
-        if len(lrs) == 1:
-            return lrs[0]
-        index, done, left = clock.segment(self.steps or range(len(lrs)))
-        return lrs[index] * left + lrs[np.add(index, 1) if isinstance(index, int) else index + 1] * done
+        if len(self.lrs) == 1:
+            return self.lrs[0]
+        index, done, left = clock.segment(self.steps or range(len(self.lrs)))
+        return self.lrs[index] * left + self.lrs[index + 1] * done

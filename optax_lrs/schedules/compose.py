@@ -29,7 +29,7 @@ def join(*schedules: Schedule, at: int | Sequence[int]) -> Joined:
         >>> print(lr.at([4, 5, 10, 15]))
         [1.   0.5  0.25 0.  ]
     """
-    return Joined(schedules=schedules, at=_steps(at))
+    return Joined(schedules=schedules, boundaries=_steps(at))
 
 
 def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
@@ -48,7 +48,7 @@ def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
         >>> print(lr.at([4, 5, 10]))
         [1.  0.5 0. ]
     """
-    return Switched(schedules=schedules, at=_steps(at))
+    return Switched(schedules=schedules, boundaries=_steps(at))
 
 
 def scaled(schedule: Schedule, *, factor: float) -> Scaled:
