@@ -122,21 +122,21 @@ class Clock:
         """How much of the phase is over, in [0, 1]; the relative error stays at rounding down to its first step."""
         if end <= start:
             return self._float(self.reached(start))
-        return self.xp.minimum(self.since(start) / float(end - start), 1.0)
+        return self._share(self.since(start), end - start)
 
     def left(self, start: int, end: int) -> Any:
         """How much of the phase is to come, in [0, 1]; the relative error stays at rounding down to its last step."""
         if end <= start:
             return 1.0 - self._float(self.reached(start))
-        return self.xp.minimum(self.until(end) / float(end - start), 1.0)
+        return self._share(self.until(end), end - start)
 
     def since(self, start: int) -> Any:
         """The number of steps since ``start``, 0 before it, as a float."""
         start += self._origin
         if start <= 0:  # a sum of two numbers that are not negative, where whole - start could overflow
             steps = self._float(self._whole) + float(-start)
-        elif start > self._limit:
-            return self._float(self._whole) * 0.0
+        elif start > self._limit:  # only a float's reading gets there
+            return self.xp.maximum((self._float(self._whole) * 0.0 if self._done is None else self._done) - self._until(start), 0.0)
         else:
             steps = self._float(self.xp.maximum(self._whole, start) - start)
         return steps if self._done is None else self.xp.where(self._whole >= start, steps + self._done, 0.0)
@@ -192,12 +192,13 @@ class Clock:
 
     def between(self, start: int, end: int | None) -> Clock:
         """This clock, held at ``start`` before it and at ``end`` (if there is one) after it."""
-        low = min(max(start + self._origin, 0), self._limit)
-        high = self._limit if end is None else min(max(end + self._origin, 0), self._limit)
+        # A bound that no integer reaches is left out: only a float's reading, in the remainder, gets there.
+        low, high = start + self._origin, self._limit if end is None else end + self._origin
+        low, high = 0 if low > self._limit else max(low, 0), min(max(high, 0), self._limit)
         whole = self.xp.minimum(self.xp.maximum(self._whole, low), high)
         if self._done is None:
             return Clock(self.xp, whole, origin=self._origin)
-        free = (self._whole >= low) & (self._whole < high)
+        free = (self._whole >= low) & ((self._whole < high) | (high == self._limit))
         done, left = self.xp.where(free, self._done, 0.0), self.xp.where(free, self._left, 1.0)
         return Clock(self.xp, whole, done, left, self._origin)
 
@@ -246,10 +247,19 @@ class Clock:
     def _int(self, number: Any) -> Any:
         return int(number) if self.xp is _SCALAR else number.astype(self._int_dtype)
 
+    def _share(self, steps: Any, length: int) -> Any:
+        if self.xp is jnp:
+            # XLA would multiply by the rounded reciprocal, and the whole phase could be less than 1. Ours is rounded up.
+            reciprocal = np.float32(1.0) / np.float32(length)
+            if np.float32(length) * reciprocal < 1.0:
+                reciprocal = np.nextafter(reciprocal, np.float32(1.0))
+            return jnp.minimum(steps * reciprocal, 1.0)
+        return self.xp.minimum(steps / length, 1.0)
+
     def _before(self, at: int) -> Any:
         """Whether the step is before ``at``, both counted from the root's 0."""
         if at > self._limit:
-            return self._whole >= 0
+            return self._whole >= 0 if self._done is None else self._done < self._until(at)
         return self._whole < max(at, 0)
 
     def _until(self, end: int) -> Any:
@@ -293,7 +303,8 @@ def _divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, 
     integer = jnp.floor(factor)
     left = (integer.astype(jnp.int32) - integers).astype(jnp.float32) + ((factor - integer) - fractions)
     # Where the quotient stands at its limit, done exceeds 1 and left is negative: the reading goes on in them, as a float.
-    return quotient, jnp.maximum(done / factor, 0), jnp.minimum(left / factor, 1)
+    done, left = done / factor, left / factor
+    return quotient, jnp.where(done < 0, 0, done), jnp.where(left > 1, 1, left)  # where, for the gradient at the limits
 
 
 _SCALAR = _Scalar()
