@@ -59,7 +59,7 @@ def mesh_axes(text: str) -> dict[str, int]:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("pretrain.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to compare").add_argument
     add("--schedule", nargs="+", action="extend", default=[], metavar="REPR",
         help='such as "WSD(peak=3e-3, total_steps=400, decay_steps=80)"; several are compared, each from the same '

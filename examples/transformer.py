@@ -33,7 +33,7 @@ class Size:
 def matrix(rngs: nnx.Rngs, shape, *, inputs: int, names, gain: float = 1.0) -> nnx.Param:
     """A weight with standard deviation gain/√inputs, which keeps activations of order one at any width."""
     value = jax.random.normal(rngs.params(), shape, jnp.float32) * gain * inputs**-0.5
-    return nnx.Param(value, sharding_names=names)
+    return nnx.Param(value, out_sharding=names)
 
 
 def rms_norm(x_BxLxD, scale_D):
@@ -79,9 +79,9 @@ class FeedForward(nnx.Module):
 
 class Block(nnx.Module):
     def __init__(self, size: Size, rngs: nnx.Rngs):
-        self.attention_scale_D = nnx.Param(jnp.ones(size.width), sharding_names=(None,))
+        self.attention_scale_D = nnx.Param(jnp.ones(size.width), out_sharding=(None,))
         self.attention = Attention(size, rngs)
-        self.forward_scale_D = nnx.Param(jnp.ones(size.width), sharding_names=(None,))
+        self.forward_scale_D = nnx.Param(jnp.ones(size.width), out_sharding=(None,))
         self.forward = FeedForward(size, rngs)
 
     def __call__(self, x_BxLxD):
@@ -94,7 +94,7 @@ class Transformer(nnx.Module):
         D = size.width
         self.embed_VxD = matrix(rngs, (BYTES, D), inputs=1, names=(None, "data"))
         self.blocks = nnx.List([Block(size, rngs) for _ in range(size.depth)])
-        self.scale_D = nnx.Param(jnp.ones(D), sharding_names=(None,))
+        self.scale_D = nnx.Param(jnp.ones(D), out_sharding=(None,))
         self.head_DxV = matrix(rngs, (D, BYTES), inputs=D, names=("data", "model"), gain=0.1)
 
     def __call__(self, bytes_BxL):
