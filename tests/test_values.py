@@ -1,0 +1,213 @@
+"""Values: construction, mistakes, text, structure."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import optax_lrs as olrs
+from optax_lrs import profiles
+
+GLOSSARY = {
+    "peak", "end", "value", "lrs",  # rates
+    "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
+    "steps", "boundaries", "by",  # positions
+    "schedule", "schedules", "decay", "factor", "d", "phi", "p",
+}  # fmt: skip
+ARGS = dict(peak=1.0, total_steps=100)
+
+MISTAKES = [
+    (lambda: olrs.Linear(peak=1.0, total_steps=10, warmup_steps=11), ValueError, "warmup_steps=11, total_steps=10"),
+    (lambda: olrs.WSD(**ARGS, warmup_steps=60, decay_steps=60), ValueError, "warmup_steps=60, decay_steps=60, total_steps=100"),
+    (lambda: olrs.Cosine(peak=-1.0, total_steps=10), ValueError, "peak must not be negative, got peak=-1.0"),
+    (lambda: olrs.Cosine(peak=3e-4, total_steps=10, end=0.1), ValueError, "end=0.1, peak=0.0003"),
+    (lambda: olrs.Cosine(peak=float("nan"), total_steps=10), ValueError, "peak must be finite, got nan"),
+    (lambda: olrs.Cosine(peak=float("inf"), total_steps=10), ValueError, "peak must be finite, got inf"),
+    (lambda: olrs.Cosine(peak="3e-4", total_steps=10), TypeError, "peak must be a number, got '3e-4'"),
+    (lambda: olrs.Cosine(peak=None, total_steps=10), TypeError, "peak must be a number, got None"),
+    (lambda: olrs.Cosine(peak=True, total_steps=10), TypeError, "peak must be a number, got True"),
+    (lambda: olrs.Cosine(peak=[1.0], total_steps=10), TypeError, "peak must be a number"),
+    (lambda: olrs.Cosine(peak=1.0, total_steps=10.0), TypeError, "total_steps must be an int, got 10.0"),
+    (lambda: olrs.Cosine(peak=1.0, total_steps=True), TypeError, "total_steps must be an int, got True"),
+    (lambda: olrs.Cosine(peak=1.0, total_steps=-1), ValueError, "total_steps must be at least 0, got -1"),
+    (lambda: olrs.Cosine(peak=1.0, total_steps=None), TypeError, "total_steps must be an int, got None"),
+    (lambda: olrs.Cosine(peak=1.0), TypeError, "total_steps"),
+    (lambda: olrs.Cosine(peak=1.0, total_steps=1, warmup=3), TypeError, "warmup"),
+    (lambda: olrs.Cosine(1.0, 10), TypeError, "positional"),
+    (lambda: olrs.REX(**ARGS, d=1.0), ValueError, "d must be below 1, got d=1.0"),
+    (lambda: olrs.UBA(**ARGS, phi=0.0), ValueError, "phi must be positive, got phi=0.0"),
+    (lambda: olrs.CosinePower(**ARGS, p=0), ValueError, "p must be positive, got p=0.0"),
+    (lambda: olrs.InverseSqrt(peak=1.0, timescale_steps=0), ValueError, "timescale_steps must be at least 1"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.exponential), ValueError, "profiles.exponential needs a positive end"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay="linear"), TypeError, "decay must be a Profile, got 'linear'"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=None), TypeError, "decay must be a Profile, got None"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.power), TypeError, "decay must be a Profile"),
+    (lambda: profiles.power(0.0), ValueError, "p must be positive, got p=0.0"),
+    (lambda: profiles.rex(1.5), ValueError, "d must be below 1, got d=1.5"),
+    (lambda: profiles.half_life(-1), ValueError, "h must be positive, got h=-1.0"),
+    (lambda: olrs.Tabulated(lrs=[]), ValueError, "lrs must be one or more finite numbers"),
+    (lambda: olrs.Tabulated(lrs=[1.0, -1.0]), ValueError, "lrs must not be negative"),
+    (lambda: olrs.Tabulated(lrs=[1.0, float("nan")]), ValueError, "lrs must be one or more finite"),
+    (lambda: olrs.Tabulated(lrs=["a"]), TypeError, "lrs must be an array of numbers"),
+    (lambda: olrs.Tabulated(lrs=1.0), TypeError, "lrs must be an array of numbers"),
+    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[0]), ValueError, "steps must be as many as lrs, which are 2"),
+    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[5, 5]), ValueError, "steps must be increasing"),
+    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[-1, 5]), ValueError, "steps must be increasing"),
+    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[0.5, 5]), TypeError, "steps must be an int, got 0.5"),
+    (lambda: olrs.join(olrs.Constant(value=1.0), at=[]), ValueError, "schedules"),
+    (lambda: olrs.join(olrs.Constant(value=1.0), olrs.Constant(value=1.0), at=[3, 4]), ValueError, "boundaries=(3, 4)"),
+    (lambda: olrs.switch(*[olrs.Constant(value=1.0)] * 3, at=[10, 5]), ValueError, "at must not decrease"),
+    (lambda: olrs.join(olrs.Constant(value=1.0), olrs.Constant(value=1.0), at=-1), ValueError, "negative"),
+    (lambda: olrs.join(olrs.Constant(value=1.0), lambda s: 1.0, at=5), TypeError, "schedules must be a Schedule"),
+    (lambda: olrs.join(olrs.Constant(value=1.0), olrs.Constant(value=1.0), at=2.5), TypeError, "boundaries must be an int"),
+    (lambda: olrs.scaled(olrs.Constant(value=1.0), factor=-1), ValueError, "factor must not be negative"),
+    (lambda: olrs.stretched(olrs.Constant(value=1.0), factor=0), ValueError, "factor must be positive"),
+    (lambda: olrs.stretched(0.1, factor=1.0), TypeError, "schedule must be a Schedule, got 0.1"),
+    (lambda: olrs.shifted(olrs.Constant(value=1.0), by=1.5), TypeError, "by must be an int, got 1.5"),
+    (lambda: olrs.Cosine(**ARGS).replace(warmup_steps=101), ValueError, "warmup_steps=101"),
+    (lambda: olrs.Cosine(**ARGS).at("3"), TypeError, "steps must be ints or floats"),
+    (lambda: olrs.Cosine(**ARGS).at([None]), TypeError, "steps must be ints or floats"),
+    (lambda: olrs.scale_by_live_schedule(0.1), TypeError, "schedule must be a Schedule"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "error", "text"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")
+def test_mistakes_name_the_argument_the_value_and_the_rule(make, error, text):
+    with pytest.raises(error) as caught:
+        make()
+    assert type(caught.value) is error and text in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_field_is_in_the_glossary():
+    for cls in olrs.Schedule.registry.values():
+        if cls.__module__.startswith("optax_lrs.schedules"):
+            assert set(cls._kinds) <= GLOSSARY, cls
+            assert not {"init", "update"} & set(dir(cls)), "inject_hyperparams would take it for a stateful schedule"
+
+
+def test_counts_are_structure_and_rates_are_leaves():
+    lr = olrs.WSD(peak=1, total_steps=np.int64(100), decay_steps=20, decay=profiles.power(2))
+    assert jax.tree.leaves(lr) == [1.0, 0.0, 2.0] and all(type(leaf) is float for leaf in jax.tree.leaves(lr))
+    assert type(lr.total_steps) is int
+    keys = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(lr)]
+    assert keys == ["peak", "end", "decay/p"]
+    assert jax.tree.structure(lr) == jax.tree.structure(lr.replace(peak=0.5)) != jax.tree.structure(lr.replace(total_steps=99))
+
+
+def test_frozen_and_final():
+    lr = olrs.Constant(value=1.0)
+    with pytest.raises(AttributeError):
+        lr.value = 2.0
+    with pytest.raises(TypeError, match="final"):
+        type("Child", (olrs.Cosine,), {})
+    with pytest.raises(TypeError, match="taken"):
+        type("Cosine", (olrs.Schedule,), {"__module__": "elsewhere"})
+    table = np.array([1.0, 0.5])
+    tabulated = olrs.Tabulated(lrs=table)
+    table[0] = 7.0
+    assert tabulated.at(0) == 1.0 and not tabulated.lrs.flags.writeable
+
+
+def test_equality_is_over_numbers_and_structure():
+    a = olrs.Cosine(peak=1.0, total_steps=10)
+    assert a == olrs.Cosine(peak=jnp.float32(1.0), total_steps=10) and hash(a) == hash(a.replace(peak=0.5))
+    assert a != a.replace(peak=0.5) and a != a.replace(total_steps=11) and a != olrs.Linear(peak=1.0, total_steps=10)
+    assert olrs.Tabulated(lrs=[1, 2]) == olrs.Tabulated(lrs=[1, 2]) != olrs.Tabulated(lrs=[1, 2, 3])
+    assert {a: 1}[a.replace()] == 1
+
+
+def test_trees_of_anything_pass_through():
+    lr = olrs.WSD(peak=1.0, total_steps=10, decay_steps=5)
+    specs = jax.tree.map(lambda _: jax.sharding.PartitionSpec(), lr)
+    assert isinstance(specs.peak, jax.sharding.PartitionSpec)
+    assert jax.eval_shape(lambda s: s, lr).peak.dtype == jnp.float32
+    assert jax.tree.map(lambda _: None, lr).peak is None
+    assert jax.tree.map(lambda x: 2 * x, lr) == lr.replace(peak=2.0)
+    restored = jax.tree.map(jnp.asarray, lr)
+    assert restored == lr and restored.at(3) == lr.at(3) and olrs.Schedule.from_json(restored.to_json()) == lr
+    assert repr(restored) == repr(lr)
+
+
+def test_building_inside_jit():
+    @jax.jit
+    def rate(peak, step):
+        return olrs.Cosine(peak=peak, total_steps=100, warmup_steps=10)(step)
+
+    assert float(rate(2.0, 10)) == 2.0
+    assert float(jax.grad(rate)(2.0, 10)) == 1.0
+    np.testing.assert_allclose(jax.vmap(rate, (0, None))(jnp.arange(1.0, 4.0), 10), [1, 2, 3])
+
+
+def test_json():
+    lr = olrs.join(olrs.Constant(value=0.1), olrs.WSD(peak=0.2, total_steps=9, decay_steps=3, decay=profiles.power(1.5)), at=5)
+    tree = json.loads(lr.to_json())
+    assert tree["version"] == 1 and tree["type"] == "Joined" and tree["boundaries"] == [5]
+    assert tree["schedules"][1]["decay"] == {"type": "power", "p": 1.5}
+    assert olrs.Schedule.from_json(lr.to_json(indent=2)) == lr
+    awkward = olrs.Constant(value=0.1 + 0.2)
+    assert olrs.Schedule.from_json(awkward.to_json()).value == 0.1 + 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("3", "expected an object with 'version' and 'type'"),
+        ('{"type": "Constant", "value": 1}', "expected an object with 'version' and 'type'"),
+        ('{"version": 2, "type": "Constant", "value": 1}', "version=2"),
+        ('{"version": 1, "value": 1}', "without a 'type'"),
+        ('{"version": 1, "type": "Sinus", "value": 1}', "unknown name 'Sinus'"),
+        ('{"version": 1, "type": "Constant", "value": 1, "extra": 2}', "no field 'extra'"),
+        ('{"version": 1, "type": "Constant"}', "lacks the field 'value'"),
+        ('{"version": 1, "type": "linear"}', "expected a Schedule"),
+        ('{"version": 1, "type": "WSD", "peak": 1, "total_steps": 5, "decay_steps": 2, "decay": "linear"}', "decay must be"),
+    ],
+)
+def test_bad_json(text, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        olrs.Schedule.from_json(text)
+
+
+def test_parse_reads_what_people_write():
+    lr = olrs.parse("WSD(peak=3e-4, total_steps=10_000, decay_steps=10_000 // 5)".replace("//", "-"))
+    assert lr == olrs.WSD(peak=3e-4, total_steps=10_000, decay_steps=9_995)
+    assert olrs.parse(" olrs.Linear(peak=2**-10, total_steps=3*5) ") == olrs.Linear(peak=2**-10, total_steps=15)
+    for decay in ("profiles.power(1.5)", "power(p=1.5)", "olrs.profiles.power(p=3/2)"):
+        assert olrs.parse(f"WSD(peak=1, total_steps=9, decay_steps=3, decay={decay})").decay == profiles.power(1.5)
+    assert olrs.parse("Tabulated(lrs=[1.0, 0.5], steps=(0, 10))") == olrs.Tabulated(lrs=[1.0, 0.5], steps=[0, 10])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Cosine", "3", "linear", "Sinus(peak=1)", "Cosine(peak=1)", "Cosine(peak=1, total_steps=9, x=1)", "Cosine(peak=a, total_steps=9)",
+     "Cosine(**{})", "__import__('os').system('true')", "Cosine(peak=1, total_steps=9).at(3)", "(lambda: 1)()", "Cosine(peak=1, total_steps=9",
+     "Cosine(peak=9**9**9, total_steps=9)", "Cosine(peak=1/0, total_steps=9)", "Cosine(peak='1', total_steps=9)", "exit()", "f'{1}'",
+     "Tabulated(lrs=[1.0, 2.0, ..., 3.0])", "(" * 500, "Constant(value=1)\nConstant(value=2)", "WSD(peak=1, total_steps=5, decay_steps=1, decay=Linear)"],
+)  # fmt: skip
+def test_bad_text(text):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        olrs.parse(text)
+    assert "\n" not in str(caught.value)[:200].replace("\\n", "")
+
+
+def test_long_tables_print_abridged_and_save_in_full():
+    lr = olrs.Tabulated(lrs=np.linspace(1, 0, 100_000))
+    assert len(repr(lr)) < 200 and olrs.Schedule.from_json(lr.to_json()) == lr
+    assert olrs.parse(repr(olrs.Tabulated(lrs=np.linspace(1, 0, 1000)))) == olrs.Tabulated(lrs=np.linspace(1, 0, 1000))
+
+
+def test_your_own_schedule_has_it_all():
+    class Halving(olrs.Schedule):
+        peak: float
+        total_steps: int
+
+        def rate(self, clock):
+            return self.peak * (0.5 + 0.5 * clock.left(0, self.total_steps))
+
+    lr = Halving(peak=2.0, total_steps=4)
+    assert lr.at([0, 2, 4]).tolist() == np.asarray(lr(jnp.array([0, 2, 4]))).tolist() == [2.0, 1.5, 1.0]
+    assert olrs.parse(repr(lr)) == olrs.Schedule.from_json(lr.to_json()) == lr and lr.ends_at == 4
+    with pytest.raises(ValueError, match="peak must not be negative"):
+        Halving(peak=-1.0, total_steps=4)
