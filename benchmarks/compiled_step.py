@@ -1,4 +1,4 @@
-"""Counts what an optimizer step compiles to: kernels, collectives, host transfers, bytes; on CPU and for a TPU.
+"""Counts what an optimizer step compiles to: fusions, collectives, host transfers, bytes; on CPU and for a TPU.
 
 Nothing runs here and no parameter is ever allocated: the step is compiled from shapes. A TPU is not needed either, only
 ``libtpu`` (``pip install 'jax[tpu]'``), which compiles ahead of time on any Linux machine.
@@ -40,7 +40,7 @@ SIZES = {  # width, layers, vocabulary
 }
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 HOST = ("send", "recv", "infeed", "outfeed")
-FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "partition-id")  # no kernel of their own
+FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "partition-id")  # names, not work
 
 
 def shapes() -> dict[str, tuple[olrs.Schedule, optax.Schedule]]:
@@ -139,14 +139,14 @@ def _after_type(text: str) -> str:
 
 
 def facts(compiled: Any) -> dict[str, float]:
-    """The figures of a compiled step, each of which our schedule must not raise."""
+    """The figures of a compiled step. A TPU's scalar arithmetic is instructions outside fusions, some cycles each."""
     text = compiled.as_text()
     everywhere, entry = opcodes(text)
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
     started = {name: everywhere[name] + everywhere[f"{name}-start"] for name in COLLECTIVES}
     return {
         "fusions": everywhere["fusion"],
-        "kernels": sum(count for name, count in entry.items() if name not in FREE and not name.endswith("-done")),
+        "instructions": sum(count for name, count in entry.items() if name not in FREE and not name.endswith("-done")),
         "collectives": sum(started.values()),
         "branches": everywhere["conditional"] + everywhere["while"],
         "host": sum(everywhere[name] for name in HOST) + len(re.findall(r"callback|S\(5\)", text)),

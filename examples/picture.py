@@ -10,14 +10,6 @@ import optax_lrs as olrs
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
-def smooth(values: np.ndarray, width: int) -> np.ndarray:
-    """Running mean over the last `width` values (fewer at the start): it never looks ahead."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    begins = np.maximum(0, ends - width)
-    return (total[ends] - total[begins]) / (ends - begins)
-
-
 def spread(heights: list[float], gap: float) -> list[float]:
     """The heights, moved up as little as needed for labels `gap` apart."""
     order = np.argsort(heights)
@@ -40,18 +32,18 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
         )
         ends = []
         for i, (name, run) in enumerate(runs.items()):
-            colour = COLOURS[i % len(COLOURS)]
-            above.plot(run.steps, run.lrs, color=colour, lw=1.8)
-            below.plot(run.steps, run.losses, color=colour, lw=0.5, alpha=0.15)
-            below.plot(run.steps, smooth(run.losses, max(1, len(run.steps) // 30)), color=colour, lw=0.9, alpha=0.5)
+            # Curves that coincide stay visible: the earlier ones are wider.
+            line = dict(color=COLOURS[i % len(COLOURS)], lw=max(1.6, 3.4 - 0.9 * i), solid_capstyle="round")
+            above.plot(run.steps, run.lrs, **line)
+            below.plot(run.steps, run.losses, color=line["color"], lw=0.5, alpha=0.25)
             seen = np.isfinite(run.val_losses)
-            below.plot(run.steps[seen], run.val_losses[seen], color=colour, lw=1.8, marker="o", ms=4, label=name)
+            below.plot(run.steps[seen], run.val_losses[seen], marker="o", ms=4, **line)
             ends.append(run.val_losses[seen][-1] if seen.any() else np.nan)
 
-        low = min(np.nanmin(ends), min(np.nanmin(run.losses) for run in runs.values()))
-        top = unigram_entropy * 1.08
-        if np.isfinite(low) and low < top:
-            below.set_ylim(low - 0.03 * (top - low), top)
+        # The first steps are off the picture, and a run that diverged must not flatten the others.
+        top = unigram_entropy * 1.05
+        low = np.nanmin([*ends, top])
+        below.set_ylim(low - 0.12 * (top - low), top)
         below.axhline(unigram_entropy, color="0.4", lw=1, ls="--")
         below.annotate(
             "unigram entropy: the best without context", (1, unigram_entropy), xycoords=("axes fraction", "data"),
@@ -65,10 +57,11 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
                     f" {name} {end:.3f}", (last, height), color=COLOURS[i % len(COLOURS)], va="center",
                     annotation_clip=False, fontweight="bold",
                 )  # fmt: skip
-        above.set_ylabel("learning rate, as applied")
+        above.set_title("One transformer, one order of the data, one seed: only the schedule differs", loc="left")
+        above.set_ylabel("rate applied")
         above.set_ylim(bottom=0)
         below.set_ylabel("loss (nats per byte)")
         below.set_xlabel("step")
-        below.set_title("validation (dots), training (thin)", fontsize=9, loc="left", color="0.4")
+        below.set_title("validation loss (dots), training loss of each batch (thin)", fontsize=9, loc="left", color="0.4")
         figure.savefig(path, dpi=150)
         plt.close(figure)

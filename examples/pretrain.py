@@ -33,7 +33,9 @@ from transformer import Size
 
 import optax_lrs as olrs
 
-PEAK = 1e-2  # of the default schedules: high enough that the noise of a constant rate costs something
+# Of the default schedules. The peak is high enough that the noise of a constant rate costs something.
+PEAK = 1e-2
+DEFAULT_STEPS = 600
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +67,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help='such as "WSD(peak=3e-3, total_steps=400, decay_steps=80)"; several are compared, each from the same '
         "parameters on the same data (default: constant, cosine and WSD)")
     add("--schedule-file", nargs="+", action="extend", default=[], metavar="JSON", help="schedules as written by to_json")
-    add("--steps", type=positive, help="updates a schedule (default: the schedules' own total_steps, else 500)")
+    add("--steps", type=positive, help="updates a schedule (default: the schedules' own total_steps, else 600)")
     add("--seed", type=int, default=0, help="of the parameters and the data order (default: %(default)s)")
 
     add = parser.add_argument_group("data and model").add_argument
@@ -77,7 +79,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument_group("validation, checkpoints, results").add_argument
     add("--out", type=pathlib.Path, default="pretrain_runs", help="folder of all results (default: %(default)s)")
     add("--eval-every", type=positive, default=50, metavar="STEPS", help="(default: %(default)s)")
-    add("--eval-batches", type=positive, default=16, help="(default: %(default)s)")
+    add("--eval-batches", type=positive, default=32, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
     add("--resume", action="store_true", help="continue where the checkpoints in --out end; start what has none")
     add("--overwrite", action="store_true", help="replace the runs in --out")
@@ -118,7 +120,7 @@ def chosen_schedules(options: argparse.Namespace) -> dict[str, olrs.Schedule]:
         except (ValueError, TypeError, OSError) as error:
             raise ValueError(f"--schedule-file {path}: {error}") from None
     if not chosen:
-        steps = options.steps or 500
+        steps = options.steps or DEFAULT_STEPS
         common = dict(peak=PEAK, total_steps=steps, warmup_steps=steps // 20)
         return {
             "constant": olrs.WSD(**common, decay_steps=0),
@@ -140,7 +142,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     """Raises ValueError where the arguments do not fit together. Writes nothing."""
     schedules = chosen_schedules(options)
     lengths = [getattr(schedule, "total_steps", 0) for schedule in schedules.values()]
-    steps = options.steps or max(lengths) or 500
+    steps = options.steps or max(lengths) or DEFAULT_STEPS
     size = Size(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Size)})
     text = read_text(options.data)
     validation = validation_batches(
@@ -166,11 +168,12 @@ def make_plan(options: argparse.Namespace) -> Plan:
 def table(runs: dict[str, olrs.Run], schedules: dict[str, olrs.Schedule], unigram_entropy: float) -> str:
     """Validation losses, best first."""
     ends = {name: run.val_losses[-1] for name, run in runs.items()}
-    best = np.nanmin(list(ends.values()))
+    best = min((end for end in ends.values() if np.isfinite(end)), default=np.nan)
     width = max(len(name) for name in [*runs, "unigram entropy"])
     lines = [f"{'':{width}}  validation loss (nats per byte)", f"{'unigram entropy':{width}}  {unigram_entropy:.4f}"]
     for name, end in sorted(ends.items(), key=lambda item: (np.isnan(item[1]), item[1])):
-        lines.append(f"{name:{width}}  {end:.4f}  {'best   ' if end == best else f'+{end - best:.4f}'}  {schedules[name]}")
+        behind = "best   " if end == best else f"+{end - best:.4f}"
+        lines.append(f"{name:{width}}  {end:.4f}  {behind}  {schedules[name]}")
     return "\n".join(lines)
 
 
@@ -197,6 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"{plan.text.source}: {len(plan.text.train):,} bytes to train on, {len(plan.text.validation):,} to validate on")
     say(f"{jax.device_count()} x {jax.devices()[0].device_kind}, mesh {mesh}")
     say(f"unigram entropy of the validation text: {entropy:.4f} nats per byte")
+
+    for name, schedule in plan.schedules.items():
+        if getattr(schedule, "total_steps", plan.steps) != plan.steps:
+            say(f"note: {name} ends at step {schedule.total_steps}, this training at {plan.steps}")
 
     stop = Stop()
     runs: dict[str, olrs.Run] = {}

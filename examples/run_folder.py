@@ -25,6 +25,11 @@ def flat(settings: dict, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 class RunFolder:
     def __init__(self, path: pathlib.Path, settings: dict):
         self.path = path
@@ -52,7 +57,7 @@ class RunFolder:
             raise ValueError(f"{self._settings_file} is not readable as settings; choose another --out") from None
         here = flat(self.settings)
         differences = [
-            f"{key} is {there.get(key)} there and {here.get(key)} here"
+            f"{key} is {short(there.get(key))} there and {short(here.get(key))} here"
             for key in sorted(there | here)
             if there.get(key) != here.get(key)
         ]
@@ -61,9 +66,11 @@ class RunFolder:
 
     def claim(self, *, overwrite: bool) -> None:
         """Makes the folder this run's. For one process alone, after every check has passed."""
-        if overwrite and self._settings_file.exists():
-            shutil.rmtree(self._checkpoints, ignore_errors=True)
+        if self._settings_file.exists():
+            if not overwrite:
+                return  # a resumed run: its settings are these
             self.record.unlink(missing_ok=True)
+            shutil.rmtree(self._checkpoints, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed: a kill at any moment leaves either no settings or all of them.
         draft = self.path / "settings.json.tmp"

@@ -23,7 +23,7 @@ class Size:
     width: int = 128
     depth: int = 3
     heads: int = 4
-    context: int = 128
+    context: int = 64
 
     def __post_init__(self):
         if self.width % (2 * self.heads):  # rotary positions turn pairs of channels

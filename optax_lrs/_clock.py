@@ -213,7 +213,8 @@ class Clock:
             return Clock(jnp, *_divide(clock._whole.astype(jnp.int32), rest, jnp.asarray(factor, jnp.float32)))
         steps = self._float(clock._whole) + rest
         whole = self.xp.floor(steps / factor)
-        rest = steps - whole * factor  # without rounding up to 2**29 steps of a factor that is a float32
+        high = self.xp.floor(whole / 2**26) * 2**26  # both products fit a float64 without rounding: a factor is a float32
+        rest = (steps - high * factor) - (whole - high) * factor
         early = rest < 0
         whole, rest = self.xp.where(early, whole - 1, whole), self.xp.where(early, rest + factor, rest)
         return Clock(self.xp, self._int(whole), rest / factor, (factor - rest) / factor)

@@ -25,7 +25,7 @@ class Horizon:
         (38147, 573, 7629)
         >>> run = Horizon.of(epochs=90, examples=1_281_167, batch_size=1024)
         >>> run.steps, run.epochs(5)
-        (112604, 6256)
+        (112603, 6256)
     """
 
     steps: int

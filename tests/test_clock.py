@@ -1,0 +1,115 @@
+"""The clock against exact fractions, under random phases, shifts and stretches."""
+
+import random
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optax_lrs._clock import Clock
+
+LAST = 2**31 - 1
+
+
+def clocks(step):
+    yield Clock.of_host(step), 1e-15
+    yield Clock.of_host(np.array([step])), 1e-15
+    if step <= LAST:
+        yield Clock.of_device(jnp.int32(step)), 3e-7
+        yield Clock.of_device(jnp.array([step], jnp.int32)), 3e-7
+
+
+def holds(actual, exact, rtol):
+    np.testing.assert_allclose(np.asarray(actual, np.float64).item(), float(exact), rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_fractions_are_exact_to_rounding(seed):
+    draw = random.Random(seed)
+    size = draw.choice([10, 10**5, 2**24, 10**9, LAST, 10**12])
+    start = draw.choice([0, draw.randrange(size)])
+    end = start + draw.choice([1, draw.randrange(1, size + 1)])
+    shift = draw.choice([0, 1, -1, draw.randrange(size), -draw.randrange(size)])
+    for step in {start, end, end - 1, end + 1, start + 1, (start + end) // 2, draw.randrange(size), max(start + shift, 0), max(end + shift - 1, 0)}:
+        at = step - shift
+        done = Fraction(min(max(at - start, 0), end - start), end - start)
+        for clock, rtol in clocks(step):
+            clock = clock.shift(shift)
+            holds(clock.done(start, end), done, rtol)
+            holds(clock.left(start, end), 1 - done, rtol)
+            holds(clock.since(start), max(at - start, 0), rtol)
+            holds(clock.until(end), max(end - at, 0), rtol)
+            assert bool(np.asarray(clock.reached(start)).item()) == (at >= start)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_stretching_is_exact(seed):
+    """What is left of a stretched phase, down to its last step, against exact fractions of the float32 factor."""
+    draw = random.Random(seed)
+    factor = np.float32(draw.choice([1.0, 2.0, 3.0, 1.5, 1 / 3, 0.999, 1.0001, 1000.0, draw.uniform(0.5, 20), 2 ** draw.uniform(-6, 10)]))
+    exact = Fraction(float(factor))
+    total = int(draw.choice([100, 10**5, 10**8, LAST]) / max(1.0, float(factor)) * min(1.0, float(factor))) or 1
+    total = min(total, int(LAST * min(1.0, float(factor))))
+    end = int(total * exact)
+    read = jax.jit(lambda s, f: [Clock.of_device(s).stretch(f).left(0, total), Clock.of_device(s).stretch(f).done(0, total)])
+    for step in {0, 1, end // 2, end // 3, max(end - 3, 0), max(end - 1, 0), end, end + 1}:
+        if step > LAST:
+            continue
+        left = max(1 - Fraction(step) / (total * exact), Fraction(0))
+        clock = Clock.of_host(step).stretch(float(factor))
+        np.testing.assert_allclose(clock.left(0, total), float(left), rtol=1e-9, atol=1e-16 / total)
+        got_left, got_done = read(jnp.int32(step), factor)
+        # A remainder of at least a hundredth of a step is exact to float32; below, to a few 1e-7 of a step.
+        np.testing.assert_allclose(got_left, float(left), rtol=1e-6, atol=1e-6 / float(total * exact))
+        np.testing.assert_allclose(got_done, float(min(1 - left, 1)), rtol=1e-6, atol=1e-6 / float(total * exact))
+
+
+def test_an_empty_phase_is_a_jump():
+    for step, done in ((4, 0.0), (5, 1.0), (6, 1.0)):
+        for clock, _ in clocks(step):
+            assert float(np.asarray(clock.done(5, 5)).item()) == done == 1 - float(np.asarray(clock.left(5, 5)).item())
+
+
+def test_the_whole_phase_is_exactly_one():
+    """XLA multiplies by rounded reciprocals: done at the end and left at the start must not fall short of 1."""
+    for length in [*range(1, 400), 950, 10**6 + 3, 2**24 + 1, LAST]:
+        assert float(Clock.of_device(jnp.int32(length)).done(0, length)) == 1.0
+        assert float(Clock.of_device(jnp.int32(0)).left(0, length)) == 1.0
+
+
+def test_negative_steps_are_the_first():
+    for clock in (Clock.of_host(-5), Clock.of_host(-0.5), Clock.of_device(jnp.int32(-5)), Clock.of_device(jnp.float32(-5))):
+        assert float(clock.done(0, 10)) == 0.0 and float(clock.left(0, 10)) == 1.0
+
+
+def test_fractional_steps():
+    for clock in (Clock.of_host(2.5), Clock.of_host(np.array(2.5)), Clock.of_device(jnp.float32(2.5))):
+        assert float(clock.done(0, 10)) == 0.25 and float(clock.left(0, 10)) == 0.75
+        assert float(clock.since(2)) == 0.5 and float(clock.until(3)) == 0.5 and not bool(clock.reached(3))
+
+
+def test_segments():
+    knots = (0, 10, 15, 10**10)
+    for step, expected in {0: (0, 0, 1), 5: (0, 0.5, 0.5), 10: (1, 0, 1), 14: (1, 0.8, 0.2), 15: (2, 0, 1)}.items():
+        for clock, rtol in clocks(step):
+            for got, want in zip(clock.segment(knots), expected):
+                holds(got, want, rtol)
+    for clock, rtol in clocks(LAST):
+        holds(clock.segment(knots)[2], Fraction(10**10 - LAST, 10**10 - 15), rtol)
+    index, done, left = Clock.of_host(10**11).segment(knots)
+    assert (index, done, left) == (2, 1.0, 0.0)
+
+
+def test_a_step_must_be_a_number():
+    for step in (jnp.array(True), jnp.array(1j)):
+        with pytest.raises(TypeError, match="step must be an int or a float"):
+            Clock.of_device(step)
+
+
+def test_int64_and_uint64_steps():
+    with jax.enable_x64(True):
+        clock = Clock.of_device(jnp.asarray(10**12 - 1, jnp.int64))
+        holds(clock.left(0, 10**12), Fraction(1, 10**12), 3e-7)
+        assert clock.left(0, 10**12).dtype == jnp.float32
