@@ -182,7 +182,7 @@ def test_schedules_share_parameters_and_data(straight, corpus, tmp_path):
     # And another seed is another run.
     pretrain(corpus, tmp_path / "other", "--seed", 1, schedules=(CONSTANT,), steps=20)
     other = olrs.Run.read(tmp_path / "other" / "constant" / "run.npz")
-    assert not np.isclose(other.losses, constant.losses[:20], rtol=1e-3).any()
+    assert np.isclose(other.losses, constant.losses[:20], rtol=1e-3).mean() < 0.5
 
 
 @pytest.mark.slow
