@@ -39,7 +39,9 @@ def _arguments() -> argparse.ArgumentParser:
     plots = commands.add_parser("plot", help="a picture of one or several schedules")
     plots.add_argument("schedules", nargs="+", metavar="schedule", help="its repr or a JSON file")
     plots.add_argument("--steps", type=int, help="how far; by default just past the last end")
-    plots.add_argument("-o", "--output", default="schedules.png", help="where to write the PNG; schedules.png by default")
+    plots.add_argument(
+        "-o", "--output", default="schedules.png", help="where to write the PNG; schedules.png by default"
+    )
     plots.set_defaults(run=_plot)
     return parser
 

@@ -136,7 +136,9 @@ class Clock:
         if start <= 0:  # a sum of two numbers that are not negative, where whole - start could overflow
             steps = self._float(self._whole) + float(-start)
         elif start > self._limit:  # only a float's reading gets there
-            return self.xp.maximum((self._float(self._whole) * 0.0 if self._done is None else self._done) - self._until(start), 0.0)
+            return self.xp.maximum(
+                (self._float(self._whole) * 0.0 if self._done is None else self._done) - self._until(start), 0.0
+            )
         else:
             steps = self._float(self.xp.maximum(self._whole, start) - start)
         return steps if self._done is None else self.xp.where(self._whole >= start, steps + self._done, 0.0)
@@ -213,7 +215,9 @@ class Clock:
             return Clock(jnp, *_divide(clock._whole.astype(jnp.int32), rest, jnp.asarray(factor, jnp.float32)))
         steps = self._float(clock._whole) + rest
         whole = self.xp.floor(steps / factor)
-        high = self.xp.floor(whole / 2**26) * 2**26  # both products fit a float64 without rounding: a factor is a float32
+        high = (
+            self.xp.floor(whole / 2**26) * 2**26
+        )  # both products fit a float64 without rounding: a factor is a float32
         rest = (steps - high * factor) - (whole - high) * factor
         early = rest < 0
         whole, rest = self.xp.where(early, whole - 1, whole), self.xp.where(early, rest + factor, rest)

@@ -57,7 +57,9 @@ class Horizon:
             ValueError: if not exactly one length is given, its unit is missing, or a number is not positive.
             TypeError: if something is no number.
         """
-        given = {key: value for key, value in dict(steps=steps, tokens=tokens, epochs=epochs).items() if value is not None}
+        given = {
+            key: value for key, value in dict(steps=steps, tokens=tokens, epochs=epochs).items() if value is not None
+        }
         if len(given) != 1:
             raise ValueError(f"Horizon: give exactly one of steps, tokens and epochs, got {given or 'none'}")
         if (examples is None) != (batch_size is None):

@@ -57,7 +57,9 @@ class Schedule(Value, abstract=True):
             if key in self._kinds:
                 self.require(bool(np.all(np.asarray(getattr(self, key)) >= 0)), f"{key} must not be negative", key)
         if "peak" in self._kinds and "end" in self._kinds:
-            self.require(self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak")
+            self.require(
+                self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak"
+            )
         if "total_steps" in self._kinds:
             phases = [key for key in PHASES if key in self._kinds]
             fits = sum(getattr(self, key) for key in phases) <= self.total_steps

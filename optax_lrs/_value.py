@@ -145,7 +145,9 @@ class Value:
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from None
         if not isinstance(tree, dict) or "version" not in tree:
-            raise ValueError(f"not a saved {cls.__name__}: expected an object with 'version' and 'type', got {text[:60]!r}")
+            raise ValueError(
+                f"not a saved {cls.__name__}: expected an object with 'version' and 'type', got {text[:60]!r}"
+            )
         version = tree.pop("version")
         if version != JSON_VERSION:
             raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")

@@ -62,7 +62,16 @@ def is_finite_and_not_negative(schedule):
 
 
 def is_strong_float32_of_the_steps_shape(schedule):
-    for step in (3, 3.0, np.int64(3), jnp.int32(3), jnp.float32(3), jnp.uint32(3), jnp.zeros((2, 3), jnp.int32), np.zeros(0, int)):
+    for step in (
+        3,
+        3.0,
+        np.int64(3),
+        jnp.int32(3),
+        jnp.float32(3),
+        jnp.uint32(3),
+        jnp.zeros((2, 3), jnp.int32),
+        np.zeros(0, int),
+    ):
         rate = schedule(step)
         assert isinstance(rate, jax.Array) and rate.dtype == jnp.float32 and not rate.weak_type, step
         assert rate.shape == np.shape(step)

@@ -32,7 +32,17 @@ def test_fractions_are_exact_to_rounding(seed):
     start = draw.choice([0, draw.randrange(size)])
     end = start + draw.choice([1, draw.randrange(1, size + 1)])
     shift = draw.choice([0, 1, -1, draw.randrange(size), -draw.randrange(size)])
-    for step in {start, end, end - 1, end + 1, start + 1, (start + end) // 2, draw.randrange(size), max(start + shift, 0), max(end + shift - 1, 0)}:
+    for step in {
+        start,
+        end,
+        end - 1,
+        end + 1,
+        start + 1,
+        (start + end) // 2,
+        draw.randrange(size),
+        max(start + shift, 0),
+        max(end + shift - 1, 0),
+    }:
         at = step - shift
         done = Fraction(min(max(at - start, 0), end - start), end - start)
         for clock, rtol in clocks(step):
@@ -48,12 +58,18 @@ def test_fractions_are_exact_to_rounding(seed):
 def test_stretching_is_exact(seed):
     """What is left of a stretched phase, down to its last step, against exact fractions of the float32 factor."""
     draw = random.Random(seed)
-    factor = np.float32(draw.choice([1.0, 2.0, 3.0, 1.5, 1 / 3, 0.999, 1.0001, 1000.0, draw.uniform(0.5, 20), 2 ** draw.uniform(-6, 10)]))
+    factor = np.float32(
+        draw.choice(
+            [1.0, 2.0, 3.0, 1.5, 1 / 3, 0.999, 1.0001, 1000.0, draw.uniform(0.5, 20), 2 ** draw.uniform(-6, 10)]
+        )
+    )
     exact = Fraction(float(factor))
     total = int(draw.choice([100, 10**5, 10**8, LAST]) / max(1.0, float(factor)) * min(1.0, float(factor))) or 1
     total = min(total, int(LAST * min(1.0, float(factor))))
     end = int(total * exact)
-    read = jax.jit(lambda s, f: [Clock.of_device(s).stretch(f).left(0, total), Clock.of_device(s).stretch(f).done(0, total)])
+    read = jax.jit(
+        lambda s, f: [Clock.of_device(s).stretch(f).left(0, total), Clock.of_device(s).stretch(f).done(0, total)]
+    )
     for step in {0, 1, end // 2, end // 3, max(end - 3, 0), max(end - 1, 0), end, end + 1}:
         if step > LAST:
             continue
@@ -80,7 +96,12 @@ def test_the_whole_phase_is_exactly_one():
 
 
 def test_negative_steps_are_the_first():
-    for clock in (Clock.of_host(-5), Clock.of_host(-0.5), Clock.of_device(jnp.int32(-5)), Clock.of_device(jnp.float32(-5))):
+    for clock in (
+        Clock.of_host(-5),
+        Clock.of_host(-0.5),
+        Clock.of_device(jnp.int32(-5)),
+        Clock.of_device(jnp.float32(-5)),
+    ):
         assert float(clock.done(0, 10)) == 0.0 and float(clock.left(0, 10)) == 1.0
 
 

@@ -19,7 +19,9 @@ def profile(name):
 
 def holds(schedule, rows):
     steps, rates = np.array([step for step, _ in rows]), np.array([float(rate) for _, rate in rows])
-    np.testing.assert_allclose(schedule.at(steps), rates, rtol=6e-12, atol=1e-17)  # %.12g: half a unit of the 12th digit
+    np.testing.assert_allclose(
+        schedule.at(steps), rates, rtol=6e-12, atol=1e-17
+    )  # %.12g: half a unit of the 12th digit
     whole = steps == steps.astype(int)
     np.testing.assert_allclose(schedule(steps[whole].astype(np.int32)), rates[whole], rtol=2e-6, atol=1e-17)
 

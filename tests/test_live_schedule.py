@@ -47,7 +47,8 @@ TRANSFORMATIONS = {
     "chain": (optax.chain(optax.clip(1.0), tail()), {"1/1"}, None),
     "masked": (optax.masked(tail(), {"a": True, "b": False}), {"inner_state/1"}, None),
     "partition": (
-        optax.partition({"x": tail(), "y": optax.chain(optax.scale_by_rms(), olrs.scale_by_live_schedule(LR))}, {"a": "x", "b": "y"}),
+        optax.partition({"x": tail(), "y": optax.chain(optax.scale_by_rms(), olrs.scale_by_live_schedule(LR))},
+                        {"a": "x", "b": "y"}),
         {"inner_states/x/inner_state/1", "inner_states/y/inner_state/1"}, None,
     ),
     "apply_if_finite": (optax.apply_if_finite(tail(), 2), {"inner_state/1"}, None),
@@ -114,7 +115,7 @@ def test_nnx_optimizer(tx, schedule):
     def train_step(model, optimizer):
         grads = nnx.grad(lambda m: jnp.sum(m.w[...] ** 2))(model)
         optimizer.update(model, grads)
-        return list(olrs.learning_rates(optimizer, schedule).values())[0]
+        return next(iter(olrs.learning_rates(optimizer, schedule).values()))
 
     for step in range(5):
         inside = train_step(model, optimizer)
@@ -175,7 +176,7 @@ def test_another_kind_of_schedule_costs_one_compilation():
     state = tx.init(PARAMS)
     _, state = tx.update(grads(0), state)
     state = jax.jit(lambda s: olrs.with_schedule(s, olrs.Constant(value=0.25)))(state)
-    updates, state = tx.update(grads(1), state)
+    _, state = tx.update(grads(1), state)
     assert float(olrs.learning_rates(state)["1"]) == 0.25 and isinstance(state[1].schedule, olrs.Constant)
 
 

@@ -33,4 +33,6 @@ def test_profile(name, shape, total):
     for step in (0, 1, 2, total // 7, total // 2, total - 20, total - 2, total - 1, total):
         done, left = references.fraction(step, 0, total)
         expected = PAPER[name](mp.mpf(step) / total, **shape)
-        np.testing.assert_allclose(references.PROFILES[name](done, left, **shape), float(expected), rtol=1e-13, atol=1e-60)
+        np.testing.assert_allclose(
+            references.PROFILES[name](done, left, **shape), float(expected), rtol=1e-13, atol=1e-60
+        )

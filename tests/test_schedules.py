@@ -33,7 +33,9 @@ def test_rule(case, rule):
     rule(case.schedule)
 
 
-@pytest.mark.parametrize("rule", [rules.survives_text_and_pickle, rules.agrees_everywhere, rules.is_finite_and_not_negative])
+@pytest.mark.parametrize(
+    "rule", [rules.survives_text_and_pickle, rules.agrees_everywhere, rules.is_finite_and_not_negative]
+)
 @pytest.mark.parametrize("cls", cases.package_schedules(), ids=lambda cls: cls.__name__)
 def test_the_example_of_the_class(cls, rule):
     rule(cls(**cls.example))
@@ -68,7 +70,11 @@ def test_degenerate_lengths_are_legal(total):
                 for cls in (olrs.Linear, olrs.Cosine, olrs.REX, olrs.UBA, olrs.CosinePower)]  # fmt: skip
         for decay in range(total - warmup + 1):
             for profile, _, _ in cases.DECAYS:
-                made.append(olrs.WSD(peak=1.0, total_steps=total, warmup_steps=warmup, decay_steps=decay, end=0.25, decay=profile))
+                made.append(
+                    olrs.WSD(
+                        peak=1.0, total_steps=total, warmup_steps=warmup, decay_steps=decay, end=0.25, decay=profile
+                    )
+                )
         for schedule in made:
             rates = schedule.at(np.arange(total + 3))
             assert np.all(np.isfinite(rates)) and np.all(rates >= 0) and np.max(rates) <= 1.0, schedule

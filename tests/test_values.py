@@ -93,7 +93,11 @@ def test_counts_are_structure_and_rates_are_leaves():
     assert type(lr.total_steps) is int
     keys = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(lr)]
     assert keys == ["peak", "end", "decay/p"]
-    assert jax.tree.structure(lr) == jax.tree.structure(lr.replace(peak=0.5)) != jax.tree.structure(lr.replace(total_steps=99))
+    assert (
+        jax.tree.structure(lr)
+        == jax.tree.structure(lr.replace(peak=0.5))
+        != jax.tree.structure(lr.replace(total_steps=99))
+    )
 
 
 def test_frozen_and_final():
@@ -141,7 +145,9 @@ def test_building_inside_jit():
 
 
 def test_json():
-    lr = olrs.join(olrs.Constant(value=0.1), olrs.WSD(peak=0.2, total_steps=9, decay_steps=3, decay=profiles.power(1.5)), at=5)
+    lr = olrs.join(
+        olrs.Constant(value=0.1), olrs.WSD(peak=0.2, total_steps=9, decay_steps=3, decay=profiles.power(1.5)), at=5
+    )
     tree = json.loads(lr.to_json())
     assert tree["version"] == 1 and tree["type"] == "Joined" and tree["boundaries"] == [5]
     assert tree["schedules"][1]["decay"] == {"type": "power", "p": 1.5}
@@ -162,7 +168,10 @@ def test_json():
         ('{"version": 1, "type": "Constant", "value": 1, "extra": 2}', "no field 'extra'"),
         ('{"version": 1, "type": "Constant"}', "lacks the field 'value'"),
         ('{"version": 1, "type": "linear"}', "expected a Schedule"),
-        ('{"version": 1, "type": "WSD", "peak": 1, "total_steps": 5, "decay_steps": 2, "decay": "linear"}', "decay must be"),
+        (
+            '{"version": 1, "type": "WSD", "peak": 1, "total_steps": 5, "decay_steps": 2, "decay": "linear"}',
+            "decay must be",
+        ),
     ],
 )
 def test_bad_json(text, message):
@@ -181,10 +190,11 @@ def test_parse_reads_what_people_write():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Cosine", "3", "linear", "Sinus(peak=1)", "Cosine(peak=1)", "Cosine(peak=1, total_steps=9, x=1)", "Cosine(peak=a, total_steps=9)",
-     "Cosine(**{})", "__import__('os').system('true')", "Cosine(peak=1, total_steps=9).at(3)", "(lambda: 1)()", "Cosine(peak=1, total_steps=9",
-     "Cosine(peak=9**9**9, total_steps=9)", "Cosine(peak=1/0, total_steps=9)", "Cosine(peak='1', total_steps=9)", "exit()", "f'{1}'",
-     "Tabulated(lrs=[1.0, 2.0, ..., 3.0])", "(" * 500, "Constant(value=1)\nConstant(value=2)", "WSD(peak=1, total_steps=5, decay_steps=1, decay=Linear)"],
+    ["", "Cosine", "3", "linear", "Sinus(peak=1)", "Cosine(peak=1)", "Cosine(peak=1, total_steps=9, x=1)",
+     "Cosine(peak=a, total_steps=9)", "Cosine(**{})", "__import__('os').system('true')", "(lambda: 1)()", "exit()", "f'{1}'",
+     "Cosine(peak=1, total_steps=9).at(3)", "Cosine(peak=1, total_steps=9", "Cosine(peak=9**9**9, total_steps=9)",
+     "Cosine(peak=1/0, total_steps=9)", "Cosine(peak='1', total_steps=9)", "Tabulated(lrs=[1.0, 2.0, ..., 3.0])", "(" * 500,
+     "Constant(value=1)\nConstant(value=2)", "WSD(peak=1, total_steps=5, decay_steps=1, decay=Linear)"],
 )  # fmt: skip
 def test_bad_text(text):
     with pytest.raises((ValueError, TypeError)) as caught:

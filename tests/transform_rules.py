@@ -4,6 +4,7 @@ Like the schedules' rules they are tested on transformations that are wrong on p
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -64,8 +65,10 @@ def keeps_its_state_stable(case):
         expected = described(state)
         assert described(jax.jit(tx.init)(params(dtype))) == expected
         shapes = jax.eval_shape(tx.init, params(dtype))
-        assert [(s.shape, s.dtype) for s in jax.tree.leaves(shapes)] == [(s.shape, s.dtype) for s in jax.tree.leaves(state)]
-        abstract = jax.eval_shape(tx.init, jax.eval_shape(lambda: params(dtype)))
+        assert [(s.shape, s.dtype) for s in jax.tree.leaves(shapes)] == [
+            (s.shape, s.dtype) for s in jax.tree.leaves(state)
+        ]
+        abstract = jax.eval_shape(tx.init, jax.eval_shape(functools.partial(params, dtype)))
         assert jax.tree.structure(abstract) == jax.tree.structure(state)
         for update in (tx.update, jax.jit(tx.update)):
             _, after = update(grads(dtype), state, params(dtype), **case.extra_args)
@@ -82,14 +85,18 @@ def keeps_the_type_of_updates(case):
         assert jax.tree.structure(updates) == jax.tree.structure(params())
 
 
+def placed(mesh, tree):
+    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")}}
+    return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), tree, specs)
+
+
 def shards(case):
     """On eight devices, with an explicit and an automatic mesh: same values, same shardings before and after."""
     alone = run_steps(case, params(), grads())
     for kind in (AxisType.Explicit, AxisType.Auto):
         mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
         with jax.set_mesh(mesh):
-            specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")}}
-            place = lambda tree: jax.tree.map(lambda x, s: jax.device_put(x, NamedSharding(mesh, s)), tree, specs)  # noqa: E731
+            place = functools.partial(placed, mesh)
             tx = case.make()
             state = tx.init(place(params()))
             eager, jitted = described(state), described(jax.jit(tx.init)(place(params())))
@@ -173,7 +180,9 @@ def can_be_donated(case):
     mine = params()
     state = tx.init(mine)
     kept = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)}
-    assert not kept & {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(mine)}, "the state is the parameters' memory"
+    assert not kept & {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(mine)}, (
+        "the state is the parameters' memory"
+    )
     for _ in range(3):
         updates, state = step(grads(), state, mine)
         mine = params()

@@ -54,7 +54,9 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
     def init(params):
         del params
         # zeros + x is a copy on the mesh in force: donating the state leaves the caller's schedule alone.
-        live = jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), schedule)
+        live = jax.tree.map(
+            lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), schedule
+        )
         return LiveScheduleState(jnp.zeros((), jnp.int32), live, jnp.zeros((), jnp.float32))
 
     def update(updates, state, params=None, **extra_args):
