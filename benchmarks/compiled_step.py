@@ -29,7 +29,7 @@ from reporting import progress
 import optax_lrs as olrs
 from optax_lrs import profiles
 
-TPU_TOPOLOGY = "v5p:2x2x1"  # with 2e9 parameters cost_analysis counts its bytes right to 2%; on small shards it does not
+TPU_TOPOLOGY = "v5p:2x2x1"  # with 2e9 parameters cost_analysis counts bytes right to 2%; on small shards it does not
 PEAK, TOTAL, WARMUP, DECAY = 3e-4, 100_000, 2_000, 20_000
 KNOTS = (0, 2_000, 30_000, 60_000, 90_000, 100_000)
 DRAWN = (1e-6, 3e-4, 2e-4, 2e-4, 5e-5, 1e-6)

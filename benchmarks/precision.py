@@ -107,7 +107,7 @@ def other_cases(total: int) -> Iterator[Case]:
         oracle = exact.InverseSqrt(PEAK, steps, timescale or steps or 10_000)
         yield Case(f"InverseSqrt(warmup={'yes' if steps else 'no'}, timescale={timescale})", schedule, oracle)
 
-    knots = tuple(total * k // 13 + k % 3 for k in range(13)) + (total,)
+    knots = (*(total * k // 13 + k % 3 for k in range(13)), total)
     drawn = tuple(PEAK * (1 + k % 4) / (1 + k) for k in range(14))
     yield Case("Tabulated(14 entries)", olrs.Tabulated(lrs=drawn, steps=knots), exact.Table(drawn, knots),
                theirs.table(drawn, knots))  # fmt: skip
@@ -158,7 +158,9 @@ def kinds(item: Any) -> set[type]:
     """The classes of a value and of every value inside it."""
     if isinstance(item, tuple):
         return set().union(*map(kinds, item))
-    return {type(item), *kinds(tuple(vars(item).values()))} if isinstance(item, olrs.Schedule | profiles.Profile) else set()
+    if not isinstance(item, olrs.Schedule | profiles.Profile):
+        return set()
+    return {type(item), *kinds(tuple(vars(item).values()))}
 
 
 def missing(cases: list[Case]) -> list[str]:
@@ -210,7 +212,8 @@ def measure(case: Case, horizon: str, generator: np.random.Generator) -> dict[st
         "oracle": float(oracle_error), "optax": None, "optax at step": None,
     }  # fmt: skip
     if case.optax is not None:
-        one_by_one = jax.vmap(lambda step: jnp.asarray(case.optax(step), jnp.float32))  # its interpolation takes scalars only
+        # One by one: its interpolation takes scalars only.
+        one_by_one = jax.vmap(lambda step: jnp.asarray(case.optax(step), jnp.float32))
         other = errors(jax.jit(one_by_one)(steps), rates)
         other[rates == 0] = 0.0  # its rate may stay above zero for good; what counts here is the rates before
         row |= {"optax": float(other.max()), "optax at step": int(steps[other.argmax()])}

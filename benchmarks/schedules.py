@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-import functools
+import os
 import statistics
 import subprocess
 import sys
@@ -46,7 +46,7 @@ PEAKS = [1e-4 * 2**k for k in range(8)]
 def compiled_steps(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
     rows = []
     for target in targets():
-        names = ["WSD", "cosine"][: 1 if target == "tpu" else 2] if quick else list(shapes())
+        names = ["WSD", "cosine"][: 2 if target == "cpu x1" else 1] if quick else list(shapes())
         rows += in_own_process(compare, target, names)
     bars = []
     for row in rows:
@@ -96,19 +96,19 @@ def seconds(call: Callable[[int], Any], step: int, repeats: int) -> float:
 
 
 def single_rates(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    rows, bars, steps, repetitions = [], [], np.arange(1_000_000), 3 if quick else 9
-    for name, schedule in progress(list(registered().items()), "rates on the host"):
-        step = 3 * (schedule.ends_at or 100) // 4 + 20  # after the warmup, in the decay
-        schedule(step)
-        row = {
-            "schedule": name,
-            "at us": 1e6 * min(seconds(schedule.at, step, 1_000) for _ in range(repetitions)),
-            "million ms": 1e3 * min(seconds(lambda _, at=schedule.at: at(steps), 0, 1) for _ in range(repetitions)),
-            "eager us": 1e6 * min(seconds(schedule, step, 200) for _ in range(repetitions)),
-        }
-        rows.append(row)
-        bars += [Bar(f"{name}.at(int), seconds", row["at us"] / 1e6, AT_BAR, timing=True),
-                 Bar(f"{name}.at(a million steps), seconds", row["million ms"] / 1e3, MILLION_BAR, timing=True)]  # fmt: skip
+    schedules, steps = registered(), np.arange(1_000_000)
+    best = {name: [float("inf")] * 3 for name in schedules}
+    for _ in progress(range(7 if quick else 25), "rates on the host"):
+        for name, schedule in schedules.items():
+            step = 3 * (schedule.ends_at or 100) // 4 + 20  # after the warmup, in the decay
+            times = (seconds(schedule.at, step, 500), seconds(lambda _, at=schedule.at: at(steps), 0, 1),
+                     seconds(schedule, step, 100))  # fmt: skip
+            best[name] = [min(pair) for pair in zip(best[name], times)]
+    rows = [{"schedule": name, "at us": 1e6 * at, "million ms": 1e3 * million, "eager us": 1e6 * eager}
+            for name, (at, million, eager) in best.items()]  # fmt: skip
+    bars = [Bar(f"{name}.at(int), seconds", at, AT_BAR, timing=True) for name, (at, _, _) in best.items()]
+    bars += [Bar(f"{name}.at(a million steps), seconds", million, MILLION_BAR, timing=True)
+             for name, (_, million, _) in best.items()]  # fmt: skip
     print_table("(b) One rate and a million on the host by .at, and one eager call; best of several", rows)
     return rows, bars
 
@@ -220,43 +220,52 @@ def eight_peaks(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
 
 # ── (d) the import ────────────────────────────────────────────────────────────────────────────────
 
-IMPORTS = {  # each prints a time in seconds
-    "import optax": "import time; t = time.perf_counter(); import optax; print(time.perf_counter() - t)",
-    "import optax_lrs": "import time; t = time.perf_counter(); import optax_lrs; print(time.perf_counter() - t)",
-    "import optax_lrs, after optax": "import time, optax; t = time.perf_counter(); import optax_lrs; "
-                                     "print(time.perf_counter() - t)",
-}  # fmt: skip
+CLOCKED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+# Left on, Python's collector may walk the whole of JAX's heap once, at whichever allocation is its turn: on 3.11 that
+# falls some hundred objects after `import optax`, upon whatever comes next. It is shown, but the bar is on our own work.
+COLLECTOR = {"off": "import gc; gc.disable(); ", "on": ""}
 
 
 def imports(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    run = functools.partial(subprocess.run, capture_output=True, text=True, check=True)
-    times: dict[str, list[float]] = {name: [] for name in IMPORTS}
-    for _ in progress(range(4 if quick else 20), "imports"):
-        for name, code in IMPORTS.items():
-            times[name].append(float(run([sys.executable, "-c", code]).stdout))
-    loaded = run([sys.executable, "-c", "import sys, optax_lrs; print(*sys.modules)"]).stdout.split()
-    # What Optax or JAX themselves import is not ours to keep out.
-    already = run([sys.executable, "-c", "import sys, optax; print(*sys.modules)"]).stdout.split()
-    added = [name for name in KEPT_OUT if name in loaded and name not in already]
-    unwanted = [name for name in KEPT_OUT if name in loaded]
+    # With bytecode kept, as an installed package has it.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
-    rows = [{"": name, "median ms": 1e3 * statistics.median(found), "min ms": 1e3 * min(found)}
-            for name, found in times.items()]  # fmt: skip
-    optax_times, our_times, after = times.values()
-    paired = statistics.median(b - a for a, b in zip(optax_times, our_times))
-    rows.append({"": "difference, of pairs in turn", "median ms": 1e3 * paired,
-                 "min ms": 1e3 * (min(our_times) - min(optax_times))})  # fmt: skip
-    print_table("(d) Import, in fresh processes", rows)
-    print(f"of {', '.join(KEPT_OUT)}: {', '.join(unwanted) or 'none'} imported; {', '.join(added) or 'none'} by us")
-    figure = min(paired, statistics.median(after))  # two estimates of one quantity, the second much less noisy
-    bars = [Bar("import above optax's, seconds", figure, IMPORT_BAR, timing=True)]
+    def run(code: str) -> str:
+        return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+
+    loaded = set(run("import sys, optax_lrs; print(*sys.modules)").split())
+    unwanted = [name for name in KEPT_OUT if name in loaded]
+    times: dict[tuple[str, str], list[float]] = {}
+    for _ in progress(range(3 if quick else 25), "imports"):
+        for collector, first in COLLECTOR.items():
+            for name in ("optax", "optax_lrs"):
+                found = float(run(first + CLOCKED.format(name)))
+                times.setdefault((name, collector), []).append(found)
+    rows = []
+    for collector in COLLECTOR:
+        base, ours = times["optax", collector], times["optax_lrs", collector]
+        rows.append({
+            "collector": collector, "optax ms": 1e3 * statistics.median(base), "optax_lrs ms": 1e3 * statistics.median(ours),
+            "median difference ms": 1e3 * statistics.median(b - a for a, b in zip(base, ours)),
+            "difference of minima ms": 1e3 * (min(ours) - min(base)),
+        })  # fmt: skip
+    print_table("(d) Import, in fresh processes in turn", rows)
+    print(f"of {', '.join(KEPT_OUT)}, import optax_lrs brings in: {', '.join(unwanted) or 'none'}")
+    figure = min(rows[0]["median difference ms"], rows[0]["difference of minima ms"]) / 1e3
+    bars = [Bar("import above optax's, collector off, seconds", figure, IMPORT_BAR, timing=True)]
     bars += [Bar(f"{name} in sys.modules", int(name in unwanted), 0) for name in KEPT_OUT]
     return rows, bars
 
 
 def main() -> int:
     args = parse_args(__doc__.splitlines()[0])
-    parts = {"imports": imports, "eager": eager_calls, "host": single_rates, "peaks": eight_peaks, "step": compiled_steps}
+    parts = {
+        "imports": imports,
+        "eager": eager_calls,
+        "host": single_rates,
+        "peaks": eight_peaks,
+        "step": compiled_steps,
+    }
     tables, bars = {}, []
     for name, part in parts.items():
         tables[name], found = part(args.quick)
@@ -264,8 +273,15 @@ def main() -> int:
     write_raw(args, bars, **tables)
     eager = max((bar for bar in bars if bar.name.startswith("eager")), key=lambda bar: bar.figure)
     at = max((bar for bar in bars if ".at(int)" in bar.name), key=lambda bar: bar.figure)
-    return conclude(args, bars, f"slowest .at {at.figure * 1e6:.1f} us, eager call at most {eager.figure:.2f} of Optax's, "
-                    f"import {next(bar.figure for bar in bars if bar.name.startswith('import')) * 1e3:.1f} ms")  # fmt: skip
+    own = next(bar.figure for bar in bars if bar.name.startswith("import"))
+    programs = [bar for bar in bars if bar.name.endswith(("fusions above Optax's", "collectives above Optax's"))]
+    more = sum(bar.figure > bar.limit for bar in programs)
+    return conclude(
+        args,
+        bars,
+        f"{more} of {len(programs) // 2} compiled steps with more fusions or collectives than allowed; slowest .at"
+        f" {at.figure * 1e6:.1f} us; eager call at most {eager.figure:.2f} of Optax's; import {own * 1e3:.0f} ms",
+    )
 
 
 if __name__ == "__main__":
