@@ -6,12 +6,13 @@ import argparse
 import inspect
 import sys
 from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 
 from optax_lrs import parse
 from optax_lrs._schedule import Schedule
 from optax_lrs._value import Value
-from optax_lrs.plot import drawn_at, drawn_steps, plot
+from optax_lrs.plot import drawn_steps, plot
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     lists = commands.add_parser("list", help="the schedules and profiles there are")
+    lists.add_argument("--markdown", action="store_true", help="as the table of the README")
     lists.set_defaults(run=_list)
 
     shows = commands.add_parser("show", help="a schedule's numbers: the rates along the run, their sum, the source")
@@ -47,19 +49,36 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _list(args: argparse.Namespace) -> int:
-    for name, cls in Value.registry.items():
-        kind = "schedule" if issubclass(cls, Schedule) else "profile"
-        print(f"{kind:9} {name:20} {_summary(cls)}".rstrip())
+    schedules = [cls for cls in Value.registry.values() if issubclass(cls, Schedule)]
+    if args.markdown:
+        print("| schedule | what it is | arguments | source |\n| --- | --- | --- | --- |")
+        for cls in schedules:
+            print(
+                f"| `{cls._name}` | {_summary(cls)} | {', '.join(map(_argument, fields(cls)))} | {_link(cls.paper)} |"
+            )
+        return 0
+    for cls in [*schedules, *(cls for cls in Value.registry.values() if cls not in schedules)]:
+        kind = "schedule" if cls in schedules else "profile"
+        print(f"{kind:9} {cls._name:20} {_summary(cls)}")
     return 0
+
+
+def _argument(field: Field) -> str:
+    return f"`{field.name}`" if field.default is MISSING else f"`{field.name}={field.default!r}`"
+
+
+def _link(paper: str) -> str:
+    number = paper.removeprefix("arXiv:")
+    return f"[{number}](https://arxiv.org/abs/{number})" if number != paper else paper
 
 
 def _show(args: argparse.Namespace) -> int:
     schedule = _load(args.schedule)
     steps = _horizon(args.steps, [schedule])
-    corners = [at for at in schedule.corners if at <= steps]
+    rows = {*(steps * tenth // 10 for tenth in range(11)), *(at for at in schedule.corners if at <= steps)}
     print(schedule)
     print(f"\n{'step':>14}  {'rate':>12}")
-    for at in sorted({*drawn_at(schedule, steps)[:: max(steps // 10, 1)].tolist(), *corners, 0, steps}):
+    for at in sorted(rows):
         print(f"{at:>14,}  {schedule.at(at):>12.6g}")
     end = schedule.ends_at
     print(f"\nconstant from step {end:,}" if end is not None else "\nwithout end")

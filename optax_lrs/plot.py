@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ def plot(*schedules: Schedule, steps: int | None = None, labels: Sequence[str] |
     Args:
         *schedules: what to draw.
         steps: how far; by default a twentieth past the last end.
-        labels: a name for each; by default its ``repr``.
+        labels: a name for each; by default its ``repr`` without what is left at its default.
         ax: the matplotlib axes to draw on; by default new ones.
 
     Returns:
@@ -33,22 +35,28 @@ def plot(*schedules: Schedule, steps: int | None = None, labels: Sequence[str] |
     """
     if not schedules:
         raise ValueError("plot: give one schedule at least")
-    labels = [repr(schedule) for schedule in schedules] if labels is None else list(labels)
+    labels = [_label(schedule) for schedule in schedules] if labels is None else list(labels)
     if len(labels) != len(schedules):
         raise ValueError(f"plot: {len(schedules)} schedules need as many labels, got {labels!r}")
-    if ax is None:
+    own_figure = ax is None
+    if own_figure:
         import matplotlib.pyplot as plt
 
-        _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+        _, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
     horizon = drawn_steps(schedules) if steps is None else steps
     for schedule, label in zip(schedules, labels):
         at = drawn_at(schedule, horizon)
-        ax.plot(at, schedule.at(at), label=_short(label), linewidth=1.8)
+        ax.plot(at, schedule.at(at), label=textwrap.fill(label, 90, subsequent_indent="    "), linewidth=1.8)
     ax.set(xlabel="step", ylabel="learning rate", xlim=(0, horizon))
     ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+    ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25)
-    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.14))
+    if own_figure:
+        ax.figure.legend(loc="outside lower left", frameon=False, fontsize="small")
+    else:
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -66,5 +74,16 @@ def drawn_at(schedule: Schedule, steps: int) -> np.ndarray:
     return at[(at >= 0) & (at <= steps)]
 
 
-def _short(label: str, width: int = 110) -> str:
-    return label if len(label) <= width else label[: width - 1] + "…"
+def _label(schedule: Schedule) -> str:
+    kept = [
+        field for field in dataclasses.fields(schedule) if not _is_default(getattr(schedule, field.name), field.default)
+    ]
+    return f"{type(schedule).__name__}({', '.join(f'{f.name}={_brief(repr(getattr(schedule, f.name)))}' for f in kept)})"
+
+
+def _brief(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _is_default(item: Any, default: Any) -> bool:
+    return type(item) is type(default) and bool(np.all(item == default))

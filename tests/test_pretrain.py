@@ -125,7 +125,9 @@ def final_state(folder):
         warnings.simplefilter("ignore")
         handler = ocp.PyTreeCheckpointer()
         tree = handler.metadata(path).item_metadata.tree
-        restored = handler.restore(path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree))
+        restored = handler.restore(
+            path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        )
     return {jax.tree_util.keystr(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(restored)}
 
 
@@ -282,7 +284,9 @@ def test_parameters_and_moments_are_cut_and_stay_so(example):
         for leaf in jax.tree.leaves(tree):
             share = math.prod(leaf.addressable_shards[0].data.shape) / leaf.size
             # The embedding has no axis for `model`; scales are one row, on every device.
-            assert share == {1: 1, 2: 1 / 8, 3: 1 / 8, 4: 1 / 8}[leaf.ndim] or (leaf.shape == (256, 32) and share == 1 / 4)
+            assert share == {1: 1, 2: 1 / 8, 3: 1 / 8, 4: 1 / 8}[leaf.ndim] or (
+                leaf.shape == (256, 32) and share == 1 / 4
+            )
     for leaf in jax.tree.leaves((state.opt_state[-1], state.record)):
         assert leaf.is_fully_replicated
 

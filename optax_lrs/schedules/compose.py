@@ -101,7 +101,7 @@ def stretched(schedule: Schedule, *, factor: float) -> Stretched:
 
 
 class Joined(Schedule):
-    """What :func:`join` returns: each piece on its own clock."""
+    """One schedule after another, each on its own clock: what ``join`` returns."""
 
     example: ClassVar = dict(
         schedules=(Linear(peak=1.0, total_steps=40, warmup_steps=10), Linear(peak=0.5, total_steps=60, warmup_steps=5)),
@@ -137,7 +137,7 @@ class Joined(Schedule):
 
 
 class Switched(Schedule):
-    """What :func:`switch` returns: all pieces on one clock."""
+    """One schedule after another, all on one clock: what ``switch`` returns."""
 
     example: ClassVar = dict(
         schedules=(Constant(value=0.8), Linear(peak=1.0, total_steps=100, warmup_steps=10)), boundaries=(30,)
@@ -171,7 +171,7 @@ class Switched(Schedule):
 
 
 class Scaled(Schedule):
-    """What :func:`scaled` returns."""
+    """A schedule times a factor: what ``scaled`` returns."""
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=0.5)
 
@@ -199,7 +199,7 @@ class Scaled(Schedule):
 
 
 class Shifted(Schedule):
-    """What :func:`shifted` returns."""
+    """A schedule begun later, or in its middle: what ``shifted`` returns."""
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), by=-1)
 
@@ -223,7 +223,7 @@ class Shifted(Schedule):
 
 
 class Stretched(Schedule):
-    """What :func:`stretched` returns."""
+    """A schedule run slower: what ``stretched`` returns."""
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=1.5)
 
