@@ -61,7 +61,9 @@ def texts_in(place: str) -> list[tuple[str, bytes]]:
             raise ValueError(f"--data {place}: not a text file (it is not UTF-8, or has NUL bytes)")
         return [(path.name, content)]
     # Hidden files and folders (.git and the like) are nobody's prose.
-    found = [p for p in path.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(path).parts)]
+    found = [
+        p for p in path.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(path).parts)
+    ]
     files = [(p.relative_to(path).as_posix(), p.read_bytes()) for p in found]
     texts = [(name, content) for name, content in files if is_text(content)]
     if not texts:

@@ -1,5 +1,6 @@
 """The picture of a comparison: rates above, losses below, one colour a schedule."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -14,7 +15,7 @@ def spread(heights: list[float], gap: float) -> list[float]:
     """The heights, moved up as little as needed for labels `gap` apart."""
     order = np.argsort(heights)
     moved = np.array(heights, float)
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in itertools.pairwise(order):
         moved[above] = max(moved[above], moved[below] + gap)
     return list(moved)
 
@@ -25,13 +26,13 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+    style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
     with plt.rc_context(style):
         figure, (above, below) = plt.subplots(
             2, 1, figsize=(8, 6.4), sharex=True, height_ratios=[1, 2.2], layout="constrained"
         )
         ends = []
-        for i, (name, run) in enumerate(runs.items()):
+        for i, run in enumerate(runs.values()):
             # Curves that coincide stay visible: the earlier ones are wider.
             line = dict(color=COLOURS[i % len(COLOURS)], lw=max(1.6, 3.4 - 0.9 * i), solid_capstyle="round")
             above.plot(run.steps, run.lrs, **line)
@@ -62,6 +63,8 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
         above.set_ylim(bottom=0)
         below.set_ylabel("loss (nats per byte)")
         below.set_xlabel("step")
-        below.set_title("validation loss (dots), training loss of each batch (thin)", fontsize=9, loc="left", color="0.4")
+        below.set_title(
+            "validation loss (dots), training loss of each batch (thin)", fontsize=9, loc="left", color="0.4"
+        )
         figure.savefig(path, dpi=150)
         plt.close(figure)

@@ -7,7 +7,7 @@
 # ///
 """Pre-trains a small byte-level transformer under several learning-rate schedules and compares them.
 
-    pip install -e '.[examples]' && python examples/pretrain.py      (or: uv run examples/pretrain.py)
+    uv run examples/pretrain.py      (or: pip install -e '.[examples]' && python examples/pretrain.py)
 
 By default it reads the source of Python's own standard library and compares constant, cosine and WSD in a few minutes
 on two CPU cores. The same command trains on GPUs, TPUs and several hosts; see --help. SIGTERM and Ctrl-C save a
@@ -60,13 +60,14 @@ def mesh_axes(text: str) -> dict[str, int]:
     return axes
 
 
+# fmt: off
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("pretrain.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to compare").add_argument
     add("--schedule", nargs="+", action="extend", default=[], metavar="REPR",
         help='such as "WSD(peak=3e-3, total_steps=400, decay_steps=80)"; several are compared, each from the same '
         "parameters on the same data (default: constant, cosine and WSD)")
-    add("--schedule-file", nargs="+", action="extend", default=[], metavar="JSON", help="schedules as written by to_json")
+    add("--schedule-file", nargs="+", action="extend", default=[], metavar="JSON", help="as written by to_json")
     add("--steps", type=positive, help="updates a schedule (default: the schedules' own total_steps, else 600)")
     add("--seed", type=int, default=0, help="of the parameters and the data order (default: %(default)s)")
 
@@ -77,7 +78,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         add(f"--{field.name}", type=positive, default=field.default, help="(default: %(default)s)")
 
     add = parser.add_argument_group("validation, checkpoints, results").add_argument
-    add("--out", type=pathlib.Path, default="pretrain_runs", help="folder of all results (default: %(default)s)")
+    add("--out", type=pathlib.Path, default="pretrain_runs", help="for all results; every host must see it (default: %(default)s)")
     add("--eval-every", type=positive, default=50, metavar="STEPS", help="(default: %(default)s)")
     add("--eval-batches", type=positive, default=32, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
@@ -94,7 +95,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.resume and options.overwrite:
         parser.error("--resume and --overwrite exclude each other")
+    if not options.distributed and (options.coordinator, options.num_processes, options.process_id) != (None,) * 3:
+        parser.error("--coordinator, --num-processes and --process-id need --distributed")
     return options
+# fmt: on
 
 
 def start_devices(options: argparse.Namespace) -> None:
@@ -183,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         start_devices(options)
         plan = make_plan(options)
     except (ValueError, TypeError, OSError) as error:
-        print(f"pretrain.py: error: {error}", file=sys.stderr)
+        print("pretrain.py: error:", " ".join(str(error).split()), file=sys.stderr)  # one line, whatever was quoted
         return 2
     leader = jax.process_index() == 0
     say = print if leader else lambda *_: None
@@ -218,7 +222,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             run = train(plan, name, model, validation_NxBxL, stop)
             if run is None:
-                say(f"stopped by {signal.Signals(stop.signal).name}, {name} is saved: the same command with --resume continues")
+                by = signal.Signals(stop.signal).name
+                say(f"stopped by {by}, {name} is saved: the same command with --resume continues")
                 return 128 + stop.signal
             runs[name] = run
 

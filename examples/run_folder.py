@@ -1,8 +1,8 @@
 """One folder a run: its settings, its checkpoints, and at the end its record.
 
-    settings.json   what decides the result; written first, compared when the run is resumed
-    checkpoints/    Orbax, asynchronous, the last two
-    run.npz         the record as an `optax_lrs.Run`; written last, so it also says that the run is finished
+- `settings.json`: what decides the result; written first, compared when the run is resumed;
+- `checkpoints/`: Orbax, asynchronous, the last two;
+- `run.npz`: the record as an `optax_lrs.Run`; written last, so it also says that the run is finished.
 """
 
 import json
@@ -50,7 +50,9 @@ class RunFolder:
         if overwrite:
             return
         if not resume:
-            raise ValueError(f"{self.path} already holds a run: continue it with --resume or replace it with --overwrite")
+            raise ValueError(
+                f"{self.path} already holds a run: continue it with --resume or replace it with --overwrite"
+            )
         try:
             there = flat(json.loads(self._settings_file.read_text()))
         except (json.JSONDecodeError, AttributeError):

@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from transformer import Size, Transformer
+from transformer import BYTES, Size, Transformer
 
 import optax_lrs as olrs
 
@@ -52,6 +52,7 @@ def check_fit(mesh: Mesh, size: Size, batch_size: int) -> None:
         ("--batch-size", batch_size, "data"),
         ("--width", size.width, "data"),
         ("--heads", size.heads, "model"),
+        ("the number of byte values,", BYTES, "model"),
     ]:
         if length % mesh.shape[axis]:
             raise ValueError(f"{name} {length} cannot be split over {axis}={mesh.shape[axis]} of the mesh")

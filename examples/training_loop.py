@@ -82,7 +82,9 @@ class Bar:
             self._looked, self._clock = done, now
         if val_loss is not None:
             self._val_loss = f", val {float(val_loss):.3f}"
-        self._bar.set_postfix_str(f"loss {loss:.3f}{self._val_loss}, lr {lr:.2e}, {self._speed:,.0f} tokens/s", refresh=False)
+        self._bar.set_postfix_str(
+            f"loss {loss:.3f}{self._val_loss}, lr {lr:.2e}, {self._speed:,.0f} tokens/s", refresh=False
+        )
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

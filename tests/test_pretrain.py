@@ -358,6 +358,7 @@ BAD = {
     "other text": (["--resume", "--data", "{tmp}/words"], "text is"),
     "something else is there": (["--overwrite", "--schedule", "Cosine(peak=1.0, total_steps=9)"], "not a run"),
     "out is a file": (["--out", "{tmp}/prose.txt"], "is a file"),
+    "half a cluster": (["--process-id", "1"], "need --distributed"),
     "resume and overwrite": (["--resume", "--overwrite"], "--overwrite"),
 }
 
