@@ -78,7 +78,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         add(f"--{field.name}", type=positive, default=field.default, help="(default: %(default)s)")
 
     add = parser.add_argument_group("validation, checkpoints, results").add_argument
-    add("--out", type=pathlib.Path, default="pretrain_runs", help="for all results; every host must see it (default: %(default)s)")
+    add("--out", type=pathlib.Path, default="pretrain_runs", help="of all results, on every host (default: %(default)s)")
     add("--eval-every", type=positive, default=50, metavar="STEPS", help="(default: %(default)s)")
     add("--eval-batches", type=positive, default=32, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
