@@ -23,22 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-class _Scalar:
-    """The functions that a formula may ask of ``clock.xp``, on Python numbers: ten times as fast as NumPy's."""
-
-    pi = math.pi
-    sin, cos, sqrt, exp, expm1, log, log1p, floor = (
-        math.sin, math.cos, math.sqrt, math.exp, math.expm1, math.log, math.log1p, math.floor,
-    )  # fmt: skip
-    power, abs, maximum, minimum = math.pow, abs, max, min
-
-    @staticmethod
-    def where(condition, x, y):
-        return x if condition else y
-
-    def __getattr__(self, name):
-        return getattr(np, name)
+from optax_lrs._division import divide
+from optax_lrs._scalar import SCALAR
 
 
 class Phase:
@@ -71,10 +57,10 @@ class Clock:
     Args of its methods are Python ints, in steps of this clock; what they return is in ``xp``, elementwise in the step.
     """
 
-    __slots__ = ("_done", "_left", "_origin", "_whole", "xp")
+    __slots__ = ("_done", "_left", "_origin", "_unit", "_whole", "xp")
 
-    def __init__(self, xp: Any, whole: Any, done: Any = None, left: Any = None, origin: int = 0):
-        self.xp, self._whole, self._done, self._left, self._origin = xp, whole, done, left, origin
+    def __init__(self, xp: Any, whole: Any, done: Any = None, left: Any = None, origin: int = 0, unit: int = 1):
+        self.xp, self._whole, self._done, self._left, self._origin, self._unit = xp, whole, done, left, origin, unit
 
     # ── from a step ───────────────────────────────────────────────────────────────────────────
 
@@ -102,10 +88,10 @@ class Clock:
         """The clock of a step on the host: a Python number or a NumPy array, in float64."""
         if isinstance(step, (int, float)):
             if isinstance(step, int):
-                return cls(_SCALAR, step if step > 0 else 0)
+                return cls(SCALAR, step if step > 0 else 0)
             whole = math.floor(max(step, 0.0))
             done = max(step, 0.0) - whole
-            return cls(_SCALAR, whole, done, 1.0 - done)
+            return cls(SCALAR, whole, done, 1.0 - done)
         if np.issubdtype(step.dtype, np.integer):
             return cls(np, np.maximum(step.astype(np.int64), 0))
         step = np.maximum(step.astype(np.float64), 0.0)
@@ -132,77 +118,117 @@ class Clock:
 
     def since(self, start: int) -> Any:
         """The number of steps since ``start``, 0 before it, as a float."""
-        start += self._origin
-        if start <= 0:  # a sum of two numbers that are not negative, where whole - start could overflow
-            steps = self._float(self._whole) + float(-start)
-        elif start > self._limit:  # only a float's reading gets there
-            return self.xp.maximum(
-                (self._float(self._whole) * 0.0 if self._done is None else self._done) - self._until(start), 0.0
-            )
-        else:
-            steps = self._float(self.xp.maximum(self._whole, start) - start)
-        return steps if self._done is None else self.xp.where(self._whole >= start, steps + self._done, 0.0)
+        if self._unit == 1:
+            return self._since(start + self._origin)
+        steps, part = divmod(start + self._origin, self._unit)
+        if not part:
+            since = self._since(steps)
+        else:  # ``start`` lies within a step of the root: the rest of that step, and what followed it
+            rest = (self._unit - part) / self._unit
+            within = 0.0 if self._done is None else self.xp.maximum(self._done - part / self._unit, 0.0)
+            within = self.xp.where(self._before(steps), 0.0, within)
+            since = self.xp.where(self._before(steps + 1), within, self._since(steps + 1) + rest)
+        return since * float(self._unit)
 
     def until(self, end: int) -> Any:
         """The number of steps until ``end``, 0 after it, as a float."""
-        end += self._origin
-        if end <= 0:
-            return self._float(self._whole) * 0.0
-        if self._done is None:
-            return self._until(end)
-        steps = self._until(end - 1) + self._left  # the last step counts by what is left of it
-        return self.xp.where(self._before(end), self.xp.maximum(steps, 0.0), 0.0)
+        if self._unit == 1:
+            return self._until(end + self._origin)
+        steps, part = divmod(end + self._origin, self._unit)
+        until = self._until(steps)
+        if part:
+            rest = part / self._unit
+            within = rest if self._done is None else self.xp.maximum(rest - self._done, 0.0)
+            within = self.xp.where(self._before(steps + 1), within, 0.0)
+            until = self.xp.where(self._before(steps), until + rest, within)
+        return until * float(self._unit)
 
     def reached(self, at: int) -> Any:
         """Whether step ``at`` has come."""
-        before = self._before(at + self._origin)
-        return not before if self.xp is _SCALAR else ~before
+        steps, part = divmod(at + self._origin, self._unit)
+        before = self._before(steps + (part > 0))
+        if part and self._done is not None:
+            before = before & (self._before(steps) | (self._done < part / self._unit))
+        return not before if self.xp is SCALAR else ~before
 
     def segment(self, knots: Sequence[int]) -> tuple[Any, Any, Any]:
         """Where the step falls among increasing knots: the index of the one before it, and done and left to the next.
 
         Before the first knot and after the last it stands on that knot. Needs two knots at least.
         """
-        clock = self._settled().between(knots[0], knots[-1])
-        index, start, end, beyond, length = clock._found(knots)
-        done, left = self._float(clock._whole - start), self._float(end - clock._whole) + beyond
+        clock = (
+            self if self._unit == 1 or self._done is None else self._settled()
+        )  # a part of a step, in parts of a count
+        clock = clock.between(knots[0], knots[-1])
+        index, start, since, end, until, length = clock._found(knots)
+        done, left = self._float(clock._whole - start) + since, self._float(end - clock._whole) + until
         if clock._done is not None:
-            done, left = done + clock._done, self.xp.maximum(left - 1.0 + clock._left, 0.0)
-        return index, done / length, left / length
+            done, left = done + clock._done, left - 1.0 + clock._left
+        # The root stands on whole steps, and the first and the last knot may lie within one.
+        return index, *(self.xp.minimum(self.xp.maximum(share / length, 0.0), 1.0) for share in (done, left))
 
     def _found(self, knots: Sequence[int]) -> tuple[Any, ...]:
-        """The index of the knot at or before a settled clock, it and the next, the next's excess over 2³¹, the distance."""
-        xp, last = self.xp, len(knots) - 2
-        if isinstance(knots, range):  # an entry for every step: no search
-            index = xp.minimum(self._whole - knots[0], last)
-            return index, index + knots[0], index + knots[1], 0.0, 1.0
-        if xp is _SCALAR:
-            index = min(max(bisect.bisect_right(knots, self._whole) - 1, 0), last)
-            return index, knots[index], knots[index + 1], 0.0, float(knots[index + 1] - knots[index])
-        table = xp.asarray([min(knot, self._limit) for knot in knots], self._int_dtype)
+        """The last knot reached and the next: its index, the root's steps and the parts beside them, the distance."""
+        xp, last, unit, origin = self.xp, len(knots) - 2, self._unit, self._origin
+        if isinstance(knots, range) and unit == 1 and origin + knots[0] >= 0:  # every step has an entry: no search
+            first = min(knots[0] + origin, self._limit)
+            index = xp.minimum(self._whole - first, last)
+            return index, index + first, 0.0, index + first + 1, 0.0, 1.0
+        if xp is SCALAR and unit == 1:
+            index = min(max(bisect.bisect_right(knots, self._whole - origin) - 1, 0), last)
+            start, end = knots[index], knots[index + 1]
+            return index, start + origin, 0.0, end + origin, 0.0, float(end - start)
+        xp = np if xp is SCALAR else xp
+        starts = np.array(knots, object if xp is jnp or unit > 1 else np.int64) + origin
+        ceilings = np.minimum(-(-starts // unit), self._limit).astype(self._int_dtype)
+        floors = np.minimum(starts // unit, self._limit)
+        since = (np.asarray(-(-starts // unit) * unit - starts, float) / unit).astype(self._float_dtype)
+        until = (np.asarray(starts - floors * unit, float) / unit).astype(self._float_dtype)
+        lengths = (np.asarray(np.diff(starts), float) / unit).astype(self._float_dtype)
+        table, floors = xp.asarray(ceilings), xp.asarray(floors.astype(self._int_dtype))
         how = {} if xp is np else {"method": "scan_unrolled"}  # no loop on the device
-        index = xp.clip(xp.searchsorted(table, self._whole, side="right", **how) - 1, 0, last)
-        beyond = xp.asarray([float(max(knot - self._limit, 0)) for knot in knots[1:]], self._float_dtype)[index]
-        length = xp.asarray(np.diff(np.asarray(knots, np.float64)), self._float_dtype)[index]
-        return index, table[index], table[index + 1], beyond, length
+        within_reach = table[: max(int(np.sum(-(-starts // unit) <= self._limit)), 1)]
+        index = xp.clip(xp.searchsorted(within_reach, self._whole, side="right", **how) - 1, 0, last)
+        parts = (xp.asarray(part)[at] for part, at in ((since, index), (until, index + 1), (lengths, index)))
+        since, until, length = parts
+        return index, table[index], since, floors[index + 1], until, length
 
     # ── other clocks ──────────────────────────────────────────────────────────────────────────
 
     def shift(self, by: int) -> Clock:
         """The clock that reads 0 when this one reads ``by``."""
-        return Clock(self.xp, self._whole, self._done, self._left, self._origin + by)
+        return Clock(self.xp, self._whole, self._done, self._left, self._origin + by, self._unit)
+
+    def count(self, per_step: int) -> Clock:
+        """The clock that counts ``per_step`` things in a step of this one, such as tokens. Exact beyond 2³¹ of them."""
+        return Clock(self.xp, self._whole, self._done, self._left, self._origin * per_step, self._unit * per_step)
 
     def between(self, start: int, end: int | None) -> Clock:
-        """This clock, held at ``start`` before it and at ``end`` (if there is one) after it."""
+        """This clock, held at ``start`` before it and at ``end`` (if there is one) after it.
+
+        Where these lie within a step of the root, it is held at the whole step before the one and after the other.
+        """
         # A bound that no integer reaches is left out: only a float's reading, in the remainder, gets there.
-        low, high = start + self._origin, self._limit if end is None else end + self._origin
+        low = (start + self._origin) // self._unit
+        high = self._limit if end is None else -(-(end + self._origin) // self._unit)
         low, high = 0 if low > self._limit else max(low, 0), min(max(high, 0), self._limit)
         whole = self.xp.minimum(self.xp.maximum(self._whole, low), high)
         if self._done is None:
-            return Clock(self.xp, whole, origin=self._origin)
+            return Clock(self.xp, whole, None, None, self._origin, self._unit)
         free = (self._whole >= low) & ((self._whole < high) | (high == self._limit))
         done, left = self.xp.where(free, self._done, 0.0), self.xp.where(free, self._left, 1.0)
-        return Clock(self.xp, whole, done, left, self._origin)
+        return Clock(self.xp, whole, done, left, self._origin, self._unit)
+
+    def cycle(self, period: int) -> tuple[Any, Clock]:
+        """How many whole periods are over, and the clock of the present one, which reads 0 at its start."""
+        clock = self._settled()
+        index = clock._whole // min(period, clock._limit)
+        return index, Clock(self.xp, clock._whole - index * min(period, clock._limit), clock._done, clock._left)
+
+    def sampled(self, every: int) -> Clock:
+        """The clock that moves once in ``every`` steps: it shows the multiple of ``every`` that was passed last."""
+        clock = self._settled()
+        return Clock(self.xp, clock._whole - clock._whole % min(every, clock._limit))
 
     def stretch(self, factor: Any) -> Clock:
         """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
@@ -212,19 +238,20 @@ class Clock:
         clock = self._settled()
         rest = 0.0 if clock._done is None else clock._done
         if self.xp is jnp:
-            return Clock(jnp, *_divide(clock._whole.astype(jnp.int32), rest, jnp.asarray(factor, jnp.float32)))
+            return Clock(jnp, *divide(clock._whole.astype(jnp.int32), rest, jnp.asarray(factor, jnp.float32)))
         steps = self._float(clock._whole) + rest
         whole = self.xp.floor(steps / factor)
-        high = (
-            self.xp.floor(whole / 2**26) * 2**26
-        )  # both products fit a float64 without rounding: a factor is a float32
+        high = self.xp.floor(whole / 2**26) * 2**26  # both products fit a float64: a factor is a float32
         rest = (steps - high * factor) - (whole - high) * factor
         early = rest < 0
         whole, rest = self.xp.where(early, whole - 1, whole), self.xp.where(early, rest + factor, rest)
         return Clock(self.xp, self._int(whole), rest / factor, (factor - rest) / factor)
 
     def _settled(self) -> Clock:
-        """The same clock with its origin at 0, held at 0 before it."""
+        """The same clock with its origin at 0 and its own steps, held at 0 before it."""
+        if self._unit != 1:  # the count may pass every integer of the device: there it is read as a float
+            count = self.since(0)
+            return Clock.of_device(count) if self.xp is jnp else Clock.of_host(count if self.xp is SCALAR else np.array(count))
         if self._origin > 0:
             clock = self.between(0, None)
             return Clock(self.xp, clock._whole - min(self._origin, self._limit), clock._done, clock._left)
@@ -247,10 +274,10 @@ class Clock:
         return np.float32 if self.xp is jnp else np.float64
 
     def _float(self, number: Any) -> Any:
-        return float(number) if self.xp is _SCALAR else number.astype(self._float_dtype)
+        return float(number) if self.xp is SCALAR else number.astype(self._float_dtype)
 
     def _int(self, number: Any) -> Any:
-        return int(number) if self.xp is _SCALAR else number.astype(self._int_dtype)
+        return int(number) if self.xp is SCALAR else number.astype(self._int_dtype)
 
     def _share(self, steps: Any, length: int) -> Any:
         if self.xp is jnp:
@@ -261,55 +288,33 @@ class Clock:
             return jnp.minimum(steps * reciprocal, 1.0)
         return self.xp.minimum(steps / length, 1.0)
 
+    # ── steps of the root, counted from its 0 ───────────────────────────────────────────────────────
+
     def _before(self, at: int) -> Any:
-        """Whether the step is before ``at``, both counted from the root's 0."""
+        """Whether the step is before ``at``."""
         if at > self._limit:
-            return self._whole >= 0 if self._done is None else self._done < self._until(at)
+            return self._whole >= 0 if self._done is None else self._done < self._whole_until(at)
         return self._whole < max(at, 0)
 
+    def _since(self, start: int) -> Any:
+        if start <= 0:  # a sum of two numbers that are not negative, where whole - start could overflow
+            steps = self._float(self._whole) + float(-start)
+        elif start > self._limit:  # only a float's reading gets there
+            done = self._float(self._whole) * 0.0 if self._done is None else self._done
+            return self.xp.maximum(done - self._whole_until(start), 0.0)
+        else:
+            steps = self._float(self.xp.maximum(self._whole, start) - start)
+        return steps if self._done is None else self.xp.where(self._whole >= start, steps + self._done, 0.0)
+
     def _until(self, end: int) -> Any:
-        """The whole steps until ``end``, which is not negative, both counted from the root's 0."""
+        if end <= 0:
+            return self._float(self._whole) * 0.0
+        if self._done is None:
+            return self._whole_until(end)
+        steps = self._whole_until(end - 1) + self._left  # the last step counts by what is left of it
+        return self.xp.where(self._before(end), self.xp.maximum(steps, 0.0), 0.0)
+
+    def _whole_until(self, end: int) -> Any:
         if end > self._limit:
             return self._float(self._limit - self._whole) + float(end - self._limit)
         return self._float(end - self.xp.minimum(self._whole, end))
-
-
-def _divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """``(whole + rest) / factor`` as an integer, the fraction above it and the fraction to the next, without cancellation.
-
-    A float32 quotient of two numbers near 2**31 is off by hundreds, so the remainder is taken exactly: the quotient is cut
-    into limbs of 12 bits and the factor into halves of 12; their products fit a float32 without rounding (nor does a
-    fused multiply-add change them), and their integer parts are summed as integers.
-    """
-    bits = jax.lax.bitcast_convert_type(factor, jnp.int32) & jnp.int32(~0xFFF)
-    head = jax.lax.bitcast_convert_type(bits, jnp.float32)
-    halves = (head, factor - head)
-
-    def remainder(quotient):
-        integers, fractions = whole, rest
-        for shift in (24, 12, 0):
-            limb = ((quotient >> shift) & 0xFFF).astype(jnp.float32) * float(2**shift)
-            for half in halves:
-                product = limb * half
-                integer = jnp.floor(product)
-                integers, fractions = integers - integer.astype(jnp.int32), fractions - (product - integer)
-        return integers, fractions
-
-    # The first guess errs on the low side, by 2**-20 of the quotient at most; each pass takes what is left of the error.
-    guess = jnp.floor(whole.astype(jnp.float32) / factor * (1 - 2.0**-21))
-    quotient = jnp.clip(guess, 0, 2**31 - 128).astype(jnp.int32)
-    for _ in range(2):
-        integers, fractions = remainder(quotient)
-        correction = jnp.floor((integers.astype(jnp.float32) + fractions) / factor)
-        correction = jnp.clip(correction, -(2**12), 2**12).astype(jnp.int32)
-        quotient = quotient + jnp.minimum(correction, 2**31 - 1 - quotient)
-    integers, fractions = remainder(quotient)
-    done = integers.astype(jnp.float32) + fractions
-    integer = jnp.floor(factor)
-    left = (integer.astype(jnp.int32) - integers).astype(jnp.float32) + ((factor - integer) - fractions)
-    # Where the quotient stands at its limit, done exceeds 1 and left is negative: the reading goes on in them, as a float.
-    done, left = done / factor, left / factor
-    return quotient, jnp.where(done < 0, 0, done), jnp.where(left > 1, 1, left)  # where, for the gradient at the limits
-
-
-_SCALAR = _Scalar()

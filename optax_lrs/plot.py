@@ -78,7 +78,9 @@ def _label(schedule: Schedule) -> str:
     kept = [
         field for field in dataclasses.fields(schedule) if not _is_default(getattr(schedule, field.name), field.default)
     ]
-    return f"{type(schedule).__name__}({', '.join(f'{f.name}={_brief(repr(getattr(schedule, f.name)))}' for f in kept)})"
+    return (
+        f"{type(schedule).__name__}({', '.join(f'{f.name}={_brief(repr(getattr(schedule, f.name)))}' for f in kept)})"
+    )
 
 
 def _brief(text: str, width: int = 60) -> str:

@@ -134,3 +134,49 @@ def test_int64_and_uint64_steps():
         clock = Clock.of_device(jnp.asarray(10**12 - 1, jnp.int64))
         holds(clock.left(0, 10**12), Fraction(1, 10**12), 3e-7)
         assert clock.left(0, 10**12).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_counting_things_is_exact(seed):
+    """A clock of tokens: phases that begin and end within a step, counts beyond 2**31 and 2**53."""
+    draw = random.Random(seed)
+    per_step = draw.choice([1, 2, 7, 2**19, 4_000_001])
+    size = draw.choice([10, 10**5, 10**9, LAST])
+    start, shift = draw.randrange(size * per_step), draw.choice([0, draw.randrange(size)])
+    end = start + draw.randrange(1, size * per_step + 1)
+    edges = {(edge + nudge) // per_step + shift for edge in (start, end) for nudge in (0, 1, -1, per_step, -per_step)}
+    for step in {*edges, draw.randrange(size), size}:
+        if step < 0:
+            continue
+        at = (step - shift) * per_step
+        done = Fraction(min(max(at - start, 0), end - start), end - start)
+        for clock, rtol in clocks(step):
+            clock = clock.shift(shift).count(per_step)
+            holds(clock.done(start, end), done, rtol * 2)
+            holds(clock.left(start, end), 1 - done, rtol * 2)
+            assert bool(np.asarray(clock.reached(start)).item()) == (at >= start)
+            index, segment_done, segment_left = clock.segment((start, end, end + 2 * per_step))
+            if start <= at < end:
+                assert int(np.asarray(index).item()) == 0
+                holds(segment_done, done, rtol * 2)
+                holds(segment_left, 1 - done, rtol * 2)
+
+
+def test_counting_with_fractional_steps():
+    for clock in (Clock.of_host(2.5), Clock.of_host(np.array(2.5)), Clock.of_device(jnp.float32(2.5))):
+        clock = clock.count(10)  # 25 things
+        for start in (0, 20, 24, 25, 26, 30):
+            holds(clock.since(start), max(25 - start, 0), 1e-6)
+            holds(clock.until(start), max(start - 25, 0), 1e-6)
+            assert bool(clock.reached(start)) == (25 >= start)
+        holds(clock.segment((20, 24, 28))[1], Fraction(1, 4), 1e-6)
+
+
+def test_cycles_and_samples():
+    for step in (0, 6, 7, 13, 14, 10**6, LAST):
+        for clock, rtol in clocks(step):
+            index, inside = clock.shift(-3).cycle(7)
+            assert int(np.asarray(index).item()) == (min(step + 3, LAST) if clock.xp is jnp else step + 3) // 7
+            if step < LAST:
+                holds(inside.done(0, 7), Fraction((step + 3) % 7, 7), rtol)
+                holds(clock.sampled(10).since(0), step - step % 10, rtol)
