@@ -21,7 +21,7 @@ class Size:
     """What decides the shapes: two models of one size can share a checkpoint."""
 
     width: int = 128
-    depth: int = 3
+    depth: int = 2
     heads: int = 4
     context: int = 64
 

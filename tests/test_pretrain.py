@@ -330,6 +330,25 @@ def test_unigram_entropy_and_a_single_file(example, tmp_path):
     assert text.unigram_entropy() == pytest.approx(math.log(4), rel=0.02)
 
 
+# ── arguments ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_schedules_from_reprs_and_files(example, tmp_path):
+    other = olrs.parse(WSD.replace("decay_steps=60", "decay_steps=30"))
+    (tmp_path / "other.json").write_text(other.to_json())
+    options = example.arguments(["--schedule", WSD, CONSTANT, "--schedule-file", str(tmp_path / "other.json")])
+    chosen = example.chosen_schedules(options)
+    assert chosen == {"wsd": olrs.parse(WSD), "constant": olrs.parse(CONSTANT), "wsd-2": other}
+
+
+def test_default_schedules_differ_only_in_their_decay(example):
+    chosen = example.chosen_schedules(example.arguments(["--steps", "400"]))
+    assert list(chosen) == ["constant", "cosine", "wsd"]
+    for schedule in chosen.values():
+        assert schedule.at(10) == pytest.approx(example.PEAK / 2) and schedule.at(20) == example.PEAK
+    assert [schedule.at(399) < example.PEAK / 50 for schedule in chosen.values()] == [False, True, True]
+
+
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 BAD = {
