@@ -11,7 +11,7 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 GLOSSARY = {
-    "peak", "end", "value", "lrs",  # rates
+    "peak", "end", "value", "lrs", "start", "floor", "plateau",  # rates: the highest, the last, …, at step 0, the lowest
     "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
     "steps", "boundaries", "by",  # positions
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
