@@ -18,7 +18,11 @@ BYTES = 256
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What decides the shapes: two models of one size can share a checkpoint."""
+    """What decides the shapes: two models of one size can share a checkpoint.
+
+    With the defaults the buffers of a step stay below 32 MB, where glibc stops giving memory back to the system after
+    every step: at depth 3 a fifth of a CPU's time went into page faults.
+    """
 
     width: int = 128
     depth: int = 2

@@ -17,6 +17,7 @@ RATES = ("peak", "end", "value", "lrs", "start", "floor", "plateau")
 PHASES = ("warmup_steps", "decay_steps")
 """The fields that are lengths of phases: together at most ``total_steps``."""
 
+_LAST = 2**31 - 1
 _BLOCK = 1 << 14  # steps that `at` takes at a time: their intermediate results stay in the processor's cache
 
 
@@ -83,10 +84,11 @@ class Schedule(Value, abstract=True):
 
     def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
         """The rate at ``step`` (an int or float, or an array of them), as strong float32 of the step's shape."""
-        try:
-            return _on_device(self, step)
-        except OverflowError:  # a Python int that is no int32
+        if isinstance(step, (list, tuple)):
+            step = np.asarray(step)
+        if _is_no_int32(step):
             return jnp.asarray(self.at(step), jnp.float32)
+        return _on_device(self, step)
 
     def at(self, steps: Any) -> Any:
         """The rate at ``steps`` on the host, in float64 by NumPy: touches no device, costs a few microseconds.
@@ -121,6 +123,14 @@ def _on_device(schedule: Schedule, step: jax.typing.ArrayLike) -> jax.Array:
     """One compiled program per kind of schedule, so that an eager call has the bits of the compiled training step."""
     schedule = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), schedule)
     return jnp.broadcast_to(schedule.rate(Clock.of_device(step)), jnp.shape(step)).astype(jnp.float32)
+
+
+def _is_no_int32(step: Any) -> bool:
+    """Whether JAX would raise (Python ints) or, worse, wrap around (NumPy's)."""
+    if isinstance(step, int):
+        return step > _LAST
+    is_wide = isinstance(step, (np.ndarray, np.generic)) and step.dtype.kind in "iu" and step.dtype.itemsize == 8
+    return is_wide and bool(np.any(step > _LAST))
 
 
 def _shaped(rates: Any, steps: np.ndarray) -> Any:

@@ -97,7 +97,8 @@ def test_horizons_beyond_int32():
         steps = np.array([0, 1, 10**6, 10**9, 2**31 - 1])
         rules.close(schedule(steps.astype(np.int32)), schedule.at(steps))
         for step in (2**31, 3 * 10**9, far - 1, far, 2 * far):
-            rules.close(schedule(step), schedule.at(step), rtol=1e-6)
+            for kind in (int, np.int64, np.uint64, lambda n: np.array([n]), lambda n: [n, 1]):
+                rules.close(schedule(kind(step)), schedule.at(kind(step)), rtol=1e-6)
             rules.close(schedule(np.float32(step)), schedule.at(float(np.float32(step))), rtol=1e-6)
         rules.close(schedule(np.uint32(3 * 10**9)), schedule.at(3 * 10**9), rtol=1e-6)
     assert olrs.Linear(peak=1.0, total_steps=far).at(far - 1) == pytest.approx(1e-10, rel=1e-12)
