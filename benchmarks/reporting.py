@@ -105,17 +105,17 @@ def versions() -> dict[str, str | None]:
 
 
 def write_raw(args: argparse.Namespace, bars: Sequence[Bar], **tables: Sequence[dict[str, Any]]) -> None:
-    """One CSV file a table, and ``run.json`` with the versions and the bars."""
+    """One CSV file a table, one for the bars, and ``run.json`` with what the figures depend on."""
     if args.out is None:
         return
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
+    held = [dataclasses.asdict(bar) | {"holds": bar.holds(False)} for bar in bars]
+    for name, rows in (tables | {"bars": held}).items():
         if not rows:
             continue
         with open(args.out / f"{name}.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-    record = {"versions": versions(), "bars": [dataclasses.asdict(bar) | {"holds": bar.holds(False)} for bar in bars]}
-    (args.out / "run.json").write_text(json.dumps(record, indent=1) + "\n")
+    (args.out / "run.json").write_text(json.dumps(versions(), indent=1) + "\n")
     print(f"raw results in {args.out}", file=sys.stderr)
