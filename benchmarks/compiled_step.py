@@ -68,12 +68,15 @@ def shapes() -> dict[str, tuple[olrs.Schedule, optax.Schedule]]:
 
 
 def optimizers(ours: olrs.Schedule, other: optax.Schedule) -> dict[str, tuple[optax.GradientTransformation, ...]]:
-    """Two ways of using a schedule; ours and Optax's of each."""
+    """Two ways of using a schedule; ours and Optax's of each: in an optimizer, and with the applied rate in the state."""
     clip = optax.clip_by_global_norm(1.0)
     chain = functools.partial(optax.chain, clip, optax.scale_by_adam(), optax.add_decayed_weights(0.1))
     return {
         "adamw": (optax.chain(clip, optax.adamw(ours)), optax.chain(clip, optax.adamw(other))),
-        "live": (chain(olrs.scale_by_live_schedule(ours)), chain(optax.scale_by_learning_rate(other))),
+        "live": (
+            chain(olrs.scale_by_live_schedule(ours)),
+            chain(optax.inject_hyperparams(optax.scale_by_learning_rate)(learning_rate=other)),
+        ),
     }
 
 

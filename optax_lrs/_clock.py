@@ -15,6 +15,7 @@ and Python numbers through ``math``, which need a few microseconds and no device
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -24,31 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_lrs._division import divide
+from optax_lrs._phase import Phase
 from optax_lrs._scalar import SCALAR
 
-
-class Phase:
-    """A stretch of steps ``[start, end]``, read as fractions: 0 before it, 1 after it, a jump if it is empty."""
-
-    __slots__ = ("_clock", "_end", "_start")
-
-    def __init__(self, clock: Clock, start: int, end: int):
-        self._clock, self._start, self._end = clock, start, end
-
-    @property
-    def xp(self) -> Any:
-        """The array namespace to compute in."""
-        return self._clock.xp
-
-    @property
-    def done(self) -> Any:
-        """The fraction that is over, exact near the start."""
-        return self._clock.done(self._start, self._end)
-
-    @property
-    def left(self) -> Any:
-        """The fraction that is to come, exact near the end."""
-        return self._clock.left(self._start, self._end)
+_FEW = 32  # knots: up to so many lines are cheaper than a search
 
 
 class Clock:
@@ -167,6 +147,17 @@ class Clock:
         # The root stands on whole steps, and the first and the last knot may lie within one.
         return index, *(self.xp.minimum(self.xp.maximum(share / length, 0.0), 1.0) for share in (done, left))
 
+    def interpolate(self, knots: Sequence[int], values: Any) -> Any:
+        """Straight lines between the ``values`` at increasing ``knots``; the first value before them, the last after."""
+        if self.xp is not jnp or isinstance(knots, range) or len(knots) > _FEW:
+            index, done, left = self.segment(knots)
+            return values[index] * left + values[index + 1] * done
+        rate = values[0]  # all one kernel, where a search and two reads from a table are two
+        for i, (start, end) in enumerate(itertools.pairwise(knots)):
+            line = values[i] * self.left(start, end) + values[i + 1] * self.done(start, end)
+            rate = jnp.where(self.reached(start), line, rate)
+        return rate
+
     def _found(self, knots: Sequence[int]) -> tuple[Any, ...]:
         """The last knot reached and the next: its index, the root's steps and the parts beside them, the distance."""
         xp, last, unit, origin = self.xp, len(knots) - 2, self._unit, self._origin
@@ -251,7 +242,11 @@ class Clock:
         """The same clock with its origin at 0 and its own steps, held at 0 before it."""
         if self._unit != 1:  # the count may pass every integer of the device: there it is read as a float
             count = self.since(0)
-            return Clock.of_device(count) if self.xp is jnp else Clock.of_host(count if self.xp is SCALAR else np.array(count))
+            return (
+                Clock.of_device(count)
+                if self.xp is jnp
+                else Clock.of_host(count if self.xp is SCALAR else np.array(count))
+            )
         if self._origin > 0:
             clock = self.between(0, None)
             return Clock(self.xp, clock._whole - min(self._origin, self._limit), clock._done, clock._left)

@@ -82,8 +82,8 @@ class _Exponential(Profile, name="exponential"):
         xp, done, left = phase.xp, phase.done, phase.left
         fall = xp.log(end / peak)
         # From the nearer end: exact there, and half the exponent, hence half the error, in the middle.
-        early, late = peak * xp.exp(fall * xp.minimum(done, 0.5)), end * xp.exp(-fall * xp.minimum(left, 0.5))
-        return xp.where(done <= 0.5, early, late)
+        early = done <= 0.5
+        return xp.where(early, peak, end) * xp.exp(fall * xp.where(early, done, -left))
 
 
 class _Inverse(Profile, name="inverse"):

@@ -158,9 +158,9 @@ class half_life(Profile):
     def shape(self, phase):
         """The formula."""
         xp, done, left = phase.xp, phase.done, phase.left
-        early = xp.exp(-_LN2 / self.h * xp.minimum(done, 0.5))
-        late = xp.exp2(-1.0 / self.h) * xp.exp(_LN2 / self.h * xp.minimum(left, 0.5))
-        return xp.where(done <= 0.5, early, late)
+        early = done <= 0.5  # from the nearer end, as the exponential
+        halvings = xp.where(early, done, -left) / self.h
+        return xp.where(early, 1.0, xp.exp2(-1.0 / self.h)) * xp.exp(-_LN2 * halvings)
 
 
 def _exponential_shape(xp: Any, k: Any, z: Any) -> Any:

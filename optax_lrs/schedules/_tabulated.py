@@ -62,5 +62,4 @@ class Tabulated(Schedule):
         """The formula."""
         if len(self.lrs) == 1:
             return self.lrs[0]
-        index, done, left = clock.segment(self.steps or range(len(self.lrs)))
-        return self.lrs[index] * left + self.lrs[index + 1] * done
+        return clock.interpolate(self.steps or range(len(self.lrs)), self.lrs)

@@ -86,7 +86,8 @@ def shifted(schedule: Schedule, *, by: int) -> Shifted:
 def stretched(schedule: Schedule, *, factor: float) -> Stretched:
     """The schedule run slower: at step ``s`` the rate of step ``s / factor``.
 
-    The way to a horizon that is a leaf: sweep it, differentiate it, change it without compiling. Exact at any length.
+    The way to a horizon that is a leaf: sweep it, differentiate it, change it without compiling. Exact at any length
+    up to 2³¹ steps of the schedule's own clock; beyond them, on the device, its reading is a float32's.
 
     Args:
         schedule: any schedule.
