@@ -20,6 +20,7 @@ from optax_lrs.schedules import Infinite as Infinite
 from optax_lrs.schedules import InverseSqrt as InverseSqrt
 from optax_lrs.schedules import Joined as Joined
 from optax_lrs.schedules import Linear as Linear
+from optax_lrs.schedules import PowerLaw as PowerLaw
 from optax_lrs.schedules import Scaled as Scaled
 from optax_lrs.schedules import Shifted as Shifted
 from optax_lrs.schedules import Stretched as Stretched

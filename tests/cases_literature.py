@@ -41,4 +41,14 @@ def cases(total: int = 1000) -> list[Case]:
     lr = olrs.WSD(**budget, decay=profiles.inverse_sqrt())
     rows.append(Case("WSD(inverse_sqrt)", lr, lambda s: 3e-4 * oracles.inverse_sqrt_shape(
         *references.fraction(s, total - fifth, total))))  # fmt: skip
+
+    tokens = 2**22 + 1
+    fields = dict(peak=3e-4, tokens_per_step=tokens, sequences_per_step=1024, warmup_tokens=twentieth * tokens + 77,
+                  amplitude=3e-4 / 1024 * ((third + 0.5) * tokens) ** 0.51)  # fmt: skip
+    add("PowerLaw", oracles.power_law, olrs.PowerLaw(**fields), fields)
+    fields = dict(fields, total_tokens=total * tokens - 1, decay_tokens=fifth * tokens)
+    add("PowerLaw(linear)", oracles.power_law, olrs.PowerLaw(**fields), fields)
+    fields = dict(fields, end=1e-6)
+    lr = olrs.PowerLaw(**fields, decay=profiles.exponential)
+    add("PowerLaw(exponential)", oracles.power_law, lr, fields, profile="exponential")
     return rows

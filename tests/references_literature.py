@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from references import cosine, decayed, warmup
+from references import PROFILES, RATES, cosine, decayed, warmup
 
 
 def piecewise(steps, starts, rates):
@@ -48,3 +48,23 @@ def infinite(steps, *, peak, plateau, end, warmup_steps, cooldown_steps, stable_
     start = cooled + stable_steps
     y = np.clip(np.asarray(steps, np.int64) - start, 0, anneal_steps) / anneal_steps
     return np.where(np.asarray(steps) < start, rate, plateau * np.exp(y * math.log(end / plateau)))
+
+
+def power_law(steps, *, peak, tokens_per_step, sequences_per_step, total_tokens=None, warmup_tokens=0, decay_tokens=0,
+              end=0.0, amplitude=4.0, b=-0.51, profile="linear", **shape):  # fmt: skip
+    tokens = [int(step) * tokens_per_step for step in np.atleast_1d(steps)]  # Python's integers: no bound
+
+    def power(n):
+        return min(peak, sequences_per_step * amplitude * float(max(n, 1)) ** b)
+
+    def one(n):
+        if n < warmup_tokens:
+            return n / warmup_tokens * power(warmup_tokens)
+        if not decay_tokens or n <= total_tokens - decay_tokens:
+            return power(n)
+        start, left = power(total_tokens - decay_tokens), max(total_tokens - n, 0) / decay_tokens
+        if profile in RATES:
+            return RATES[profile](1 - left, left, start, end)
+        return end + (start - end) * PROFILES[profile](1 - left, left, **shape)
+
+    return np.array([one(n) for n in tokens])

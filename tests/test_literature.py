@@ -10,7 +10,7 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 CASES = cases.cases()
-CLASSES = (olrs.WSDS, olrs.WSDC, olrs.Infinite)
+CLASSES = (olrs.WSDS, olrs.WSDC, olrs.Infinite, olrs.PowerLaw)
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -158,3 +158,61 @@ def test_infinite_invariants():
         for decay in (profiles.linear, profiles.inverse_sqrt(0.0))
     )
     np.testing.assert_array_equal(line, bent)
+
+
+POWER = {  # group "power": (amplitude, sequences)
+    (4, 1024): [0.02, 0.02, 0.02, 0.02, 0.0143180952024, 0.0100544877186, 0.00310713374732, 0.000960196122755],
+    (4.6, 1024): [0.02, 0.02, 0.02, 0.02, 0.0164658094827, 0.0115626608764, 0.00357320380942, 0.00110422554117],
+    (4, 128): [0.02, 0.0131604264078, 0.00924154671546, 0.00406696056179, 0.0017897619003, 0.00125681096483,
+               0.000388391718415, 0.000120024515344],
+}  # fmt: skip
+TOKENS = [10**6, 10**9, 2 * 10**9, 10**10, 5 * 10**10, 10**11, 10**12, 10**13]
+
+
+@pytest.mark.parametrize(("amplitude", "sequences"), POWER)
+def test_power_law(amplitude, sequences):
+    lr = olrs.PowerLaw(peak=0.02, amplitude=amplitude, sequences_per_step=sequences, tokens_per_step=10**6)
+    holds(lr, [(n // 10**6, rate) for n, rate in zip(TOKENS, POWER[amplitude, sequences])])
+
+
+def test_power_law_without_a_cap_and_its_crossover():
+    lr = olrs.PowerLaw(peak=1.0, amplitude=4.6, sequences_per_step=1, tokens_per_step=10**6)
+    rates = [0.0040064325138, 0.000118238206007, 8.30295212718e-05, 3.65390987973e-05, 1.6079892073e-05, 1.12916610122e-05,
+             3.48945684513e-06, 1.07834525505e-06]  # fmt: skip
+    holds(lr, [(n // 10**6, rate) for n, rate in zip(TOKENS, rates)])
+    for amplitude, sequences, cross in ((4, 1024, 25964051117.9), (4.6, 1024, 34149773593.7), (4, 128, 440157164.296)):
+        lr = olrs.PowerLaw(peak=0.02, amplitude=amplitude, sequences_per_step=sequences, tokens_per_step=1)
+        assert lr.at(int(0.999 * cross)) == 0.02 > lr.at(int(1.001 * cross))  # group "power_cross"
+        assert lr.at(round(4 * cross)) == pytest.approx(0.02 * 4**-0.51, rel=1e-9)
+    zoo = olrs.PowerLaw(
+        peak=0.02, amplitude=4.6, sequences_per_step=128, tokens_per_step=10**6
+    )  # adaptive_and_zoo.goldens.json
+    holds(zoo, [(500, 0.02), (10**3, 0.015134490368943068), (10**4, 0.004677004646056568), (10**5, 0.0014453326095553453),
+                (10**6, 0.00044665047617718323)])  # fmt: skip
+
+
+def test_power_law_from_warmup_to_decay():  # group "powsched"
+    million = [0, 500, 1000, 5000, 10_000, 100_000, 500_000, 900_000, 925_000, 950_000, 975_000, 1_000_000]
+    fields = dict(peak=0.02, tokens_per_step=10**6, sequences_per_step=1024, total_tokens=10**12, warmup_tokens=10**9,
+                  decay_tokens=10**11)  # fmt: skip
+    early = "0 0.01 0.02 0.02 0.02 0.0100544877186 0.00442471442062 0.00327865913846"
+    linear, exponential = (
+        "0.00245899435384 0.00163932956923 0.000819664784614 0",
+        ("0.00103680305488 0.000327865913846 0.000103680305488 3.27865913846e-05"),
+    )
+    holds(olrs.PowerLaw(**fields), list(zip(million, f"{early} {linear}".split())))
+    start = olrs.PowerLaw(**fields).at(900_000)
+    tail = olrs.PowerLaw(**fields, end=0.01 * start, decay=profiles.exponential)
+    holds(tail, list(zip(million, f"{early} {exponential}".split())))
+    assert olrs.PowerLaw(**fields).ends_at == 10**6
+
+
+def test_power_law_invariants():
+    lr = olrs.PowerLaw(peak=0.02, tokens_per_step=10**6, sequences_per_step=1024)
+    steps = np.array([10**5, 10**6, 10**7])
+    np.testing.assert_allclose(lr.at(10 * steps) / lr.at(steps), 0.309029543251, rtol=1e-11)
+    twice = lr.replace(tokens_per_step=2 * 10**6, sequences_per_step=2048)  # at the same tokens twice the rate
+    np.testing.assert_allclose(twice.at(steps), 2 * lr.at(2 * steps), rtol=1e-13)
+    assert lr.at(0) == 0.02 and lr(0) == np.float32(0.02)  # no infinity at the first token
+    far = lr.replace(tokens_per_step=2**31 + 11, warmup_tokens=2**33)
+    rules.close(far(np.array([1, 3, 10**6, 2**31 - 1])), far.at([1, 3, 10**6, 2**31 - 1]))

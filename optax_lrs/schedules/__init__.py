@@ -6,6 +6,7 @@ from optax_lrs.schedules._cosine_power import CosinePower as CosinePower
 from optax_lrs.schedules._infinite import Infinite as Infinite
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt as InverseSqrt
 from optax_lrs.schedules._linear import Linear as Linear
+from optax_lrs.schedules._power_law import PowerLaw as PowerLaw
 from optax_lrs.schedules._rex import REX as REX
 from optax_lrs.schedules._tabulated import Tabulated as Tabulated
 from optax_lrs.schedules._uba import UBA as UBA
