@@ -60,7 +60,7 @@ class Schedule(Value, abstract=True):
             self.require(
                 self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak"
             )
-        if "total_steps" in self._kinds:
+        if getattr(self, "total_steps", None) is not None:
             phases = [key for key in PHASES if key in self._kinds]
             fits = sum(getattr(self, key) for key in phases) <= self.total_steps
             self.require(fits, f"{' + '.join(phases)} must be at most total_steps", *phases, "total_steps")

@@ -51,4 +51,11 @@ def cases(total: int = 1000) -> list[Case]:
     fields = dict(fields, end=1e-6)
     lr = olrs.PowerLaw(**fields, decay=profiles.exponential)
     add("PowerLaw(exponential)", oracles.power_law, lr, fields, profile="exponential")
+
+    fields = dict(
+        peak=3e-4, warmup_steps=twentieth, timescale_steps=total // 7, total_steps=total, cooldown_steps=fifth
+    )
+    add("InverseSqrt(cooldown)", oracles.inverse_sqrt, olrs.InverseSqrt(**fields), fields)
+    lr = olrs.InverseSqrt(**fields, cooldown=profiles.one_minus_sqrt)
+    add("InverseSqrt(one_minus_sqrt)", oracles.inverse_sqrt, lr, fields, profile="one_minus_sqrt")
     return rows

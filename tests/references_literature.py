@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import references
 from references import PROFILES, RATES, cosine, decayed, warmup
 
 
@@ -68,3 +69,8 @@ def power_law(steps, *, peak, tokens_per_step, sequences_per_step, total_tokens=
         return end + (start - end) * PROFILES[profile](1 - left, left, **shape)
 
     return np.array([one(n) for n in tokens])
+
+
+def inverse_sqrt(steps, *, peak, warmup_steps, timescale_steps, total_steps, cooldown_steps, profile="linear"):
+    base = references.inverse_sqrt(steps, peak=peak, warmup_steps=warmup_steps, timescale_steps=timescale_steps)
+    return base * PROFILES[profile](*references.fraction(steps, total_steps - cooldown_steps, total_steps))

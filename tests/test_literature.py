@@ -216,3 +216,36 @@ def test_power_law_invariants():
     assert lr.at(0) == 0.02 and lr(0) == np.float32(0.02)  # no infinity at the first token
     far = lr.replace(tokens_per_step=2**31 + 11, warmup_tokens=2**33)
     rules.close(far(np.array([1, 3, 10**6, 2**31 - 1])), far.at([1, 3, 10**6, 2**31 - 1]))
+
+
+def test_noam():  # adaptive_and_zoo.goldens.json, "noam d=512 W=4000"
+    holds(olrs.InverseSqrt.noam(width=512), [(1, 1.746928107421711e-07), (1000, 0.0001746928107421711),
+          (4000, 0.0006987712429686843), (4001, 0.000698683912937353), (10_000, 0.00044194173824159226),
+          (100_000, 0.00013975424859373687)])  # fmt: skip
+
+
+def test_variants_of_the_inverse_sqrt_are_compositions():
+    steps = np.arange(2000)
+    # big_vision: peak / sqrt(1 + (step + shift - warmup) / timescale), constant times the warmup, times the cooldown
+    peak, warmup, timescale, shift, total, cooldown = 1e-3, 100, 300, 50, 1500, 400
+    since = np.maximum(steps - warmup, 0)
+    expected = peak / np.sqrt(1 + (since + shift) / timescale) * np.minimum(1, steps / warmup)
+    expected *= np.clip((total - steps) / cooldown, 0, 1)
+    shifted = olrs.InverseSqrt(peak=peak / (1 + shift / timescale) ** 0.5, timescale_steps=timescale + shift,
+                               warmup_steps=warmup, total_steps=total, cooldown_steps=cooldown)  # fmt: skip
+    np.testing.assert_allclose(shifted.at(steps), expected, rtol=1e-13)
+    k = 300
+    deferred = olrs.shifted(olrs.InverseSqrt(peak=peak, timescale_steps=k), by=k)
+    np.testing.assert_allclose(deferred.at(steps), peak * np.sqrt(k / np.maximum(steps, k)), rtol=1e-13)
+    squashed = olrs.InverseSqrt(peak=peak, timescale_steps=k)
+    np.testing.assert_allclose(squashed.at(steps), peak * np.sqrt(k / (steps + k)), rtol=1e-13)
+    t2t = olrs.shifted(olrs.InverseSqrt.noam(width=512), by=-1)
+    formula = 512**-0.5 * np.minimum((steps + 1.0) ** -0.5, (steps + 1) * 4000**-1.5)
+    np.testing.assert_allclose(t2t.at(steps), formula, rtol=1e-13)
+    endless = olrs.InverseSqrt(peak=1.0, warmup_steps=10, total_steps=100)  # no cooldown, no end
+    assert endless.ends_at is None and endless.at(1000) == pytest.approx(0.1)
+
+
+def test_a_shifted_schedule_without_a_warmup_holds_its_first_rate():
+    lr = olrs.shifted(olrs.Linear(peak=1.0, total_steps=10), by=5)
+    assert lr.at([0, 4, 5, 10, 15]).tolist() == [1, 1, 1, 0.5, 0] and lr(np.arange(6)).tolist() == 6 * [1]
