@@ -17,12 +17,16 @@ try:
     from optax_lrs.schedules import REX as REX
     from optax_lrs.schedules import UBA as UBA
     from optax_lrs.schedules import WSD as WSD
+    from optax_lrs.schedules import WSDC as WSDC
+    from optax_lrs.schedules import WSDS as WSDS
     from optax_lrs.schedules import Constant as Constant
     from optax_lrs.schedules import Cosine as Cosine
     from optax_lrs.schedules import CosinePower as CosinePower
+    from optax_lrs.schedules import Infinite as Infinite
     from optax_lrs.schedules import InverseSqrt as InverseSqrt
     from optax_lrs.schedules import Joined as Joined
     from optax_lrs.schedules import Linear as Linear
+    from optax_lrs.schedules import PowerLaw as PowerLaw
     from optax_lrs.schedules import Scaled as Scaled
     from optax_lrs.schedules import Shifted as Shifted
     from optax_lrs.schedules import Stretched as Stretched

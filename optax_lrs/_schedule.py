@@ -11,7 +11,7 @@ import numpy as np
 from optax_lrs._clock import Clock
 from optax_lrs._value import Value
 
-RATES = ("peak", "end", "value", "lrs", "start", "floor", "plateau")
+RATES = ("peak", "end", "value", "lrs", "start", "floor", "plateau", "amplitude")
 """The fields that are learning rates: never negative, and a schedule scales with them."""
 
 PHASES = ("warmup_steps", "decay_steps")
@@ -61,7 +61,7 @@ class Schedule(Value, abstract=True):
             self.require(
                 self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak"
             )
-        if "total_steps" in self._kinds:
+        if getattr(self, "total_steps", None) is not None:
             phases = [key for key in PHASES if key in self._kinds]
             fits = sum(getattr(self, key) for key in phases) <= self.total_steps
             self.require(fits, f"{' + '.join(phases)} must be at most total_steps", *phases, "total_steps")

@@ -14,6 +14,8 @@ GLOSSARY = {
     "peak", "end", "value", "lrs", "start", "floor", "plateau",  # rates: the highest, the last, …, at step 0, the lowest
     "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
     "steps", "boundaries", "by",  # positions
+    "cooldown_steps", "stable_steps", "anneal_steps", "cooldown", "alpha",
+    "tokens_per_step", "sequences_per_step", "total_tokens", "warmup_tokens", "decay_tokens", "amplitude", "b",
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)

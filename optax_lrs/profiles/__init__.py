@@ -21,6 +21,7 @@ from optax_lrs.profiles._fixed import one_minus_square as one_minus_square
 from optax_lrs.profiles._profile import Profile as Profile
 from optax_lrs.profiles._shaped import cosine_power as cosine_power
 from optax_lrs.profiles._shaped import half_life as half_life
+from optax_lrs.profiles._shaped import inverse_sqrt as inverse_sqrt
 from optax_lrs.profiles._shaped import power as power
 from optax_lrs.profiles._shaped import rex as rex
 from optax_lrs.profiles._shaped import shifted_exponential as shifted_exponential

@@ -132,6 +132,33 @@ class shifted_exponential(Profile):
         return _exponential_shape(phase.xp, self.k, phase.left)
 
 
+class inverse_sqrt(Profile):
+    r"""One over the square root, bent to arrive.
+
+    .. math:: g = 1 - h(x)/h(1), \quad h(x) = 1/\sqrt{1 + \alpha x} - 1
+
+    A cooldown of the infinite learning rate: a piece of :math:`1/\sqrt{1 + \alpha x}`, scaled so that it ends where it is
+    to end. ``alpha=0`` is linear (the limit); larger falls faster early on.
+
+    Args:
+        alpha: the timescale, above -1; 10 by default, as in the authors' vision code (GPT-NeoX: 1).
+
+    References:
+        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
+    """
+
+    alpha: float = 10.0
+
+    def check(self):
+        """``alpha`` is above -1."""
+        self.require(self.alpha > -1, "alpha must be above -1", "alpha")
+
+    def shape(self, phase):
+        """The formula, its differences of roots multiplied out: no cancellation, no limit to take at ``alpha=0``."""
+        at, last = phase.xp.sqrt(1.0 + self.alpha * phase.done), phase.xp.sqrt(1.0 + self.alpha)
+        return phase.left * (1.0 + last) / (at * (at + last))
+
+
 class half_life(Profile):
     r"""Halving at a steady pace, without arriving.
 

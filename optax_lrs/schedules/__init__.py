@@ -3,12 +3,16 @@
 from optax_lrs.schedules._constant import Constant as Constant
 from optax_lrs.schedules._cosine import Cosine as Cosine
 from optax_lrs.schedules._cosine_power import CosinePower as CosinePower
+from optax_lrs.schedules._infinite import Infinite as Infinite
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt as InverseSqrt
 from optax_lrs.schedules._linear import Linear as Linear
+from optax_lrs.schedules._power_law import PowerLaw as PowerLaw
 from optax_lrs.schedules._rex import REX as REX
 from optax_lrs.schedules._tabulated import Tabulated as Tabulated
 from optax_lrs.schedules._uba import UBA as UBA
 from optax_lrs.schedules._wsd import WSD as WSD
+from optax_lrs.schedules._wsdc import WSDC as WSDC
+from optax_lrs.schedules._wsds import WSDS as WSDS
 from optax_lrs.schedules.compose import Joined as Joined
 from optax_lrs.schedules.compose import Scaled as Scaled
 from optax_lrs.schedules.compose import Shifted as Shifted

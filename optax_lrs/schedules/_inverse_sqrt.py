@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
 
 _DEFAULT_TIMESCALE = 10_000  # of HF transformers, where there is no warmup
 
 
 class InverseSqrt(Schedule):
-    r"""Linear warmup, then one over the square root of the step, without end.
+    r"""Linear warmup, then one over the square root of the step, without end or with a cooldown.
 
-    With :math:`W` = ``warmup_steps`` and :math:`\tau` = ``timescale_steps``,
+    With :math:`W` = ``warmup_steps``, :math:`\tau` = ``timescale_steps``, :math:`T` = ``total_steps``, :math:`C` =
+    ``cooldown_steps`` and the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak}\,\sqrt{\tau/(\tau + s - W)} & s \ge W \end{cases}
+    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak}\,\sqrt{\tau/(\tau + s - W)} & s \ge W
+              \end{cases} \;\times\; g\big((s - T + C)/C\big)
 
-    For runs of unknown length, as T5 and ViT were trained; end one with a cooldown, for example
-    ``switch(InverseSqrt(...), ..., at=...)``. With :math:`\tau = W`, the default, it is :math:`\text{peak} \sqrt{W/s}`, the
-    schedule of the first transformer (there the peak is :math:`1/\sqrt{d W}`, :math:`W = 4000`).
+    For runs of unknown length, as T5 and ViT were trained. With :math:`\tau = W`, the default, it is :math:`\text{peak}
+    \sqrt{W/s}`, the first transformer's (``noam``). Others, with :math:`r` = ``InverseSqrt(...)``: big_vision's shift
+    :math:`\sigma` is ``peak`` :math:`/\sqrt{1 + \sigma/\tau}` and :math:`\tau + \sigma`; a rate that is constant until
+    :math:`k` (Fairseq, T5) is ``shifted(r, by=k)`` with ``timescale_steps=k``; Tensor2Tensor's step + 1 is ``shifted(r, by=-1)``.
 
     Args:
         peak: the rate at the end of the warmup.
         warmup_steps: the length of the warmup; 0 by default.
         timescale_steps: the steps after the warmup until the rate has fallen by :math:`\sqrt 2`; at least 1. By default
             the length of the warmup, or 10,000 if there is none.
+        total_steps: the end of the cooldown, needed if there is one; None by default.
+        cooldown_steps: the length of the cooldown to 0, while the root goes on falling; 0, the default, is none.
+        cooldown: its profile; linear by default, as in big_vision.
 
     Raises:
-        ValueError: if ``timescale_steps`` is below 1, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``timescale_steps`` is below 1, the phases exceed ``total_steps``, or a number is negative.
+        TypeError: if a count is no int, a rate no number, or ``cooldown`` no profile.
 
     Example:
         >>> lr = InverseSqrt(peak=1e-2, warmup_steps=100)
@@ -46,15 +53,42 @@ class InverseSqrt(Schedule):
     peak: float
     warmup_steps: int = 0
     timescale_steps: int | None = None
+    total_steps: int | None = None
+    cooldown_steps: int = 0
+    cooldown: profiles.Profile = profiles.linear
+
+    @classmethod
+    def noam(cls, *, width: int, warmup_steps: int = 4000, factor: float = 1.0) -> Self:
+        """The first transformer's, for a model of that width (512 there); its peak is factor / √(width · warmup_steps)."""
+        return cls(peak=factor * (width * warmup_steps) ** -0.5, warmup_steps=warmup_steps)
 
     def check(self):
-        """Besides the glossary's rules: the timescale is a step at least."""
+        """Besides the glossary's rules: the timescale is a step at least, and the phases fit."""
         super().check()
         self.require(self.timescale_steps is None or self.timescale_steps >= 1, "timescale_steps must be at least 1",
                      "timescale_steps")  # fmt: skip
+        if self.cooldown_steps:
+            named = ("warmup_steps", "cooldown_steps", "total_steps")
+            fits = self.warmup_steps + self.cooldown_steps <= (self.total_steps or 0)
+            self.require(fits, "warmup_steps + cooldown_steps must be at most total_steps", *named)
+            self.require(not self.cooldown.needs_end, f"{self.cooldown!r} cannot cool down to 0", "cooldown")
+
+    @property
+    def ends_at(self):
+        """The end of the cooldown; None without one."""
+        return self.total_steps if self.cooldown_steps else None
+
+    @property
+    def corners(self):
+        """The ends of the phases."""
+        cooldown = {self.total_steps - self.cooldown_steps, self.total_steps} if self.cooldown_steps else set()
+        return tuple(sorted({0, self.warmup_steps, *cooldown}))
 
     def rate(self, clock):
         """The formula."""
         timescale = self.timescale_steps or self.warmup_steps or _DEFAULT_TIMESCALE
         fall = clock.xp.sqrt(1.0 + clock.since(self.warmup_steps) / float(timescale))
-        return clock.done(0, self.warmup_steps) * (self.peak / fall)
+        rate = clock.done(0, self.warmup_steps) * (self.peak / fall)
+        if not self.cooldown_steps:
+            return rate
+        return rate * self.cooldown.shape(clock.phase(self.total_steps - self.cooldown_steps, self.total_steps))

@@ -220,7 +220,8 @@ class Shifted(Schedule):
 
     def rate(self, clock):
         """The formula."""
-        return self.schedule.rate(clock.shift(self.by))
+        # Held at its beginning, or a warmup of no steps would have been a jump from zero.
+        return self.schedule.rate(clock.between(max(self.by, 0), None).shift(self.by))
 
 
 class Stretched(Schedule):

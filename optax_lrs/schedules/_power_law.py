@@ -1,0 +1,110 @@
+"""The power scheduler."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from optax_lrs import profiles
+from optax_lrs._scalar import SCALAR
+from optax_lrs._schedule import Schedule
+
+
+class PowerLaw(Schedule):
+    r"""A power of the tokens seen, in proportion to the batch: what suits a small run suits a large one (power scheduler).
+
+    With :math:`n` tokens seen, :math:`\beta` = ``sequences_per_step``, :math:`a` = ``amplitude`` and the profile :math:`g`,
+
+    .. math:: \eta(n) = \begin{cases} \eta_p(N_w)\, n/N_w & n < N_w \\ \eta_p(n) & N_w \le n < N - N_d \\
+              \text{end} + (\eta_p(N - N_d) - \text{end})\, g\big((n - N + N_d)/N_d\big) & N - N_d \le n < N \\
+              \text{end} & n \ge N \end{cases}, \quad \eta_p(n) = \min(\text{peak}, \beta\, a\, n^b)
+
+    The paper's numbers: ``amplitude=4``, ``b=-0.51``, ``peak=0.02``, sequences of 4,096 tokens (count others in proportion:
+    our reading), 1,024 of them a step, a warmup of 1B tokens, an exponential decay over the last tenth or more, under
+    muP; 4.6 is its fit for WSD, and Levanter's default. Without ``decay_tokens`` it has no horizon. Before the first
+    token :math:`n` counts as 1, where the power is infinite.
+
+    Args:
+        peak: the cap on the rate.
+        tokens_per_step: the tokens of one update; counts may pass :math:`2^{31}` at will.
+        sequences_per_step: the sequences of one update, to which the rate is proportional.
+        total_tokens: the end of the decay; needed if there is one, None by default.
+        warmup_tokens: the length of the warmup; 0 by default.
+        decay_tokens: the length of the decay; 0, the default, goes on for ever.
+        end: the last rate, at most that at the start of the decay; 0 by default.
+        amplitude: the rate of the power law at one token, for a batch of one sequence; 4 by default.
+        b: the exponent, not positive; -0.51 by default.
+        decay: the profile of the decay; linear by default. The exponential one needs ``end`` (the paper prints none).
+
+    Raises:
+        ValueError: if the phases exceed ``total_tokens``, or ``b``, ``end`` or a count is out of its range.
+        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+
+    Example:
+        >>> lr = PowerLaw(peak=0.02, tokens_per_step=2**22, sequences_per_step=1024)
+        >>> print(lr.at([6_000, 12_000, 1_200_000]).round(6))
+        [0.02     0.01427  0.001363]
+
+    References:
+        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler, arXiv:2408.13359.
+    """
+
+    paper: ClassVar = "arXiv:2408.13359"
+    example: ClassVar = dict(peak=0.02, tokens_per_step=2**32, sequences_per_step=1024, total_tokens=400 * 10**9,
+                             warmup_tokens=10**10, decay_tokens=10**11)  # fmt: skip
+
+    peak: float
+    tokens_per_step: int
+    sequences_per_step: int
+    total_tokens: int | None = None
+    warmup_tokens: int = 0
+    decay_tokens: int = 0
+    end: float = 0.0
+    amplitude: float = 4.0
+    b: float = -0.51
+    decay: profiles.Profile = profiles.linear
+
+    def check(self):
+        """Besides the glossary's rules: tokens that add up, an end below the start of the decay, a falling power."""
+        super().check()
+        for key, least in dict(tokens_per_step=1, sequences_per_step=1, warmup_tokens=0, decay_tokens=0).items():
+            self.require(getattr(self, key) >= least, f"{key} must be at least {least}", key)
+        self.require(self.b <= 0, "b must not be positive", "b")
+        if self.decay_tokens or self.total_tokens is not None:
+            named = ("warmup_tokens", "decay_tokens", "total_tokens")
+            fits = self.warmup_tokens + self.decay_tokens <= (self.total_tokens or 0)
+            self.require(fits, "warmup_tokens + decay_tokens must be at most total_tokens", *named)
+        if self.decay_tokens:
+            start = self._power(SCALAR, float(max(self.total_tokens - self.decay_tokens, 1)))
+            self.require(self.end <= start, f"end must be at most {start:.3g}, from which it decays", "end")
+            self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
+
+    @property
+    def ends_at(self):
+        """The step in which the last token is seen; None without a decay."""
+        return -(-self.total_tokens // self.tokens_per_step) if self.decay_tokens else None
+
+    @property
+    def corners(self):
+        """The steps in which the phases end."""
+        decay = (self.total_tokens - self.decay_tokens, self.total_tokens) if self.decay_tokens else ()
+        return tuple(sorted({-(-tokens // self.tokens_per_step) for tokens in (0, self.warmup_tokens, *decay)}))
+
+    def rate(self, clock):
+        """The formula."""
+        clock = clock.count(self.tokens_per_step)
+        tokens = clock.xp.maximum(clock.since(0), float(max(self.warmup_tokens, 1)))
+        if not self.decay_tokens:
+            return clock.done(0, self.warmup_tokens) * self._power(clock.xp, tokens)
+        start = self.total_tokens - self.decay_tokens
+        power = self._power(clock.xp, clock.xp.minimum(tokens, float(max(start, 1))))
+        return clock.done(0, self.warmup_tokens) * self.decay.rate(
+            clock.phase(start, self.total_tokens), power, self.end
+        )
+
+    def _power(self, xp: Any, tokens: Any) -> Any:
+        """min(peak, β a n^b). The exponent b ln n is about -14: its float32 would cost 1e-6, so the most of it is exact."""
+        whole = xp.floor(xp.log(tokens))
+        coarse = xp.floor(self.b * 1024 + 0.5) / 1024  # times whole, it fits a float32
+        rest = (self.b - coarse) * whole + self.b * xp.log(tokens * xp.exp(-whole))
+        power = xp.exp(coarse * whole) * (1.0 + xp.expm1(rest))  # exp(x) exp(y) would be compiled to exp(x + y)
+        return xp.minimum(self.peak, self.sequences_per_step * self.amplitude * power)
