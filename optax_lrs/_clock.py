@@ -50,6 +50,27 @@ class Phase:
         """The fraction that is to come, exact near the end."""
         return self._clock.left(self._start, self._end)
 
+    @property
+    def backwards(self) -> Phase:
+        """The same phase run from its end to its start: a decay read on it is a rise, exact at both ends."""
+        return _Backwards(self._clock, self._start, self._end)
+
+
+class _Backwards(Phase):
+    __slots__ = ()
+
+    @property
+    def done(self) -> Any:
+        return self._clock.left(self._start, self._end)
+
+    @property
+    def left(self) -> Any:
+        return self._clock.done(self._start, self._end)
+
+    @property
+    def backwards(self) -> Phase:
+        return Phase(self._clock, self._start, self._end)
+
 
 class Clock:
     """A step, from which schedules read fractions of phases.
@@ -222,19 +243,25 @@ class Clock:
     def cycle(self, period: int) -> tuple[Any, Clock]:
         """How many whole periods are over, and the clock of the present one, which reads 0 at its start."""
         clock = self._settled()
-        index = clock._whole // min(period, clock._limit)
-        return index, Clock(self.xp, clock._whole - index * min(period, clock._limit), clock._done, clock._left)
+        if period > clock._limit:  # no integer gets to its end
+            return clock._whole * 0, clock
+        index = clock._whole // period
+        return index, Clock(self.xp, clock._whole - index * period, clock._done, clock._left)
 
     def sampled(self, every: int) -> Clock:
         """The clock that moves once in ``every`` steps: it shows the multiple of ``every`` that was passed last."""
         clock = self._settled()
-        return Clock(self.xp, clock._whole - clock._whole % min(every, clock._limit))
+        return Clock(self.xp, clock._whole * 0 if every > clock._limit else clock._whole - clock._whole % every)
 
     def stretch(self, factor: Any) -> Clock:
         """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
 
         Exact: the remainder of the division is found without rounding. On the device a reading beyond 2³¹ - 1 is a float's.
+        A factor that is an int need not be a float32.
         """
+        if isinstance(factor, int):
+            index, clock = self.cycle(factor)
+            return Clock(self.xp, index, clock.done(0, factor), clock.left(0, factor))
         clock = self._settled()
         rest = 0.0 if clock._done is None else clock._done
         if self.xp is jnp:
@@ -251,7 +278,11 @@ class Clock:
         """The same clock with its origin at 0 and its own steps, held at 0 before it."""
         if self._unit != 1:  # the count may pass every integer of the device: there it is read as a float
             count = self.since(0)
-            return Clock.of_device(count) if self.xp is jnp else Clock.of_host(count if self.xp is SCALAR else np.array(count))
+            return (
+                Clock.of_device(count)
+                if self.xp is jnp
+                else Clock.of_host(count if self.xp is SCALAR else np.array(count))
+            )
         if self._origin > 0:
             clock = self.between(0, None)
             return Clock(self.xp, clock._whole - min(self._origin, self._limit), clock._done, clock._left)

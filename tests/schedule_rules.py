@@ -17,7 +17,15 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = ("d", "p", "phi", "h", "k")  # fields that bend a curve: neither rates nor factors
+SHAPES = (
+    "d",
+    "p",
+    "phi",
+    "h",
+    "k",
+    "cycles",
+    "growth",
+)  # fields that bend or repeat a curve: no rates, steps or factors
 
 
 def edges(schedule) -> np.ndarray:
