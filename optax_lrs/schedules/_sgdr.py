@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import ClassVar
 
@@ -65,17 +66,13 @@ class SGDR(Schedule):
     @property
     def ends_at(self):
         """The end of the last cycle."""
-        return None if self.cycles is None else self._start(self.cycles)
+        return None if self.cycles is None else _start(self.period_steps, self.growth, self.cycles)
 
     @property
     def corners(self):
         """Where the cycles and their decays start; of the first two cycles if they never end."""
-        starts = [self._start(cycle) for cycle in range(min(self.cycles or 2, 20) + 1)]
+        starts = [_start(self.period_steps, self.growth, cycle) for cycle in range(min(self.cycles or 2, 20) + 1)]
         return tuple(sorted({*starts, *(start + self.warmup_steps for start in starts[:-1])}))
-
-    def _start(self, cycle):
-        lengths = cycle if self.growth == 1 else (self.growth**cycle - 1) // (self.growth - 1)
-        return self.period_steps * lengths
 
     def rate(self, clock):
         """The formula."""
@@ -85,14 +82,22 @@ class SGDR(Schedule):
             shape = cycle.done(0, warmup) * xp.sin(cycle.left(warmup, period) * (xp.pi / 2)) ** 2
             if self.cycles is not None:
                 shape = xp.where(clock.reached(self.ends_at), 0.0, shape)
-        else:  # the integers at which warmups and decays begin, as far as integers go
-            knots = [0, period]
-            while self._start(len(knots)) <= _FAR and len(knots) <= (self.cycles or math.inf):
-                knots.append(self._start(len(knots)))
-            if warmup:
-                knots = sorted({*knots, *(start + warmup for start in knots[:-1])})
-            index, done, left = clock.segment(knots)
+        else:
+            index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles))
             shape = xp.sin(left * (xp.pi / 2)) ** 2
             if warmup:
                 shape = xp.where(index % 2 == 1, shape, done)
         return self.peak * shape + self.floor * (1.0 - shape)
+
+
+def _start(period, growth, cycle):
+    return period * (cycle if growth == 1 else (growth**cycle - 1) // (growth - 1))
+
+
+@functools.lru_cache
+def _knots(period, growth, warmup, cycles):
+    """The steps at which warmups and decays begin, and the last one ends, as far as integers go."""
+    knots = [0, period]
+    while len(knots) <= (cycles or math.inf) and _start(period, growth, len(knots)) <= _FAR:
+        knots.append(_start(period, growth, len(knots)))
+    return tuple(sorted({*knots, *(start + warmup for start in knots[:-1])}))
