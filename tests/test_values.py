@@ -17,6 +17,9 @@ GLOSSARY = {
     "cooldown_steps", "stable_steps", "anneal_steps", "cooldown", "alpha",
     "tokens_per_step", "sequences_per_step", "total_tokens", "warmup_tokens", "decay_tokens", "amplitude", "b",
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
+    "amplitude",  # a rate: how far a wave swings to either side
+    "period_steps", "anneal_steps",  # lengths: of a cycle, of a second decay
+    "cycles", "growth", "rise", "h",  # how many cycles, how much longer each is, the profile of a rise, a half-life
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 
