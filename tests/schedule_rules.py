@@ -18,6 +18,7 @@ from optax_lrs._value import Value
 
 LAST = 2**31 - 1
 SHAPES = ("d", "p", "phi", "h", "k")  # fields that bend a curve: neither rates nor factors
+UNITS = ("cycles", "tokens_per_step")  # ints that are no steps
 
 
 def edges(schedule) -> np.ndarray:
@@ -104,7 +105,7 @@ def stretches_with_its_counts(schedule):
     """Counts times k at step times k: no number in the formula is a count."""
 
     def longer(key, item):
-        if item is None or key in (*RATES, *SHAPES, "factor"):
+        if item is None or key in (*RATES, *SHAPES, *UNITS, "factor"):
             return item
         return tuple(7 * step for step in item) if isinstance(item, tuple) else 7 * item
 

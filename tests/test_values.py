@@ -11,9 +11,10 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 GLOSSARY = {
-    "peak", "end", "value", "lrs", "start", "floor", "plateau",  # rates: the highest, the last, …, at step 0, the lowest
+    "peak", "end", "value", "lrs", "start", "floor", "plateau", "ceiling",  # rates: the highest, last, at step 0, lowest
     "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
-    "steps", "boundaries", "by",  # positions
+    "steps", "boundaries", "by", "milestones",  # positions
+    "period_steps", "cycles", "tokens_per_step",  # other clocks
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)

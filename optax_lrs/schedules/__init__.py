@@ -1,5 +1,19 @@
 """The schedules: one class a file."""
 
+from optax_lrs.schedules._arithmetic import Capped as Capped
+from optax_lrs.schedules._arithmetic import Floored as Floored
+from optax_lrs.schedules._arithmetic import Product as Product
+from optax_lrs.schedules._arithmetic import Summed as Summed
+from optax_lrs.schedules._arithmetic import clipped as clipped
+from optax_lrs.schedules._arithmetic import product as product
+from optax_lrs.schedules._arithmetic import summed as summed
+from optax_lrs.schedules._clocks import Cycled as Cycled
+from optax_lrs.schedules._clocks import OnTokens as OnTokens
+from optax_lrs.schedules._clocks import Sampled as Sampled
+from optax_lrs.schedules._clocks import SampledAt as SampledAt
+from optax_lrs.schedules._clocks import cycled as cycled
+from optax_lrs.schedules._clocks import on_tokens as on_tokens
+from optax_lrs.schedules._clocks import sampled as sampled
 from optax_lrs.schedules._constant import Constant as Constant
 from optax_lrs.schedules._cosine import Cosine as Cosine
 from optax_lrs.schedules._cosine_power import CosinePower as CosinePower
