@@ -41,9 +41,14 @@ from optax_lrs.schedules import shifted as shifted
 from optax_lrs.schedules import stretched as stretched
 from optax_lrs.schedules import summed as summed
 from optax_lrs.schedules import switch as switch
+from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
+from optax_lrs.transforms import GroupRatesState as GroupRatesState
 from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
+from optax_lrs.transforms import decay_weights as decay_weights
 from optax_lrs.transforms import learning_rates as learning_rates
 from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
 from optax_lrs.transforms import with_schedule as with_schedule
 
 __version__ = "0.1.0"
+from optax_lrs.transforms import layerwise_decay as layerwise_decay
+from optax_lrs.transforms import rates_by_path as rates_by_path
