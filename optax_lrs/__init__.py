@@ -20,35 +20,54 @@ try:
     from optax_lrs.schedules import WSD as WSD
     from optax_lrs.schedules import WSDC as WSDC
     from optax_lrs.schedules import WSDS as WSDS
+    from optax_lrs.schedules import Capped as Capped
     from optax_lrs.schedules import Constant as Constant
     from optax_lrs.schedules import Cosine as Cosine
     from optax_lrs.schedules import CosinePower as CosinePower
+    from optax_lrs.schedules import Cycled as Cycled
     from optax_lrs.schedules import CyclicReflex as CyclicReflex
     from optax_lrs.schedules import ExponentialWarmup as ExponentialWarmup
     from optax_lrs.schedules import ExpRange as ExpRange
+    from optax_lrs.schedules import Floored as Floored
     from optax_lrs.schedules import Infinite as Infinite
     from optax_lrs.schedules import InverseSqrt as InverseSqrt
     from optax_lrs.schedules import Joined as Joined
     from optax_lrs.schedules import Linear as Linear
     from optax_lrs.schedules import LinearWarmup as LinearWarmup
     from optax_lrs.schedules import OneCycle as OneCycle
+    from optax_lrs.schedules import OnTokens as OnTokens
     from optax_lrs.schedules import PowerLaw as PowerLaw
+    from optax_lrs.schedules import Product as Product
     from optax_lrs.schedules import RangeTest as RangeTest
     from optax_lrs.schedules import RectifiedWarmup as RectifiedWarmup
+    from optax_lrs.schedules import Sampled as Sampled
+    from optax_lrs.schedules import SampledAt as SampledAt
     from optax_lrs.schedules import Scaled as Scaled
     from optax_lrs.schedules import Shifted as Shifted
     from optax_lrs.schedules import Stretched as Stretched
+    from optax_lrs.schedules import Summed as Summed
     from optax_lrs.schedules import Switched as Switched
     from optax_lrs.schedules import Tabulated as Tabulated
     from optax_lrs.schedules import Triangular as Triangular
     from optax_lrs.schedules import Triangular2 as Triangular2
+    from optax_lrs.schedules import clipped as clipped
+    from optax_lrs.schedules import cycled as cycled
     from optax_lrs.schedules import join as join
+    from optax_lrs.schedules import on_tokens as on_tokens
+    from optax_lrs.schedules import product as product
+    from optax_lrs.schedules import sampled as sampled
     from optax_lrs.schedules import scaled as scaled
     from optax_lrs.schedules import shifted as shifted
     from optax_lrs.schedules import stretched as stretched
+    from optax_lrs.schedules import summed as summed
     from optax_lrs.schedules import switch as switch
+    from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
+    from optax_lrs.transforms import GroupRatesState as GroupRatesState
     from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
+    from optax_lrs.transforms import decay_weights as decay_weights
+    from optax_lrs.transforms import layerwise_decay as layerwise_decay
     from optax_lrs.transforms import learning_rates as learning_rates
+    from optax_lrs.transforms import rates_by_path as rates_by_path
     from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
     from optax_lrs.transforms import with_schedule as with_schedule
 finally:

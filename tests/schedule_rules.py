@@ -17,7 +17,8 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = ("d", "p", "phi", "h", "k", "alpha", "b", "cycles", "growth")  # bend or repeat a curve: no rates, no steps
+SHAPES = ("d", "p", "phi", "h", "k", "alpha", "b", "growth")  # numbers that bend or lengthen a curve: no rates, no steps
+UNITS = ("cycles", "tokens_per_step")  # ints that are no steps
 
 
 def edges(schedule) -> np.ndarray:
@@ -106,7 +107,7 @@ def stretches_with_its_counts(schedule):
         return  # its formula counts updates from 1, and holds four of them back whatever the timescale
 
     def longer(key, item):
-        if item is None or key in (*RATES, *SHAPES, "factor"):
+        if item is None or key in (*RATES, *SHAPES, *UNITS, "factor"):
             return item
         return tuple(7 * step for step in item) if isinstance(item, tuple) else 7 * item
 

@@ -11,15 +11,13 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 GLOSSARY = {
-    "peak", "end", "value", "lrs", "start", "floor", "plateau",  # rates: the highest, the last, …, at step 0, the lowest
-    "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
-    "steps", "boundaries", "by",  # positions
-    "cooldown_steps", "stable_steps", "anneal_steps", "cooldown", "alpha",
-    "tokens_per_step", "sequences_per_step", "total_tokens", "warmup_tokens", "decay_tokens", "amplitude", "b",
-    "schedule", "schedules", "decay", "factor", "d", "phi", "p",
-    "amplitude",  # a rate: how far a wave swings to either side
-    "period_steps", "anneal_steps",  # lengths: of a cycle, of a second decay
-    "cycles", "growth", "rise", "h",  # how many cycles, how much longer each is, the profile of a rise, a half-life
+    "peak", "end", "value", "lrs", "start", "floor", "plateau", "ceiling", "amplitude",  # rates
+    "total_steps", "warmup_steps", "decay_steps", "cooldown_steps", "stable_steps", "anneal_steps",  # lengths
+    "timescale_steps", "period_steps", "total_tokens", "warmup_tokens", "decay_tokens",
+    "steps", "boundaries", "by", "milestones",  # positions
+    "tokens_per_step", "sequences_per_step", "cycles",  # counts of other things
+    "schedule", "schedules", "decay", "cooldown", "rise",  # schedules and profiles
+    "factor", "growth", "d", "phi", "p", "h", "alpha", "b",  # shapes
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 

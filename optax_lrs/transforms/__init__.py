@@ -1,5 +1,10 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs.transforms._decay_weights import DecayWeightsState as DecayWeightsState
+from optax_lrs.transforms._decay_weights import decay_weights as decay_weights
+from optax_lrs.transforms._groups import layerwise_decay as layerwise_decay
+from optax_lrs.transforms._groups import rates_by_path as rates_by_path
+from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesState
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState
 from optax_lrs.transforms._live_schedule import learning_rates as learning_rates
 from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_by_live_schedule

@@ -20,6 +20,14 @@ class LiveScheduleState(NamedTuple):
     learning_rate: jax.Array  # float32, shape (), replicated: what the last update was scaled by; 0 before the first
 
 
+class GroupRatesState(NamedTuple):
+    """State of the rates in :func:`optax_lrs.rates_by_path`."""
+
+    live: LiveScheduleState
+    factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule with its numbers float32; replicated
+    learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): what the last update was scaled by
+
+
 def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:
     r"""Scales updates by minus the rate of a schedule that lives in the optimizer state.
 
@@ -53,11 +61,7 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
 
     def init(params):
         del params
-        # zeros + x is a copy on the mesh in force: donating the state leaves the caller's schedule alone.
-        live = jax.tree.map(
-            lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), schedule
-        )
-        return LiveScheduleState(jnp.zeros((), jnp.int32), live, jnp.zeros((), jnp.float32))
+        return LiveScheduleState(jnp.zeros((), jnp.int32), _on_the_mesh(schedule), jnp.zeros((), jnp.float32))
 
     def update(updates, state, params=None, **extra_args):
         del params, extra_args
@@ -114,8 +118,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> dict[str, jax.Array]:
     """The rates that the last update was scaled by, from any optimizer state, by path.
 
-    Reads the states of :func:`scale_by_live_schedule` and of ``optax.inject_hyperparams``, through ``chain``,
-    ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
+    Reads the states of :func:`scale_by_live_schedule`, ``rates_by_path`` and ``optax.inject_hyperparams``, through
+    ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
     States that keep only a count, as ``optax.adamw(schedule)`` does, need the schedule: then the rate is the schedule's
     at the last step counted. What comes back is what was applied: neither the next step's rate nor one rounded to the
     parameters' type.
@@ -146,6 +150,8 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
     for key, node in jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_holds_rate)[0]:
         if isinstance(node, LiveScheduleState):
             rates[_name(key)] = _scalar(node.learning_rate)
+        elif isinstance(node, GroupRatesState):
+            rates |= {f"{_name(key)}/{label}".lstrip("/"): _scalar(r) for label, r in node.learning_rates.items()}
         elif isinstance(node, optax.ScaleByScheduleState):
             if schedule is not None:
                 count = _scalar(node.count, jnp.int32)
@@ -162,7 +168,7 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
 
 def _holds_rate(node: Any) -> bool:
     hyperparams = getattr(node, "hyperparams", None)
-    return isinstance(node, (LiveScheduleState, optax.ScaleByScheduleState)) or (
+    return isinstance(node, (LiveScheduleState, GroupRatesState, optax.ScaleByScheduleState)) or (
         isinstance(hyperparams, dict) and "learning_rate" in hyperparams
     )
 
@@ -170,6 +176,11 @@ def _holds_rate(node: Any) -> bool:
 def _require_schedule(schedule: Any) -> None:
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, such as Constant(value=0.1), got {schedule!r:.80}")
+
+
+def _on_the_mesh(tree: Any) -> Any:
+    """A copy in float32 on the mesh in force: donating the state leaves the caller's schedule alone."""
+    return jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), tree)
 
 
 def _name(key: tuple[Any, ...]) -> str:

@@ -1,0 +1,34 @@
+"""The combinators again, slowly: where each looks at which schedule, in int64 NumPy."""
+
+import numpy as np
+
+
+def cycled(rate, *, period, cycles=None):
+    def at(steps):
+        steps = np.asarray(steps, np.int64)
+        within = steps % period
+        return rate(within if cycles is None else np.where(steps >= cycles * period, period, within))
+
+    return at
+
+
+def sampled(rate, *, every):
+    return lambda steps: rate(np.asarray(steps, np.int64) // every * every)
+
+
+def sampled_at(rate, *, milestones):
+    """The largest milestone that is at most the step."""
+    marks = np.array([0, *milestones])
+    return lambda steps: rate(np.max(np.where(marks <= np.asarray(steps)[..., None], marks, 0), axis=-1))
+
+
+def on_tokens(rate, *, per_step, boundaries=()):
+    """Tokens up to each step: each stage's share of the steps, summed."""
+
+    def at(steps):
+        steps, tokens = np.asarray(steps, np.int64), np.zeros(np.shape(steps), np.int64)
+        for start, end, per in zip((0, *boundaries), (*boundaries, 2**62), per_step):
+            tokens += (np.clip(steps, start, end) - start) * per
+        return rate(tokens)
+
+    return at
