@@ -27,9 +27,13 @@ from optax_lrs.schedules import scaled as scaled
 from optax_lrs.schedules import shifted as shifted
 from optax_lrs.schedules import stretched as stretched
 from optax_lrs.schedules import switch as switch
+from optax_lrs.transforms import GreedyState as GreedyState
 from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
+from optax_lrs.transforms import PlateauState as PlateauState
 from optax_lrs.transforms import learning_rates as learning_rates
+from optax_lrs.transforms import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
+from optax_lrs.transforms import scale_by_plateau as scale_by_plateau
 from optax_lrs.transforms import with_schedule as with_schedule
 
 __version__ = "0.1.0"

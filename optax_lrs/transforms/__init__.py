@@ -1,6 +1,10 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs.transforms._greedy import GreedyState as GreedyState
+from optax_lrs.transforms._greedy import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState
 from optax_lrs.transforms._live_schedule import learning_rates as learning_rates
 from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_by_live_schedule
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
+from optax_lrs.transforms._plateau import PlateauState as PlateauState
+from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
