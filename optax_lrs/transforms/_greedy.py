@@ -97,10 +97,8 @@ def scale_by_greedy(
     factor = number("factor", factor, 0.0, 1.0, without=(0.0, 1.0))
     min_scale = number("min_scale", min_scale, 0.0, 1.0, without=(0.0,))  # no increase leads away from a scale of 0
     max_scale = number("max_scale", max_scale, 1.0, math.inf)
-    for name, value, low in (
-        ("patience", patience, 0), ("cooldown", cooldown, 0), ("warmup", warmup, 0), ("reset", reset, 1),
-    ):  # fmt: skip
-        count(name, value, low)
+    patience, reset = count("patience", patience, 0), count("reset", reset, 1)
+    cooldown, warmup = count("cooldown", cooldown, 0), count("warmup", warmup, 0)
     metric = Metric(mode, rtol, atol, accumulation, nonfinite)
 
     def init(params: Any) -> GreedyState:
@@ -130,7 +128,7 @@ def scale_by_greedy(
             best=jnp.where(anew, metric.worst, jnp.where(better, value, state.best)),
             good_count=jnp.where(raised, 0, good_count),
             bad_count=jnp.where(reduced, 0, bad_count),
-            wait_count=jnp.where(raised, warmup, jnp.where(reduced, cooldown, 0)),
+            wait_count=jnp.where(raised, warmup, jnp.where(reduced, cooldown, state.wait_count)),
             floor_count=jnp.where(raised | anew, 0, floor_count),
         )
 

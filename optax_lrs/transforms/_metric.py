@@ -27,7 +27,7 @@ class Metric:
         one_of("nonfinite", self.nonfinite, ("skip", "bad"))
         object.__setattr__(self, "rtol", number("rtol", self.rtol, 0.0, 1.0))
         object.__setattr__(self, "atol", number("atol", self.atol, 0.0, math.inf))
-        count("accumulation", self.accumulation, 1)
+        object.__setattr__(self, "accumulation", count("accumulation", self.accumulation, 1))
 
     @property
     def worst(self) -> float:
@@ -98,8 +98,8 @@ def number(name: str, value: Any, low: float, high: float, *, without: tuple[flo
     return value
 
 
-def count(name: str, value: Any, low: int) -> None:
-    """Raises unless the value is an int of at least ``low`` that an int32 can count to and one beyond."""
+def count(name: str, value: Any, low: int) -> int:
+    """The value as an int of at least ``low`` that an int32 can count to and one beyond, else raises."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -108,3 +108,4 @@ def count(name: str, value: Any, low: int) -> None:
         raise TypeError(f"{name} must be an int, got {value!r}") from None
     if not low <= value < 2**31 - 1:
         raise ValueError(f"{name} must be at least {low} and less than 2**31 - 1, got {value!r}")
+    return value

@@ -98,8 +98,7 @@ def scale_by_plateau(
     """
     factor = number("factor", factor, 0.0, 1.0, without=(0.0, 1.0))
     min_scale = number("min_scale", min_scale, 0.0, 1.0)
-    count("patience", patience, 0)
-    count("cooldown", cooldown, 0)
+    patience, cooldown = count("patience", patience, 0), count("cooldown", cooldown, 0)
     metric = Metric(mode, rtol, atol, accumulation, nonfinite)
 
     def init(params: Any) -> PlateauState:
