@@ -2,6 +2,8 @@
 
 from optax_lrs.transforms._decay_weights import DecayWeightsState as DecayWeightsState
 from optax_lrs.transforms._decay_weights import decay_weights as decay_weights
+from optax_lrs.transforms._greedy import GreedyState as GreedyState
+from optax_lrs.transforms._greedy import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms._groups import layerwise_decay as layerwise_decay
 from optax_lrs.transforms._groups import rates_by_path as rates_by_path
 from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesState
@@ -9,3 +11,5 @@ from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveSchedul
 from optax_lrs.transforms._live_schedule import learning_rates as learning_rates
 from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_by_live_schedule
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
+from optax_lrs.transforms._plateau import PlateauState as PlateauState
+from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau

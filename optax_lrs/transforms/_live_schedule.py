@@ -10,6 +10,10 @@ import numpy as np
 import optax
 
 from optax_lrs._schedule import Schedule
+from optax_lrs.transforms._greedy import GreedyState
+from optax_lrs.transforms._plateau import PlateauState
+
+_FACTORS = (PlateauState, GreedyState, optax.contrib.ReduceLROnPlateauState)
 
 
 class LiveScheduleState(NamedTuple):
@@ -122,7 +126,9 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
     ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
     States that keep only a count, as ``optax.adamw(schedule)`` does, need the schedule: then the rate is the schedule's
     at the last step counted. What comes back is what was applied: neither the next step's rate nor one rounded to the
-    parameters' type.
+    parameters' type, and with the scale of every :func:`scale_by_plateau`, :func:`scale_by_greedy` and
+    ``optax.contrib.reduce_on_plateau`` in the same chain, or in a chain around it, multiplied in. (Not that of one
+    inside a mask or wrapper of its own, which the rate's updates go through only in part.)
 
     Args:
         opt_state: an optimizer state; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
@@ -146,29 +152,34 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
         {'2': Array(0.5, dtype=float32)}
     """
     opt_state = getattr(opt_state, "opt_state", opt_state)
-    rates = {}
+    rates, factors = {}, []
     for key, node in jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_holds_rate)[0]:
-        if isinstance(node, LiveScheduleState):
-            rates[_name(key)] = _scalar(node.learning_rate)
+        if isinstance(node, _FACTORS):
+            factors.append((_chain(key), _scalar(node.scale)))
+        elif isinstance(node, LiveScheduleState):
+            rates[key] = _scalar(node.learning_rate)
         elif isinstance(node, GroupRatesState):
-            rates |= {f"{_name(key)}/{label}".lstrip("/"): _scalar(r) for label, r in node.learning_rates.items()}
+            groups = node.learning_rates.items()
+            rates |= {(*key, jax.tree_util.DictKey(label)): _scalar(rate) for label, rate in groups}
         elif isinstance(node, optax.ScaleByScheduleState):
             if schedule is not None:
                 count = _scalar(node.count, jnp.int32)
-                rates[_name(key)] = jnp.where(count > 0, schedule(jnp.maximum(count - 1, 0)), 0).astype(jnp.float32)
+                rates[key] = jnp.where(count > 0, schedule(jnp.maximum(count - 1, 0)), 0).astype(jnp.float32)
         elif _holds_rate(node):
-            rates[_name(key)] = _scalar(node.hyperparams["learning_rate"])
+            rates[key] = _scalar(node.hyperparams["learning_rate"])
+    for chain, scale in factors:
+        rates = {key: rate * scale if key[: len(chain)] == chain else rate for key, rate in rates.items()}
     if not rates:
         raise ValueError(
             "learning_rates: this optimizer state holds no rate; put scale_by_live_schedule at the end of the chain, or"
             " pass schedule= if the optimizer was given one"
         )
-    return rates
+    return {_name(key): rate for key, rate in rates.items()}
 
 
 def _holds_rate(node: Any) -> bool:
     hyperparams = getattr(node, "hyperparams", None)
-    return isinstance(node, (LiveScheduleState, GroupRatesState, optax.ScaleByScheduleState)) or (
+    return isinstance(node, (LiveScheduleState, GroupRatesState, optax.ScaleByScheduleState, *_FACTORS)) or (
         isinstance(hyperparams, dict) and "learning_rate" in hyperparams
     )
 
@@ -185,6 +196,13 @@ def _on_the_mesh(tree: Any) -> Any:
 
 def _name(key: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(key, simple=True, separator="/")
+
+
+def _chain(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The path of the outermost chain that a member is in: chains are tuples or dicts, wrappers have named fields."""
+    while key and not isinstance(key[-1], jax.tree_util.GetAttrKey):
+        key = key[:-1]
+    return key
 
 
 def _scalar(leaf: Any, dtype: Any = jnp.float32) -> jax.Array:

@@ -1,0 +1,147 @@
+"""GreedyLR: a factor on the updates that rises while a metric improves and falls while it does not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optax_lrs.transforms._metric import Metric, chosen, count, number, scaled
+
+
+class GreedyState(NamedTuple):
+    """State of :func:`scale_by_greedy`."""
+
+    scale: jax.Array  # float32, shape (), replicated: what the last update was multiplied by; 1 before the first
+    best: jax.Array  # float32, shape (), replicated: the best value (or average) so far; infinite before the first
+    good_count: jax.Array  # int32, shape (), replicated: how many in a row improved on it
+    bad_count: jax.Array  # int32, shape (), replicated: how many in a row did not
+    wait_count: jax.Array  # int32, shape (), replicated: how many more are ignored, after a change of the scale
+    floor_count: jax.Array  # int32, shape (), replicated: how many reductions ended at the lowest scale
+    mean: jax.Array  # float32, shape (), replicated: of the values that wait for their average to be complete
+    mean_count: jax.Array  # int32, shape (), replicated: how many wait
+
+
+def scale_by_greedy(
+    *,
+    min_scale: float,
+    max_scale: float,
+    factor: float = 0.95,
+    patience: int = 10,
+    rtol: float = 0.0,
+    atol: float = 1e-6,
+    cooldown: int = 0,
+    warmup: int = 0,
+    reset: int = 500,
+    accumulation: int = 1,
+    mode: str = "min",
+    nonfinite: str = "skip",
+) -> optax.GradientTransformationExtraArgs:
+    r"""Multiplies updates by a scale that follows a metric both ways (GreedyLR).
+
+    .. math:: u_t \leftarrow s_t u_t, \qquad s \leftarrow \begin{cases}
+        \min(s / F, s_{\max}) & \text{more than } \textit{patience}\ \text{improvements in a row} \\
+        \max(F s, s_{\min}) & \text{more than } \textit{patience}\ \text{values in a row that are none}\end{cases}
+
+    A value improves if :math:`v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})`. After ``reset``
+    reductions that ended at the lowest scale, without an increase between them, all starts anew: scale 1, nothing
+    best. It stands after the optimizer in a chain, so that the rate is that of any schedule times the scale::
+
+        tx = optax.chain(optax.adamw(schedule), olrs.scale_by_greedy(min_scale=0.01, max_scale=2.0))
+        updates, opt_state = tx.update(grads, opt_state, params, value=loss)
+
+    How to pass ``value``, what its omission means, where it goes with ``optax.MultiSteps`` and how to read or set the
+    scale: as for :func:`scale_by_plateau`.
+
+    Unlike the authors' code (``transformers.GreedyLR``): the scale multiplies a schedule, its bounds are relative, and
+    they have no defaults (the code's, rates from 1e-3 to 1, silently block every reduction of a rate already lower).
+    The margin is a fraction of ``|best|``, so that negative metrics work too. There is no ``eps`` under which changes
+    are ignored. Averages follow one another instead of rolling; for a rolling one, pass it as ``value``.
+
+    Args:
+        min_scale: the lowest scale, above 0 and at most 1, relative to the schedule.
+        max_scale: the highest scale, at least 1, relative to the schedule.
+        factor: what the scale is multiplied or divided by, above 0 and below 1.
+        patience: how many values in a row may be alike: the scale changes at the one after.
+        rtol: by which fraction of ``|best|`` a value must be better to be an improvement.
+        atol: by how much it must be better, in the metric's unit; added to the former.
+        cooldown: how many values are ignored after a reduction.
+        warmup: how many values are ignored after an increase.
+        reset: after how many reductions at the lowest scale all starts anew.
+        accumulation: how many values are averaged into the one that counts, one average after another.
+        mode: ``"min"`` if lower is better, ``"max"`` if higher is.
+        nonfinite: what a nan or an infinity is: ``"skip"``, as if not passed; ``"bad"``, no improvement (and the average
+            that it is in is none either).
+
+    Raises:
+        ValueError, TypeError: if an argument is out of its range, when built; if ``value`` is not a scalar, when traced.
+
+    Example:
+        >>> tx = scale_by_greedy(min_scale=0.25, max_scale=4.0, factor=0.5, patience=0)
+        >>> state = tx.init({})
+        >>> for value in (3.0, 2.0, 2.5, 2.5):
+        ...     updates, state = tx.update({"w": jnp.ones(1)}, state, value=value)
+        ...     print(updates["w"])
+        [2.]
+        [4.]
+        [2.]
+        [1.]
+
+    References:
+        Subramanian et al., GreedyLR, arXiv:2512.14527. Defaults and order of the rules from the authors'
+        implementation; the paper's own text was not at hand.
+    """
+    factor = number("factor", factor, 0.0, 1.0, without=(0.0, 1.0))
+    min_scale = number("min_scale", min_scale, 0.0, 1.0, without=(0.0,))  # no increase leads away from a scale of 0
+    max_scale = number("max_scale", max_scale, 1.0, math.inf)
+    patience, reset = count("patience", patience, 0), count("reset", reset, 1)
+    cooldown, warmup = count("cooldown", cooldown, 0), count("warmup", warmup, 0)
+    metric = Metric(mode, rtol, atol, accumulation, nonfinite)
+
+    def init(params: Any) -> GreedyState:
+        del params
+        return GreedyState(
+            scale=jnp.ones((), jnp.float32),
+            best=jnp.full((), metric.worst, jnp.float32),
+            good_count=jnp.zeros((), jnp.int32),
+            bad_count=jnp.zeros((), jnp.int32),
+            wait_count=jnp.zeros((), jnp.int32),
+            floor_count=jnp.zeros((), jnp.int32),
+            mean=jnp.zeros((), jnp.float32),
+            mean_count=jnp.zeros((), jnp.int32),
+        )
+
+    def counted(state: GreedyState, value: jax.Array) -> GreedyState:
+        better = metric.improves(value, state.best)
+        good_count = jnp.where(better, state.good_count + 1, 0)
+        bad_count = jnp.where(better, 0, state.bad_count + 1)
+        raised, reduced = good_count > patience, bad_count > patience
+        lower = jnp.maximum(state.scale * factor, min_scale)
+        higher = jnp.minimum(state.scale / factor, max_scale)
+        floor_count = jnp.where(reduced & (lower <= min_scale), state.floor_count + 1, state.floor_count)
+        anew = floor_count >= reset
+        return state._replace(
+            scale=jnp.where(anew, 1.0, jnp.where(raised, higher, jnp.where(reduced, lower, state.scale))),
+            best=jnp.where(anew, metric.worst, jnp.where(better, value, state.best)),
+            good_count=jnp.where(raised, 0, good_count),
+            bad_count=jnp.where(reduced, 0, bad_count),
+            wait_count=jnp.where(raised, warmup, jnp.where(reduced, cooldown, state.wait_count)),
+            floor_count=jnp.where(raised | anew, 0, floor_count),
+        )
+
+    def waited(state: GreedyState) -> GreedyState:
+        nothing = jnp.zeros((), jnp.int32)
+        return state._replace(good_count=nothing, bad_count=nothing, wait_count=state.wait_count - 1)
+
+    def update(updates, state, params=None, *, value=None, **extra_args):
+        del params, extra_args
+        if value is not None:
+            complete, average, mean, mean_count = metric.averaged(value, state.mean, state.mean_count)
+            after = chosen(state.wait_count > 0, waited(state), counted(state, average))
+            state = chosen(complete, after, state)._replace(mean=mean, mean_count=mean_count)
+        return scaled(updates, state.scale), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
