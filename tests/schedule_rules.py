@@ -17,7 +17,7 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = ("d", "p", "phi", "h", "k", "alpha", "b")  # fields that bend a curve: neither rates nor factors
+SHAPES = ("d", "p", "phi", "h", "k", "alpha", "b", "q", "v", "gamma", "cycles", "factors")  # fields that bend a curve: neither rates nor factors
 
 
 def edges(schedule) -> np.ndarray:

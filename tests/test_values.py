@@ -16,6 +16,7 @@ GLOSSARY = {
     "steps", "boundaries", "by",  # positions
     "cooldown_steps", "stable_steps", "anneal_steps", "cooldown", "alpha",
     "tokens_per_step", "sequences_per_step", "total_tokens", "warmup_tokens", "decay_tokens", "amplitude", "b",
+    "milestones", "factors", "period_steps", "q", "cycles", "gamma", "v",
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)

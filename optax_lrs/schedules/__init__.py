@@ -3,11 +3,17 @@
 from optax_lrs.schedules._constant import Constant as Constant
 from optax_lrs.schedules._cosine import Cosine as Cosine
 from optax_lrs.schedules._cosine_power import CosinePower as CosinePower
+from optax_lrs.schedules._damped_cosine import DampedCosine as DampedCosine
+from optax_lrs.schedules._exponential import Exponential as Exponential
 from optax_lrs.schedules._infinite import Infinite as Infinite
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt as InverseSqrt
 from optax_lrs.schedules._linear import Linear as Linear
+from optax_lrs.schedules._power_decay import PowerDecay as PowerDecay
 from optax_lrs.schedules._power_law import PowerLaw as PowerLaw
 from optax_lrs.schedules._rex import REX as REX
+from optax_lrs.schedules._slow_start import SlowStartFastDecay as SlowStartFastDecay
+from optax_lrs.schedules._staircase import Staircase as Staircase
+from optax_lrs.schedules._step_decay import StepDecay as StepDecay
 from optax_lrs.schedules._tabulated import Tabulated as Tabulated
 from optax_lrs.schedules._uba import UBA as UBA
 from optax_lrs.schedules._wsd import WSD as WSD
