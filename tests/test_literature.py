@@ -66,7 +66,7 @@ MISTAKES = [
     (lambda: olrs.WSDC(peak=1.0, end=0.0, stable_steps=-1, decay_steps=1), ValueError, "stable_steps must be at least 0"),
     (lambda: olrs.Infinite(peak=1.0, plateau=2.0, cooldown_steps=1), ValueError, "must not rise"),
     (lambda: olrs.Infinite(peak=1.0, plateau=0.5, end=0.6, cooldown_steps=1), ValueError, "end=0.6, plateau=0.5, peak=1.0"),
-    (lambda: olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=1, anneal_steps=1), ValueError, "annealing needs a positive end"),
+    (lambda: olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=1, anneal_steps=1), ValueError, "needs a positive end"),
     (lambda: olrs.Infinite(peak=1.0, plateau=0, cooldown_steps=1, cooldown=profiles.inverse), ValueError, "needs a plateau"),
     (lambda: profiles.inverse_sqrt(-1.0), ValueError, "alpha must be above -1, got alpha=-1.0"),
     (lambda: olrs.PowerLaw(**TOKENS_OF, decay_tokens=5), ValueError, "must be at most total_tokens"),
