@@ -69,7 +69,7 @@ MISTAKES = [
     (lambda: olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=1, anneal_steps=1), ValueError, "needs a positive end"),
     (lambda: olrs.Infinite(peak=1.0, plateau=0, cooldown_steps=1, cooldown=profiles.inverse), ValueError, "needs a plateau"),
     (lambda: profiles.inverse_sqrt(-1.0), ValueError, "alpha must be above -1, got alpha=-1.0"),
-    (lambda: olrs.PowerLaw(**TOKENS_OF, decay_tokens=5), ValueError, "must be at most total_tokens"),
+    (lambda: olrs.PowerLaw(**TOKENS_OF, decay_tokens=5), ValueError, "must be at most total_tokens, got warmup_tokens=0"),
     (lambda: olrs.PowerLaw(**TOKENS_OF, decay_tokens=5, warmup_tokens=6, total_tokens=10), ValueError, "total_tokens=10"),
     (lambda: olrs.PowerLaw(**TOKENS_OF | dict(tokens_per_step=0)), ValueError, "tokens_per_step must be at least 1"),
     (lambda: olrs.PowerLaw(**TOKENS_OF | dict(tokens_per_step=1e6)), TypeError, "tokens_per_step must be an int"),
