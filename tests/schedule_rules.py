@@ -17,17 +17,8 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = (
-    "d",
-    "p",
-    "phi",
-    "h",
-    "k",
-    "alpha",
-    "b",
-    "growth",
-)  # numbers that bend or lengthen a curve: no rates, no steps
-UNITS = ("cycles", "tokens_per_step")  # ints that are no steps
+SHAPES = tuple("d p phi h k alpha b q v gamma growth factors".split())  # bend a curve: neither rates nor steps
+UNITS = ("cycles", "tokens_per_step", "sequences_per_step")  # ints that are no steps
 
 
 def edges(schedule) -> np.ndarray:
