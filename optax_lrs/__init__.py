@@ -15,19 +15,29 @@ try:
     from optax_lrs._schedule import Schedule as Schedule
     from optax_lrs.plot import plot as plot
     from optax_lrs.schedules import REX as REX
+    from optax_lrs.schedules import SGDR as SGDR
     from optax_lrs.schedules import UBA as UBA
     from optax_lrs.schedules import WSD as WSD
     from optax_lrs.schedules import Constant as Constant
     from optax_lrs.schedules import Cosine as Cosine
     from optax_lrs.schedules import CosinePower as CosinePower
+    from optax_lrs.schedules import CyclicReflex as CyclicReflex
+    from optax_lrs.schedules import ExponentialWarmup as ExponentialWarmup
+    from optax_lrs.schedules import ExpRange as ExpRange
     from optax_lrs.schedules import InverseSqrt as InverseSqrt
     from optax_lrs.schedules import Joined as Joined
     from optax_lrs.schedules import Linear as Linear
+    from optax_lrs.schedules import LinearWarmup as LinearWarmup
+    from optax_lrs.schedules import OneCycle as OneCycle
+    from optax_lrs.schedules import RangeTest as RangeTest
+    from optax_lrs.schedules import RectifiedWarmup as RectifiedWarmup
     from optax_lrs.schedules import Scaled as Scaled
     from optax_lrs.schedules import Shifted as Shifted
     from optax_lrs.schedules import Stretched as Stretched
     from optax_lrs.schedules import Switched as Switched
     from optax_lrs.schedules import Tabulated as Tabulated
+    from optax_lrs.schedules import Triangular as Triangular
+    from optax_lrs.schedules import Triangular2 as Triangular2
     from optax_lrs.schedules import join as join
     from optax_lrs.schedules import scaled as scaled
     from optax_lrs.schedules import shifted as shifted

@@ -213,19 +213,24 @@ class Clock:
     def cycle(self, period: int) -> tuple[Any, Clock]:
         """How many whole periods are over, and the clock of the present one, which reads 0 at its start."""
         clock = self._settled()
-        index = clock._whole // min(period, clock._limit)
-        return index, Clock(self.xp, clock._whole - index * min(period, clock._limit), clock._done, clock._left)
+        if period > clock._limit:  # no integer gets to its end
+            return clock._whole * 0, clock
+        index = clock._whole // period
+        return index, Clock(self.xp, clock._whole - index * period, clock._done, clock._left)
 
     def sampled(self, every: int) -> Clock:
         """The clock that moves once in ``every`` steps: it shows the multiple of ``every`` that was passed last."""
         clock = self._settled()
-        return Clock(self.xp, clock._whole - clock._whole % min(every, clock._limit))
+        return Clock(self.xp, clock._whole * 0 if every > clock._limit else clock._whole - clock._whole % every)
 
     def stretch(self, factor: Any) -> Clock:
         """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
 
         Exact: the remainder of the division is found without rounding. On the device a reading beyond 2³¹ - 1 is a float's.
         """
+        if isinstance(factor, int):  # which need not be a float32
+            index, clock = self.cycle(factor)
+            return Clock(self.xp, index, clock.done(0, factor), clock.left(0, factor))
         clock = self._settled()
         rest = 0.0 if clock._done is None else clock._done
         if self.xp is jnp:

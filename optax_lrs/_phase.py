@@ -27,3 +27,24 @@ class Phase:
     def left(self) -> Any:
         """The fraction that is to come, exact near the end."""
         return self._clock.left(self._start, self._end)
+
+    @property
+    def backwards(self) -> Phase:
+        """The same phase run from its end to its start: a decay read on it is a rise, exact at both ends."""
+        return _Backwards(self._clock, self._start, self._end)
+
+
+class _Backwards(Phase):
+    __slots__ = ()
+
+    @property
+    def done(self) -> Any:
+        return self._clock.left(self._start, self._end)
+
+    @property
+    def left(self) -> Any:
+        return self._clock.done(self._start, self._end)
+
+    @property
+    def backwards(self) -> Phase:
+        return Phase(self._clock, self._start, self._end)

@@ -11,7 +11,7 @@ import numpy as np
 from optax_lrs._clock import Clock
 from optax_lrs._value import Value
 
-RATES = ("peak", "end", "value", "lrs", "start", "floor", "plateau")
+RATES = ("peak", "end", "value", "lrs", "start", "floor", "plateau", "amplitude")
 """The fields that are learning rates: never negative, and a schedule scales with them."""
 
 PHASES = ("warmup_steps", "decay_steps")

@@ -17,7 +17,15 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = ("d", "p", "phi", "h", "k")  # fields that bend a curve: neither rates nor factors
+SHAPES = (
+    "d",
+    "p",
+    "phi",
+    "h",
+    "k",
+    "cycles",
+    "growth",
+)  # fields that bend or repeat a curve: no rates, steps or factors
 
 
 def edges(schedule) -> np.ndarray:
@@ -102,6 +110,8 @@ def scales_with_its_rates(schedule):
 
 def stretches_with_its_counts(schedule):
     """Counts times k at step times k: no number in the formula is a count."""
+    if type(schedule) is olrs.RectifiedWarmup:
+        return  # its formula counts updates from 1, and holds four of them back whatever the timescale
 
     def longer(key, item):
         if item is None or key in (*RATES, *SHAPES, "factor"):

@@ -180,3 +180,26 @@ def test_cycles_and_samples():
             if step < LAST:
                 holds(inside.done(0, 7), Fraction((step + 3) % 7, 7), rtol)
                 holds(clock.sampled(10).since(0), step - step % 10, rtol)
+
+
+def test_a_phase_run_backwards():
+    for step in (0, 3, 5, 6, 10**6 - 1, 10**6, LAST):
+        for clock, rtol in clocks(step):
+            phase = clock.phase(3, 10**6)
+            done = Fraction(min(max(step - 3, 0), 10**6 - 3), 10**6 - 3)
+            holds(phase.backwards.left, done, rtol)
+            holds(phase.backwards.done, 1 - done, rtol)
+            holds(phase.backwards.backwards.left, 1 - done, rtol)
+            assert phase.backwards.xp is clock.xp
+
+
+def test_stretching_by_an_int_is_exact():
+    for factor in (1, 7, 2**24 + 1, LAST, 2**40 + 1):
+        for step in (0, 1, 6, 7, 8, 2**24, 2**24 + 1, LAST - 1, LAST):
+            for clock, rtol in clocks(step):
+                clock = clock.stretch(factor)
+                holds(clock.since(0), Fraction(step, factor), rtol)
+                index, rest = clock.cycle(1)
+                assert int(np.asarray(index).item()) == step // factor
+                holds(rest.done(0, 1), Fraction(step % factor, factor), rtol)
+                holds(clock.sampled(1).since(0), step // factor, rtol)

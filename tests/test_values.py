@@ -15,6 +15,9 @@ GLOSSARY = {
     "total_steps", "warmup_steps", "decay_steps", "timescale_steps",  # lengths
     "steps", "boundaries", "by",  # positions
     "schedule", "schedules", "decay", "factor", "d", "phi", "p",
+    "amplitude",  # a rate: how far a wave swings to either side
+    "period_steps", "anneal_steps",  # lengths: of a cycle, of a second decay
+    "cycles", "growth", "rise", "h",  # how many cycles, how much longer each is, the profile of a rise, a half-life
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 

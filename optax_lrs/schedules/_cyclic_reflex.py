@@ -1,0 +1,68 @@
+"""A triangular wave to both sides of a rate."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs._schedule import Schedule
+
+
+class CyclicReflex(Schedule):
+    r"""Up, down through the middle, and back, in straight lines, over and over: the wave of CyclicReflex.
+
+    With :math:`C` = ``period_steps`` and :math:`x = (s \bmod C)/C`, what is done of the present cycle,
+
+    .. math:: \eta(s) = \text{value} + \text{amplitude} \cdot \begin{cases} 4x & x < 1/4 \\
+              2 - 4x & 1/4 \le x < 3/4 \\ 4x - 4 & x \ge 3/4 \end{cases}
+
+    Unlike the paper, which adds the wave to the scores of the tokens that make a language model reflect, it is offered here
+    as a learning rate, so it swings about a positive ``value``; there are no published numbers for that use. Its mean is
+    ``value``, so unlike :class:`Triangular` it may replace a constant rate without a change of the total. The paper's
+    ``shift`` of the phase is ``shifted(CyclicReflex(...), by=...)``.
+
+    Args:
+        value: the rate in the middle, at the start of each cycle.
+        amplitude: how far the rate swings to either side; at most ``value``.
+        period_steps: the length of a cycle; at least 1. Where it is not a multiple of 4 the corners lie between steps.
+
+    Raises:
+        ValueError: if ``period_steps`` is below 1, ``amplitude`` exceeds ``value``, or a number is negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> lr = CyclicReflex(value=3e-4, amplitude=1e-4, period_steps=1200)
+        >>> print(lr.at([0, 150, 300, 600, 900, 1200]))
+        [0.0003  0.00035 0.0004  0.0003  0.0002  0.0003 ]
+
+    References:
+        Fan et al., CyclicReflex: Improving Large Reasoning Models via Cyclical Reflection Token Scheduling,
+        arXiv:2506.11077; the formula is that of the authors' code.
+    """
+
+    paper: ClassVar = "arXiv:2506.11077"
+    example: ClassVar = dict(value=0.6, amplitude=0.4, period_steps=40)
+
+    value: float
+    amplitude: float
+    period_steps: int
+
+    def check(self):
+        """Besides the glossary's rules: a cycle of a step at least, and a wave that stays above zero."""
+        super().check()
+        self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
+        self.require(self.amplitude <= self.value, "amplitude must be at most value", "amplitude", "value")
+
+    @property
+    def corners(self):
+        """Those of the first two cycles; rounded down."""
+        period = self.period_steps
+        return tuple(sorted({(start + quarter) * period // 4 for start in (0, 4) for quarter in (0, 1, 3, 4)}))
+
+    def rate(self, clock):
+        """The formula."""
+        period = self.period_steps
+        _, cycle = clock.cycle(period)
+        cycle = cycle.count(4)  # in quarters of a step: the corners are integers then
+        # How high above the trough, from 0 to 1: up from 1/2, down to 0, and up to 1/2, each exact where it is small.
+        height = cycle.done(-period, period) * cycle.left(period, 3 * period) + cycle.done(3 * period, 5 * period)
+        return (self.value + self.amplitude) * height + (self.value - self.amplitude) * (1.0 - height)

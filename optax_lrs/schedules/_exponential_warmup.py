@@ -1,0 +1,64 @@
+"""Exponential warmup."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from optax_lrs._schedule import Schedule
+
+
+class ExponentialWarmup(Schedule):
+    r"""Up to a rate as a capacitor charges: fast at first, without a corner.
+
+    With :math:`\tau` = ``timescale_steps``,
+
+    .. math:: \eta(s) = \text{peak}\, (1 - e^{-s/\tau})
+
+    The *untuned* warmup of Adam has :math:`\tau = 1/(1-\beta_2)`, 1,000 steps at the usual 0.999:
+    ``ExponentialWarmup.untuned(peak=1e-3)``. The paper finds it as good as the linear one and as RAdam, and advises the
+    linear one, which is simpler: :meth:`LinearWarmup.untuned`. Unlike the paper, where updates count from 1, the first rate
+    is 0; ``shifted(..., by=-1)`` gives the paper's. After 14 timescales the rate is within 1e-6 of the peak.
+
+    Args:
+        peak: the rate that is approached.
+        timescale_steps: the steps in which the distance to ``peak`` falls to 1/e; at least 1.
+
+    Raises:
+        ValueError: if ``timescale_steps`` is below 1, or a number is negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> print(ExponentialWarmup(peak=1e-3, timescale_steps=100).at([0, 1, 100, 1400]))
+        [0.00000000e+00 9.95016625e-06 6.32120559e-04 9.99999168e-04]
+        >>> ExponentialWarmup.untuned(peak=1e-3, b2=0.95)
+        ExponentialWarmup(peak=0.001, timescale_steps=20)
+
+    References:
+        Ma, Yarats, On the Adequacy of Untuned Warmup for Adaptive Optimization, arXiv:1910.04209.
+    """
+
+    paper: ClassVar = "arXiv:1910.04209"
+    example: ClassVar = dict(peak=1.0, timescale_steps=20)
+
+    peak: float
+    timescale_steps: int
+
+    @classmethod
+    def untuned(cls, *, peak: float, b2: float = 0.999) -> Self:
+        """The warmup that Adam's ``b2`` asks for: with a timescale of 1 / (1 - b2) steps, rounded.
+
+        Raises:
+            ValueError: if ``b2`` is not in [0, 1).
+        """
+        if not 0 <= b2 < 1:
+            raise ValueError(f"ExponentialWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
+        return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))
+
+    def check(self):
+        """Besides the glossary's rules: the timescale is a step at least."""
+        super().check()
+        self.require(self.timescale_steps >= 1, "timescale_steps must be at least 1", "timescale_steps")
+
+    def rate(self, clock):
+        """The formula."""
+        return self.peak * -clock.xp.expm1(-clock.since(0) / float(self.timescale_steps))

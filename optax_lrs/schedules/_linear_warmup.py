@@ -1,0 +1,71 @@
+"""Linear warmup."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from optax_lrs._schedule import Schedule
+
+
+class LinearWarmup(Schedule):
+    r"""A straight line up, then a constant.
+
+    With :math:`W` = ``warmup_steps``,
+
+    .. math:: \eta(s) = \text{start} + (\text{peak} - \text{start}) \min(s/W, 1)
+
+    For schedules without a warmup of their own: ``join(LinearWarmup(peak=1e-3, warmup_steps=500), SGDR(...), at=500)``.
+    The *untuned* warmup of Adam lasts :math:`2/(1-\beta_2)` steps, 2,000 at the usual 0.999: ``LinearWarmup.untuned(peak=1e-3)``.
+    Unlike the paper, where updates count from 1, the first rate is ``start``; ``shifted(..., by=-1)`` gives the paper's.
+
+    Args:
+        peak: the rate from ``warmup_steps`` on.
+        warmup_steps: the length of the warmup.
+        start: the rate at step 0, at most ``peak``; 0 by default.
+
+    Raises:
+        ValueError: if ``start`` exceeds ``peak``, or a number is negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> print(LinearWarmup(peak=1e-3, warmup_steps=100).at([0, 50, 100, 1000]))
+        [0.     0.0005 0.001  0.001 ]
+        >>> LinearWarmup.untuned(peak=1e-3, b2=0.95)
+        LinearWarmup(peak=0.001, warmup_steps=40, start=0.0)
+
+    References:
+        Ma, Yarats, On the Adequacy of Untuned Warmup for Adaptive Optimization, arXiv:1910.04209.
+    """
+
+    paper: ClassVar = "arXiv:1910.04209"
+    example: ClassVar = dict(peak=1.0, warmup_steps=20)
+
+    peak: float
+    warmup_steps: int
+    start: float = 0.0
+
+    @classmethod
+    def untuned(cls, *, peak: float, b2: float = 0.999) -> Self:
+        """The warmup that Adam's ``b2`` asks for: of 2 / (1 - b2) steps, rounded.
+
+        Raises:
+            ValueError: if ``b2`` is not in [0, 1).
+        """
+        if not 0 <= b2 < 1:
+            raise ValueError(f"LinearWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
+        return cls(peak=peak, warmup_steps=round(2 / (1 - b2)))
+
+    def check(self):
+        """Besides the glossary's rules: a rise."""
+        super().check()
+        self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
+
+    @property
+    def ends_at(self):
+        """The end of the warmup."""
+        return self.warmup_steps
+
+    def rate(self, clock):
+        """The formula."""
+        up = clock.phase(0, self.warmup_steps)
+        return self.peak * up.done + self.start * up.left

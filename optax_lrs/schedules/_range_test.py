@@ -1,0 +1,59 @@
+"""The learning-rate range test."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs import profiles
+from optax_lrs._schedule import Schedule
+
+
+class RangeTest(Schedule):
+    r"""A rise from a rate that is surely too low to one that is surely too high: the learning-rate range test.
+
+    With :math:`T` = ``total_steps`` and the profile :math:`g`,
+
+    .. math:: \eta(s) = \text{peak} + (\text{start} - \text{peak})\, g(1 - s/T)
+
+    the linear one by default, as in the paper; :data:`optax_lrs.profiles.exponential` rises by a constant ratio and spends as
+    many steps on each order of magnitude, as common tools do. Train for a few hundred steps, and plot the loss against the
+    rate: where it begins to fall is the ``floor`` of :class:`Triangular`, where it turns ragged the ``peak``; a tenth of
+    the rate at which it diverges is a usual first guess for other schedules (recalled, not verified).
+
+    Args:
+        start: the rate at step 0, at most ``peak``.
+        peak: the rate at step ``total_steps`` and from there on.
+        total_steps: the length of the test.
+        rise: the profile, run backwards; :data:`optax_lrs.profiles.linear` by default.
+
+    Raises:
+        ValueError: if ``start`` exceeds ``peak``, or is 0 where the profile needs it positive, or a number is negative.
+        TypeError: if a count is no int, a rate no number, or ``rise`` no profile.
+
+    Example:
+        >>> from optax_lrs import profiles
+        >>> lr = RangeTest(start=1e-6, peak=1.0, total_steps=600, rise=profiles.exponential)
+        >>> print(lr.at([0, 100, 300, 600]))
+        [1.e-06 1.e-05 1.e-03 1.e+00]
+
+    References:
+        Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    """
+
+    paper: ClassVar = "arXiv:1506.01186"
+    example: ClassVar = dict(start=0.01, peak=1.0, total_steps=100)
+
+    start: float
+    peak: float
+    total_steps: int
+    rise: profiles.Profile = profiles.linear
+
+    def check(self):
+        """Besides the glossary's rules: a rise, and a start for the profiles that need one."""
+        super().check()
+        self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
+        self.require(self.start > 0 or not self.rise.needs_end, f"{self.rise!r} needs a positive start", "start")
+
+    def rate(self, clock):
+        """The formula."""
+        return self.rise.rate(clock.phase(0, self.total_steps).backwards, self.peak, self.start)

@@ -1,0 +1,98 @@
+"""Cosine with warm restarts."""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar
+
+from optax_lrs._schedule import Schedule
+
+
+class SGDR(Schedule):
+    r"""Cosine decay with warm restarts.
+
+    Cycle :math:`i` has :math:`P_i = \text{growth}^i \cdot \text{period\_steps}` steps. With :math:`r`, the steps since it
+    began, and :math:`W` = ``warmup_steps``,
+
+    .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
+              \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
+
+    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. Ten epochs and
+    ``growth=2`` are common (recalled, not verified). AlgoPerf's "Cyclic LR" submission is one or two ``cycles`` with
+    ``warmup_steps``; a warmup before the first alone is ``join(LinearWarmup(...), SGDR(...), at=...)``, HF's restarts.
+
+    Args:
+        peak: the rate from which each cycle decays.
+        period_steps: the length of the first cycle, its warmup included; at least 1.
+        growth: how many times as long each cycle is as the one before (the paper's T_mult); 1 by default.
+        warmup_steps: the length of the warmup of each cycle, shorter than the first; 0 by default: a restart is a jump.
+        cycles: how many cycles; the rate is ``floor`` from the end of the last. By default they never end.
+        floor: the rate at the end of each cycle, and where its warmup starts; at most ``peak``; 0 by default.
+
+    Raises:
+        ValueError: if a count is below 1, the warmup not shorter than the first cycle, ``floor`` above ``peak`` or negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> print(SGDR(peak=1e-3, period_steps=10, growth=2).at([0, 5, 10, 20, 30, 50, 70]))
+        [0.001  0.0005 0.001  0.0005 0.001  0.0005 0.001 ]
+
+    References:
+        Loshchilov, Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, arXiv:1608.03983.
+    """
+
+    paper: ClassVar = "arXiv:1608.03983"
+    example: ClassVar = dict(peak=1.0, period_steps=15, growth=2, warmup_steps=3, cycles=3)
+
+    peak: float
+    period_steps: int
+    growth: int = 1
+    warmup_steps: int = 0
+    cycles: int | None = None
+    floor: float = 0.0
+
+    def check(self):
+        """Besides the glossary's rules: counts of one at least, a warmup within the cycle, a floor below the peak."""
+        super().check()
+        for key in ("period_steps", "growth", "cycles"):
+            self.require(getattr(self, key) is None or getattr(self, key) >= 1, f"{key} must be at least 1", key)
+        rule = "the warmup must be shorter than the first cycle"
+        self.require(self.warmup_steps < self.period_steps, rule, "warmup_steps", "period_steps")
+        self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
+
+    @property
+    def ends_at(self):
+        """The end of the last cycle."""
+        return self.cycles and (self.period_steps * self.cycles if self.growth == 1 else self._knots(self.cycles)[-1])
+
+    @property
+    def corners(self):
+        """Where the cycles and their decays start; of the first two cycles if they never end."""
+        return self._knots(min(self.cycles or 2, 20))
+
+    def _knots(self, cycles):
+        return _knots(self.period_steps, self.growth, self.warmup_steps, cycles)
+
+    def rate(self, clock):
+        """The formula."""
+        xp, warmup, period = clock.xp, self.warmup_steps, self.period_steps
+        if self.growth == 1:
+            _, cycle = clock.cycle(period)
+            shape = cycle.done(0, warmup) * xp.sin(cycle.left(warmup, period) * (xp.pi / 2)) ** 2
+            if self.cycles is not None:
+                shape = xp.where(clock.reached(self.ends_at), 0.0, shape)
+        else:
+            index, done, left = clock.segment(self._knots(self.cycles or 64))
+            shape = xp.sin(left * (xp.pi / 2)) ** 2
+            if warmup:
+                shape = xp.where(index % 2 == 1, shape, done)
+        return self.peak * shape + self.floor * (1.0 - shape)
+
+
+@functools.lru_cache
+def _knots(period, growth, warmup, cycles):
+    """Where warmups and decays start, and the last one ends; as far as integers go, since growing cycles soon leave them."""
+    starts, length = [0], period
+    while len(starts) <= cycles and (starts[-1] + length < 2**62 or len(starts) == 1):
+        starts, length = [*starts, starts[-1] + length], length * growth
+    return tuple(sorted({*starts, *(start + warmup for start in starts[:-1])}))

@@ -1,0 +1,64 @@
+"""A triangular wave."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs._schedule import Schedule
+
+
+class Triangular(Schedule):
+    r"""Up and down in straight lines, over and over: the cyclical learning rate.
+
+    With :math:`P` = ``period_steps`` and :math:`x = (s \bmod P)/P`, what is done of the present cycle,
+
+    .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2 \min(x, 1 - x)
+
+    It saves the search for one best rate: the wave passes through all that a :class:`RangeTest` found usable. Take as
+    ``floor`` the rate where the loss begins to fall in that test, and as ``peak`` the one where it turns ragged. A cycle
+    lasts two step sizes of the paper, which are 2–8 epochs each; the authors' code has floor 1e-3, peak 6e-3, 4,000 steps.
+    Stop at the end of a cycle, where the rate is lowest. On CIFAR-10 it reached in 25,000 steps what a fixed rate did in
+    70,000 (recalled, not verified).
+
+    Args:
+        peak: the rate in the middle of each cycle.
+        period_steps: the length of a cycle, up and down together; at least 1. Where it is odd the middle lies between steps.
+        floor: the rate at the start of each cycle, at most ``peak``; 0 by default.
+
+    Raises:
+        ValueError: if ``period_steps`` is below 1, ``floor`` exceeds ``peak``, or a number is negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> lr = Triangular(peak=6e-3, floor=1e-3, period_steps=4000)
+        >>> print(lr.at([0, 1000, 2000, 3000, 4000, 6000]))
+        [0.001  0.0035 0.006  0.0035 0.001  0.006 ]
+
+    References:
+        Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    """
+
+    paper: ClassVar = "arXiv:1506.01186"
+    example: ClassVar = dict(peak=1.0, period_steps=40, floor=0.1)
+
+    peak: float
+    period_steps: int
+    floor: float = 0.0
+
+    def check(self):
+        """Besides the glossary's rules: a cycle of a step at least, and a floor below the peak."""
+        super().check()
+        self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
+        self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
+
+    @property
+    def corners(self):
+        """Those of the first two cycles."""
+        half, period = self.period_steps // 2, self.period_steps
+        return tuple(sorted({0, half, period, period + half, 2 * period}))
+
+    def rate(self, clock):
+        """The formula."""
+        _, cycle = clock.cycle(self.period_steps)
+        wave = 2.0 * clock.xp.minimum(cycle.done(0, self.period_steps), cycle.left(0, self.period_steps))
+        return self.peak * wave + self.floor * (1.0 - wave)
