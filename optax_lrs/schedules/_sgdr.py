@@ -17,9 +17,8 @@ class SGDR(Schedule):
     .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
               \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
 
-    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. Ten epochs and
-    ``growth=2`` are common (recalled, not verified). AlgoPerf's "Cyclic LR" submission is one or two ``cycles`` with
-    ``warmup_steps``; a warmup before the first alone is ``join(LinearWarmup(...), SGDR(...), at=...)``, HF's restarts.
+    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. AlgoPerf's "Cyclic LR" is
+    one or two ``cycles`` with ``warmup_steps``; HF's restarts are ``join(LinearWarmup(...), SGDR(...), at=...)``.
 
     Args:
         peak: the rate from which each cycle decays.
@@ -63,15 +62,12 @@ class SGDR(Schedule):
     @property
     def ends_at(self):
         """The end of the last cycle."""
-        return self.cycles and (self.period_steps * self.cycles if self.growth == 1 else self._knots(self.cycles)[-1])
+        return self.cycles and (self.period_steps * self.cycles if self.growth == 1 else self.corners[-1])
 
     @property
     def corners(self):
-        """Where the cycles and their decays start; of the first two cycles if they never end."""
-        return self._knots(min(self.cycles or 2, 20))
-
-    def _knots(self, cycles):
-        return _knots(self.period_steps, self.growth, self.warmup_steps, cycles)
+        """Where the first cycles and their decays start: 64 at most, two if they never end."""
+        return _knots(self.period_steps, self.growth, self.warmup_steps, min(self.cycles or 2, 64))
 
     def rate(self, clock):
         """The formula."""
@@ -82,10 +78,9 @@ class SGDR(Schedule):
             if self.cycles is not None:
                 shape = xp.where(clock.reached(self.ends_at), 0.0, shape)
         else:
-            index, done, left = clock.segment(self._knots(self.cycles or 64))
+            index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles or 64))
             shape = xp.sin(left * (xp.pi / 2)) ** 2
-            if warmup:
-                shape = xp.where(index % 2 == 1, shape, done)
+            shape = xp.where(index % 2 == 1, shape, done) if warmup else shape
         return self.peak * shape + self.floor * (1.0 - shape)
 
 
