@@ -11,8 +11,7 @@ from optax_lrs._schedule import Schedule
 class SGDR(Schedule):
     r"""Cosine decay with warm restarts.
 
-    Cycle :math:`i` has :math:`P_i = \text{growth}^i \cdot \text{period\_steps}` steps. With :math:`r`, the steps since it
-    began, and :math:`W` = ``warmup_steps``,
+    With :math:`r` steps into cycle :math:`i`, :math:`P_i = \text{growth}^i \cdot` ``period_steps`` and :math:`W` = ``warmup_steps``,
 
     .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
               \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
@@ -55,8 +54,8 @@ class SGDR(Schedule):
         super().check()
         for key in ("period_steps", "growth", "cycles"):
             self.require(getattr(self, key) is None or getattr(self, key) >= 1, f"{key} must be at least 1", key)
-        rule = "the warmup must be shorter than the first cycle"
-        self.require(self.warmup_steps < self.period_steps, rule, "warmup_steps", "period_steps")
+        short = self.warmup_steps < self.period_steps
+        self.require(short, "the warmup must be shorter than the first cycle", "warmup_steps", "period_steps")
         self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
 
     @property
@@ -75,12 +74,10 @@ class SGDR(Schedule):
         if self.growth == 1:
             _, cycle = clock.cycle(period)
             shape = cycle.done(0, warmup) * xp.sin(cycle.left(warmup, period) * (xp.pi / 2)) ** 2
-            if self.cycles is not None:
-                shape = xp.where(clock.reached(self.ends_at), 0.0, shape)
+            shape = xp.where(clock.reached(self.ends_at), 0.0, shape) if self.cycles else shape
         else:
             index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles or 64))
-            shape = xp.sin(left * (xp.pi / 2)) ** 2
-            shape = xp.where(index % 2 == 1, shape, done) if warmup else shape
+            shape = xp.where((index % 2 == 1) | (not warmup), xp.sin(left * (xp.pi / 2)) ** 2, done)
         return self.peak * shape + self.floor * (1.0 - shape)
 
 
