@@ -281,10 +281,8 @@ def test_triangular_waves():
     assert np.mean(wave[:4000]) == pytest.approx((0.001 + 0.006) / 2, rel=1e-12)
     for schedule in (olrs.Triangular(**CLR), olrs.Triangular2(**CLR), olrs.ExpRange(**CLR, h=2.0)):
         assert np.all(schedule.at(steps) <= wave * (1 + 1e-14))
-        for rates in (
-            schedule.at([0, 4000, 8000, 4000 * 500_000]),
-            np.asarray(schedule([0, 4000, 8000, 4000 * 500_000])),
-        ):
+        starts = np.array([0, 4000, 8000, 4000 * 500_000])
+        for rates in (schedule.at(starts), np.asarray(schedule(starts))):
             np.testing.assert_array_equal(rates, rates.dtype.type(0.001))
     peaks = olrs.Triangular2(**CLR).at(2000 + 4000 * np.arange(30))
     np.testing.assert_allclose(peaks, 0.001 + 0.005 * 0.5 ** np.arange(30), rtol=1e-14)
@@ -330,7 +328,7 @@ def test_restarts_come_exactly_on_time():
     for growth in (1, 2, 3, 10):
         lr = olrs.SGDR(peak=1.0, period_steps=7, growth=growth)
         starts = [7 * (sum(growth**i for i in range(n)) if growth > 1 else n * 10**6) for n in range(1, 40)]
-        for start in (start for start in starts if start < 2**62):
+        for start in (start for start in starts if start * (growth + 1) + 7 < 2**62):
             last = 7 * growth ** (len([s for s in starts if s < start])) if growth > 1 else 7
             assert lr.at(start) == 1.0 and lr.at(start - 1) == pytest.approx(
                 math.sin(math.pi / 2 / last) ** 2, rel=1e-12
@@ -484,7 +482,7 @@ MISTAKES = [
     (lambda: olrs.ExpRange(**WAVE, h=0), "h must be positive, got h=0.0"),
     (lambda: olrs.ExpRange(peak=1.0, period_steps=0, h=1.0), "period_steps must be at least 1"),
     (lambda: olrs.ExpRange(**WAVE, h=1.0, floor=2.0), "floor must be at most peak"),
-    (lambda: olrs.CyclicReflex(value=1.0, amplitude=2.0, period_steps=4), "amplitude must be at most value, got amplitude=2.0, value=1.0"),
+    (lambda: olrs.CyclicReflex(value=1.0, amplitude=2.0, period_steps=4), "got amplitude=2.0, value=1.0"),
     (lambda: olrs.CyclicReflex(value=1.0, amplitude=-1.0, period_steps=4), "amplitude must not be negative"),
     (lambda: olrs.CyclicReflex(value=1.0, amplitude=1.0, period_steps=0), "period_steps must be at least 1"),
     (lambda: olrs.SGDR(peak=1.0, period_steps=0), "period_steps must be at least 1"),
