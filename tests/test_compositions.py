@@ -1,0 +1,133 @@
+"""The property matrix on random compositions, and 1,000 random mistakes.
+
+The number of compositions is OPTAX_LRS_COMPOSITIONS, 2,000 unless it says otherwise; they are drawn in shares, so that
+processes can divide them. Hypothesis draws the same ones each time; OPTAX_LRS_SEED=n draws others.
+"""
+
+import os
+
+import compositions
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from compositions import LAST
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import optax_lrs as olrs
+from optax_lrs._schedule import RATES
+
+COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 2000))
+SEED = int(os.environ.get("OPTAX_LRS_SEED", 0))
+SHARES = 8
+STEPS = 48  # one number of steps: what JAX compiled for one composition, it need not for the next
+
+
+def drawn(count, seed=0):
+    """So many examples, the same in each run; nothing is kept on disk."""
+
+    def decorate(test):
+        chosen = settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+        return hypothesis.seed(1000 * SEED + seed)(chosen(test))
+
+    return decorate
+
+
+def some_steps(schedule, random):
+    """The corners and ends and their neighbours, far away, and a few at random; always as many."""
+    marks = [0, 1, LAST, *schedule.corners, schedule.ends_at or 0]
+    near = {mark + beside for mark in marks for beside in (-2, -1, 0, 1, 2)}
+    end = min(max(schedule.ends_at or 0, 1000), LAST)
+    near = sorted(step for step in near if 0 <= step <= LAST)
+    near = near if len(near) <= STEPS - 8 else random.choice(near, STEPS - 8, replace=False).tolist()
+    return np.array(sorted([*near, *random.integers(0, end, STEPS - len(near))]), np.int64)
+
+
+def in_float32(schedule):
+    """The schedule that the device sees: what float32 does to a field is no error of the formula."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), schedule)
+
+
+def holds_on_the_host(case, steps):
+    schedule, rates = case.schedule, case.schedule.at(steps)
+    assert np.all(np.isfinite(rates)) and np.all(rates >= 0), "not finite or negative"
+    assert np.all(rates <= case.most * (1 + 1e-12)), f"{np.max(rates)} exceeds {case.most}"
+    np.testing.assert_allclose([schedule.at(int(step)) for step in steps[::5]], rates[::5], rtol=1e-13, atol=1e-300)
+    if schedule.ends_at is not None:
+        after = schedule.ends_at + np.array([0, 1, 2, 1000, 10**9])
+        assert len(set(schedule.at(after).tolist())) == 1, "moves after its end"
+    again = olrs.Schedule.from_json(schedule.to_json())
+    assert again == schedule == olrs.parse(repr(schedule)) and hash(again) == hash(schedule)
+    assert schedule.corners[0] >= 0 and list(schedule.corners) == sorted(set(schedule.corners))
+
+
+def holds_on_the_device(case, steps):
+    """One compiled program: the rates under jit and vmap, and their derivative when all rates in it grow alike."""
+    schedule = case.schedule
+    leaves, structure = jax.tree.flatten(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), schedule))
+    grow = jax.tree.leaves(towards_larger_rates(schedule))
+
+    @jax.jit
+    def program(leaves, steps):
+        vmapped = lambda leaves: jax.vmap(jax.tree.unflatten(structure, leaves))(steps)  # noqa: E731
+        return jax.jvp(vmapped, (leaves,), ([jnp.asarray(g, jnp.float32) for g in grow],))
+
+    rates, slopes = (np.asarray(out, np.float64) for out in program(leaves, jnp.asarray(steps, jnp.int32)))
+    oracle = in_float32(schedule)
+    desired = oracle.at(steps)
+    np.testing.assert_allclose(rates, desired, rtol=2e-6 * factors(schedule), atol=1e-37)
+    assert np.all(rates <= case.most * (1 + 2e-6 * factors(schedule)))
+    assert np.all(np.isfinite(slopes)), "a derivative is not finite"
+    width = 1e-5
+    move = lambda by: jax.tree.map(lambda a, g: a + by * np.float64(g), oracle, towards_larger_rates(schedule))  # noqa: E731
+    up, down = move(width).at(steps), move(-width).at(steps)
+    straight = np.abs(up + down - 2 * desired) <= 1e-7 * np.abs(desired)  # elsewhere a limit cuts in
+    difference = (up - down) / (2 * width)
+    scale = np.max(np.abs(desired)) + 1e-30
+    np.testing.assert_allclose(slopes[straight], difference[straight], rtol=1e-4, atol=1e-5 * scale)
+
+
+def towards_larger_rates(schedule):
+    """A direction in the schedule's numbers: each rate by itself, everything else stays."""
+    direction = lambda path, leaf: np.asarray(leaf) * (path[-1].name in RATES)  # noqa: E731
+    return jax.tree_util.tree_map_with_path(direction, schedule)
+
+
+def factors(schedule):
+    """How many rates are multiplied with each other at most: each may be off by 2e-6."""
+    inner = getattr(schedule, "schedules", None) or ((schedule.schedule,) if hasattr(schedule, "schedule") else ())
+    counts = [factors(each) for each in inner] or [1]
+    return sum(counts) if isinstance(schedule, olrs.Product) else max(counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(SHARES))
+def test_random_compositions(share):
+    random = np.random.default_rng(share)
+
+    @drawn(-(-COMPOSITIONS // SHARES), seed=share)
+    @given(compositions.compositions())
+    def holds(case):
+        steps = some_steps(case.schedule, random)
+        holds_on_the_host(case, steps)
+        holds_on_the_device(case, steps)
+
+    holds()
+
+
+@pytest.mark.slow
+def test_gradients_in_reverse():
+    """Reverse mode takes longest to compile: every twentieth composition, all its numbers, finite at every edge."""
+
+    @drawn(-(-COMPOSITIONS // 20), seed=77)
+    @given(compositions.compositions())
+    def holds(case):
+        leaves, structure = jax.tree.flatten(case.schedule)
+        steps = some_steps(case.schedule, np.random.default_rng(0)).astype(np.int32)
+        loss = jax.jit(jax.grad(lambda leaves: jnp.sum(jax.tree.unflatten(structure, leaves)(steps))))
+        for gradient in jax.tree.leaves(loss([jnp.asarray(leaf, jnp.float32) for leaf in leaves])):
+            assert np.all(np.isfinite(gradient)), case
+
+    holds()
