@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import optax_lrs as olrs
+from optax_lrs import profiles
 from optax_lrs._schedule import RATES
 
 COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 2000))
@@ -131,3 +132,118 @@ def test_gradients_in_reverse():
             assert np.all(np.isfinite(gradient)), case
 
     holds()
+
+
+# ── mistakes ──────────────────────────────────────────────────────────────────────────────────────
+
+NO_NUMBERS = [None, "1", "", True, [1.0], (1,), {}, 1j, object(), lambda step: step, np.ones(2), b"1"]
+NO_FINITE = [float("nan"), float("inf"), -float("inf"), np.float32("nan"), np.array(np.inf)]
+NO_COUNTS = [None, 1.0, 2.5, "3", True, [], {}, float("nan"), np.float64(3), object(), np.True_]
+NO_STEPS = [-1, -(10**12), np.int32(-5)]
+NO_SCHEDULES = [None, 0.1, "WSD", lambda step: 1.0, olrs.WSD, [olrs.Constant(value=1.0)], profiles.linear]
+NO_SEQUENCES = [None, 3, "12", 0.5, object()]
+ONE = olrs.Constant(value=1.0)
+
+
+def wrong(name, kind):
+    """Values that a field of that name and type must not take."""
+    if kind is float:
+        values = [*NO_NUMBERS, *NO_FINITE]
+        return values + ([-1.0, -1e-300] if name in (*RATES, "factor") else []) + {
+            "d": [1.0, 7.0], "phi": [0.0, -1.0], "p": [0.0, -2.0], "h": [0.0, -1.0], "factor": []}.get(name, [])  # fmt: skip
+    if kind is int:
+        return NO_COUNTS + (NO_STEPS if name.endswith("_steps") else [])
+    if kind == (int | None):
+        return [v for v in NO_COUNTS if v is not None] + (NO_STEPS if name.endswith("_steps") else [0, -1])
+    if kind is jax.Array:
+        return [None, 1.0, "12", [], [[1.0]], [-1.0], [float("nan")], ["a"], [None], {}, object()]
+    if kind is olrs.Schedule:
+        return NO_SCHEDULES
+    if kind is profiles.Profile:
+        return [None, "linear", profiles.power, ONE, 0.5]
+    optional = kind == (tuple[int, ...] | None)
+    return [
+        *NO_SEQUENCES[optional:],
+        [ONE],
+        [0.1],
+        [None],
+        ["a"],
+        [-1],
+        [5, 3, 1],
+        [True],
+    ]  # a tuple of counts or schedules
+
+
+@st.composite
+def mistakes(draw):
+    """A class, its example's fields with one of them wrong, and the name of that one."""
+    cls = draw(st.sampled_from(sorted((cls for cls in olrs.Schedule.registry.values()
+                                       if cls.__module__.startswith("optax_lrs.") and cls._kinds),
+                                      key=lambda cls: cls._name)))  # fmt: skip
+    name = draw(st.sampled_from(list(cls._kinds)))
+    kind = cls._kinds[name]
+    values = st.sampled_from(wrong(name, kind)) | st.text() | st.binary() | st.complex_numbers()
+    if kind in (int, int | None):
+        values |= st.floats() | (
+            st.integers(max_value=-1) if name.endswith("_steps") or kind is not int else st.nothing()
+        )
+    if kind is float and name in (*RATES, "factor"):
+        values |= st.floats(max_value=-1e-300)
+    return cls, getattr(cls, "example", {}), name, draw(values)
+
+
+@st.composite
+def contradictions(draw):
+    """Fields each of which is legal, and which together are not; the name of one of them."""
+    total, over, peak = draw(st.integers(0, 10**9)), draw(st.integers(1, 10**9)), draw(st.floats(0.0, 1e3))
+    one, other = olrs.Constant(value=peak), olrs.Linear(peak=peak, total_steps=total)
+    return draw(st.sampled_from([
+        (lambda: olrs.Cosine(peak=peak, total_steps=total, warmup_steps=total + over), "warmup_steps"),
+        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total + over), "decay_steps"),
+        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, warmup_steps=over), "warmup_steps"),
+        (lambda: olrs.REX(peak=peak, total_steps=total, end=peak + over), "end"),
+        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, decay=profiles.inverse), "end"),
+        (lambda: olrs.Tabulated(lrs=[peak] * 3, steps=[total, total + over]), "steps"),
+        (lambda: olrs.Tabulated(lrs=[peak] * 2, steps=[total + over, total]), "steps"),
+        (lambda: olrs.join(one, other, at=[total, total + over]), "at"),
+        (lambda: olrs.switch(one, other, one, at=[total + over, total]), "at"),
+        (lambda: olrs.clipped(other, floor=peak + over, ceiling=peak), "floor"),
+        (lambda: olrs.sampled(other, at=[total + over, total]), "at"),
+        (lambda: olrs.sampled(other, every=over, at=[over]), "every"),
+        (lambda: olrs.on_tokens(other, tokens_per_step=over, at=total), "at"),
+        (lambda: olrs.on_tokens(other, tokens_per_step=[over, -total]), "tokens_per_step"),
+    ]))  # fmt: skip
+
+
+def test_random_mistakes():
+    """Each is a ValueError or a TypeError that names the argument; none is accepted, none is any other exception."""
+    seen = []
+
+    @drawn(850)
+    @given(mistakes())
+    def is_told(mistake):
+        cls, fields, name, value = mistake
+        seen.append(mistake)
+        if issubclass(cls, profiles.Profile):
+            fields = {key: 0.5 for key in cls._kinds}
+        told(lambda: cls(**fields | {name: value}), name if name not in SAID_AS else f"{name}|{SAID_AS[name]}")
+
+    @drawn(200)
+    @given(contradictions())
+    def is_told_too(contradiction):
+        seen.append(contradiction)
+        told(*contradiction)
+
+    is_told()
+    is_told_too()
+    assert len(seen) >= 1000
+
+
+def told(build, name):
+    with pytest.raises((ValueError, TypeError)) as mistake:
+        build()
+    mistake.match(name)
+
+
+# The functions say `at` and `every` for what the classes keep under a longer name.
+SAID_AS = {"boundaries": "at", "milestones": "at", "period_steps": "every"}
