@@ -11,7 +11,7 @@ from optax_lrs._schedule import Schedule
 class SGDR(Schedule):
     r"""Cosine decay with warm restarts.
 
-    With :math:`r` steps into cycle :math:`i`, :math:`P_i = \text{growth}^i \cdot` ``period_steps`` and :math:`W` = ``warmup_steps``,
+    With :math:`r` steps into cycle :math:`i`, :math:`W` = ``warmup_steps`` and :math:`P_i` = ``growth**i * period_steps``,
 
     .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
               \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
