@@ -113,11 +113,9 @@ def stretches_with_its_counts(schedule):
             return item
         return tuple(7 * step for step in item) if isinstance(item, tuple) else 7 * item
 
-    if "tokens_per_step" in schedule._kinds:  # a power of the tokens has a scale: what stretches is the step
-        coarser, steps = (
-            map_fields(schedule, lambda key, item: 7 * item if key == "tokens_per_step" else item),
-            np.arange(3000),
-        )
+    if type(schedule) is olrs.PowerLaw:  # a power of the tokens has a scale: what stretches is the step
+        coarser = map_fields(schedule, lambda key, item: 7 * item if key == "tokens_per_step" else item)
+        steps = np.arange(3000)
         np.testing.assert_allclose(coarser.at(steps), schedule.at(7 * steps), rtol=1e-10, atol=1e-22)
         return
     if type(schedule) is olrs.Tabulated and schedule.steps is None:

@@ -49,7 +49,7 @@ MISTAKES = [
     (lambda: olrs.UBA(**ARGS, phi=0.0), ValueError, "phi must be positive, got phi=0.0"),
     (lambda: olrs.CosinePower(**ARGS, p=0), ValueError, "p must be positive, got p=0.0"),
     (lambda: olrs.InverseSqrt(peak=1.0, timescale_steps=0), ValueError, "timescale_steps must be at least 1"),
-    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.exponential), ValueError, "profiles.exponential needs a positive end"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.exponential), ValueError, "exponential needs a positive end"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay="linear"), TypeError, "decay must be a Profile, got 'linear'"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=None), TypeError, "decay must be a Profile, got None"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.power), TypeError, "decay must be a Profile"),
