@@ -14,7 +14,7 @@ class Scalar:
     sin, cos, sqrt, exp, expm1, log, log1p, floor = (
         math.sin, math.cos, math.sqrt, math.exp, math.expm1, math.log, math.log1p, math.floor,
     )  # fmt: skip
-    power, abs, maximum, minimum = math.pow, abs, max, min
+    power, ldexp, abs, maximum, minimum = math.pow, math.ldexp, abs, max, min
 
     @staticmethod
     def where(condition, x, y):

@@ -40,10 +40,20 @@ def some_steps(schedule, random):
     """The corners and ends and their neighbours, far away, and a few at random; always as many."""
     marks = [0, 1, LAST, *schedule.corners, schedule.ends_at or 0]
     near = {mark + beside for mark in marks for beside in (-2, -1, 0, 1, 2)}
-    end = min(max(schedule.ends_at or 0, 1000), LAST)
-    near = sorted(step for step in near if 0 <= step <= LAST)
+    last = within_integers(schedule)
+    end = min(max(schedule.ends_at or 0, 1000), last)
+    near = sorted(step for step in near if 0 <= step <= last)
     near = near if len(near) <= STEPS - 8 else random.choice(near, STEPS - 8, replace=False).tolist()
     return np.array(sorted([*near, *random.integers(0, end, STEPS - len(near))]), np.int64)
+
+
+def within_integers(schedule):
+    """The last step that every clock in it reads as an integer: beyond, the device cannot tell where in a cycle it is."""
+    children = getattr(schedule, "schedules", None) or ((schedule.schedule,) if hasattr(schedule, "schedule") else ())
+    last = min((within_integers(child) for child in children), default=LAST)
+    if last == LAST and not any(name in repr(schedule) for name in ("Cycled", "Sampled")):
+        return LAST
+    return int(last * min(getattr(schedule, "factor", 1.0), 1.0)) + min(getattr(schedule, "by", 0), 0)
 
 
 def in_float32(schedule):

@@ -17,7 +17,8 @@ def cycled(schedule: Schedule, *, period_steps: int, cycles: int | None = None) 
 
     Step ``period_steps`` is step 0 of the next cycle; the rate that the schedule has there is seen only when ``cycles`` are
     over, and held from then on. For peaks that fall from one cycle to the next, multiply:
-    ``product(cycled(lr, period_steps=k), sampled(envelope, every=k))``.
+    ``product(cycled(lr, period_steps=k), sampled(envelope, every=k))``. On the device cycles are told as far as its own clock
+    reads an int32.
 
     Args:
         schedule: any schedule.

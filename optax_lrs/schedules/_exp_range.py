@@ -62,7 +62,7 @@ class ExpRange(Schedule):
     def rate(self, clock):
         """The formula."""
         xp, cycles = clock.xp, clock.stretch(self.period_steps)
-        halvings, (_, cycle) = cycles.stretch(self.h), cycles.cycle(1)
-        envelope = xp.power(0.5, halvings.sampled(1).since(0)) * xp.power(0.5, halvings.cycle(1)[1].since(0))
-        wave = envelope * (2.0 * xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
+        (halvings, part), (_, cycle) = cycles.stretch(self.h).cycle(1), cycles.cycle(1)
+        wave = xp.power(0.5, part.since(0)) * (2.0 * xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
+        wave = xp.ldexp(wave, -halvings)
         return self.peak * wave + self.floor * (1.0 - wave)

@@ -56,8 +56,6 @@ class Triangular2(Schedule):
 
     def rate(self, clock):
         """The formula."""
-        cycles = clock.stretch(self.period_steps)
-        _, cycle = cycles.cycle(1)
-        height = clock.xp.power(0.5, cycles.sampled(1).since(0))  # exact, where exp2 of the device is not
-        wave = height * (2.0 * clock.xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
+        index, cycle = clock.stretch(self.period_steps).cycle(1)
+        wave = clock.xp.ldexp(2.0 * clock.xp.minimum(cycle.done(0, 1), cycle.left(0, 1)), -index)
         return self.peak * wave + self.floor * (1.0 - wave)
