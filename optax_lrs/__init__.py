@@ -26,6 +26,8 @@ try:
     from optax_lrs.schedules import CosinePower as CosinePower
     from optax_lrs.schedules import Cycled as Cycled
     from optax_lrs.schedules import CyclicReflex as CyclicReflex
+    from optax_lrs.schedules import DampedCosine as DampedCosine
+    from optax_lrs.schedules import Exponential as Exponential
     from optax_lrs.schedules import ExponentialWarmup as ExponentialWarmup
     from optax_lrs.schedules import ExpRange as ExpRange
     from optax_lrs.schedules import Floored as Floored
@@ -36,6 +38,7 @@ try:
     from optax_lrs.schedules import LinearWarmup as LinearWarmup
     from optax_lrs.schedules import OneCycle as OneCycle
     from optax_lrs.schedules import OnTokens as OnTokens
+    from optax_lrs.schedules import PowerDecay as PowerDecay
     from optax_lrs.schedules import PowerLaw as PowerLaw
     from optax_lrs.schedules import Product as Product
     from optax_lrs.schedules import RangeTest as RangeTest
@@ -44,6 +47,9 @@ try:
     from optax_lrs.schedules import SampledAt as SampledAt
     from optax_lrs.schedules import Scaled as Scaled
     from optax_lrs.schedules import Shifted as Shifted
+    from optax_lrs.schedules import SlowStartFastDecay as SlowStartFastDecay
+    from optax_lrs.schedules import Staircase as Staircase
+    from optax_lrs.schedules import StepDecay as StepDecay
     from optax_lrs.schedules import Stretched as Stretched
     from optax_lrs.schedules import Summed as Summed
     from optax_lrs.schedules import Switched as Switched

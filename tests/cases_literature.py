@@ -58,4 +58,29 @@ def cases(total: int = 1000) -> list[Case]:
     add("InverseSqrt(cooldown)", oracles.inverse_sqrt, olrs.InverseSqrt(**fields), fields)
     lr = olrs.InverseSqrt(**fields, cooldown=profiles.one_minus_sqrt)
     add("InverseSqrt(one_minus_sqrt)", oracles.inverse_sqrt, lr, fields, profile="one_minus_sqrt")
+
+    budget = dict(peak=3e-4, total_steps=total, warmup_steps=twentieth)
+    for p, end in ((1.0, 0.0), (2.0, 3e-6), (0.5, 0.0)):
+        fields = dict(budget, end=end, p=p)
+        add(f"PowerDecay(p={p})", references.budgeted("power"), olrs.PowerDecay(**fields), fields)
+    fields = dict(peak=3e-4, milestones=(third, 2 * third, total), factors=(0.316, 0.1, 0.0), warmup_steps=twentieth)
+    add("StepDecay", oracles.step_decay, olrs.StepDecay(**fields), fields)
+    for floor in (0.0, 1e-6):
+        fields = dict(peak=3e-4, factor=0.5, period_steps=total // 10, warmup_steps=twentieth, floor=floor)
+        add(f"Exponential({floor=})", oracles.exponential, olrs.Exponential(**fields), fields)
+        add(f"Staircase({floor=})", oracles.exponential, olrs.Staircase(**fields), fields, staircase=True)
+    fields = dict(fields, factor=0.9)
+    add("Exponential(factor=0.9)", oracles.exponential, olrs.Exponential(**fields), fields)
+    for start, end in ((3e-6, 3e-6), (0.0, 0.0)):
+        fields = dict(peak=3e-4, start=start, end=end, total_steps=total, warmup_steps=third, q=2.0)
+        add(f"SlowStartFastDecay({end=})", oracles.slow_start, olrs.SlowStartFastDecay(**fields), fields, k=6.0)
+    for cycles, gamma, end in ((1, 0.0, 3e-5), (1, 0.0, 0.0), (3, 0.2, 0.0), (7, 1.0, 3e-5)):
+        fields = dict(budget, cycles=cycles, gamma=gamma, end=end)
+        add(
+            f"DampedCosine({cycles=}, {end=})",
+            oracles.damped_cosine,
+            olrs.DampedCosine(**fields),
+            fields,
+            falls=cycles == 1,
+        )
     return rows

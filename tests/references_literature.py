@@ -74,3 +74,30 @@ def power_law(steps, *, peak, tokens_per_step, sequences_per_step, total_tokens=
 def inverse_sqrt(steps, *, peak, warmup_steps, timescale_steps, total_steps, cooldown_steps, profile="linear"):
     base = references.inverse_sqrt(steps, peak=peak, warmup_steps=warmup_steps, timescale_steps=timescale_steps)
     return base * PROFILES[profile](*references.fraction(steps, total_steps - cooldown_steps, total_steps))
+
+
+def step_decay(steps, *, peak, milestones, factors, warmup_steps=0):
+    rates = [peak * factor for factor in (1.0, *factors)]
+    return warmup(steps, warmup_steps) * piecewise(steps, (0, *milestones), rates)
+
+
+def exponential(steps, *, peak, factor, period_steps, warmup_steps=0, floor=0.0, staircase=False):
+    since = np.maximum(np.asarray(steps, np.int64) - warmup_steps, 0)
+    periods = since // period_steps if staircase else since / period_steps
+    return warmup(steps, warmup_steps) * np.maximum(floor, peak * factor**periods)
+
+
+def slow_start(steps, *, peak, start, end, total_steps, warmup_steps, q, k):
+    rise = start + (peak - start) * warmup(steps, warmup_steps) ** q
+    fall = decayed(steps, warmup_steps, total_steps, peak, end, "shifted_exponential", k=k)
+    return np.where(np.asarray(steps) < warmup_steps, rise, fall)
+
+
+def damped_cosine(steps, *, peak, total_steps, warmup_steps, end, cycles, gamma, v=0.5):
+    """As in the paper, but for the square of the sine in what is left, where its 1 + cos cancels (2 cycles - 1 is odd)."""
+    done, left = references.fraction(steps, warmup_steps, total_steps)
+    high, low = peak * (1 - (1 - gamma) * done), v * peak * left + end * done
+    high, swing = np.where(left < 1e-3, peak * (left + gamma * done), high), (2 * cycles - 1) * np.pi
+    early = (high + low) / 2 + (high - low) / 2 * np.cos(swing * done)
+    late = low + (high - low) * np.sin(swing / 2 * left) ** 2
+    return warmup(steps, warmup_steps) * np.where(left > 0.5, early, late)

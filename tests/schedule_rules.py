@@ -17,7 +17,21 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = ("d", "p", "phi", "h", "k", "alpha", "b", "growth")  # numbers that bend or lengthen a curve: no rates, no steps
+SHAPES = (
+    "d",
+    "p",
+    "phi",
+    "h",
+    "k",
+    "alpha",
+    "b",
+    "growth",
+    "q",
+    "v",
+    "gamma",
+    "cycles",
+    "factors",
+)  # they bend or lengthen: no rates
 UNITS = ("cycles", "tokens_per_step")  # ints that are no steps
 
 
@@ -112,7 +126,10 @@ def stretches_with_its_counts(schedule):
         return tuple(7 * step for step in item) if isinstance(item, tuple) else 7 * item
 
     if "tokens_per_step" in schedule._kinds:  # a power of the tokens has a scale: what stretches is the step
-        coarser, steps = map_fields(schedule, lambda key, item: 7 * item if key == "tokens_per_step" else item), np.arange(3000)
+        coarser, steps = (
+            map_fields(schedule, lambda key, item: 7 * item if key == "tokens_per_step" else item),
+            np.arange(3000),
+        )
         np.testing.assert_allclose(coarser.at(steps), schedule.at(7 * steps), rtol=1e-10, atol=1e-22)
         return
     if type(schedule) is olrs.Tabulated and schedule.steps is None:

@@ -1,7 +1,9 @@
 """The schedules of the literature: the property matrix, golden values, invariants, mistakes."""
 
 import cases_literature as cases
+import jax
 import numpy as np
+import optax
 import pytest
 import schedule_rules as rules
 from test_goldens import holds
@@ -10,7 +12,8 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 CASES = cases.cases()
-CLASSES = (olrs.WSDS, olrs.WSDC, olrs.Infinite, olrs.PowerLaw)
+CLASSES = (olrs.WSDS, olrs.WSDC, olrs.Infinite, olrs.PowerLaw, olrs.PowerDecay, olrs.StepDecay, olrs.Exponential, olrs.Staircase,
+           olrs.SlowStartFastDecay, olrs.DampedCosine)  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -249,3 +252,94 @@ def test_variants_of_the_inverse_sqrt_are_compositions():
 def test_a_shifted_schedule_without_a_warmup_holds_its_first_rate():
     lr = olrs.shifted(olrs.Linear(peak=1.0, total_steps=10), by=5)
     assert lr.at([0, 4, 5, 10, 15]).tolist() == [1, 1, 1, 0.5, 0] and lr(np.arange(6)).tolist() == 6 * [1]
+
+
+# ── golden values: adaptive_and_zoo.goldens.json ────────────────────────────────────────────────────
+
+
+def exact(schedule, rows, atol=0.0):
+    """17 digits: to 1e-12 on the host, 2e-6 in float32."""
+    steps, rates = np.array([step for step, _ in rows]), np.array([rate for _, rate in rows])
+    np.testing.assert_allclose(schedule.at(steps), rates, rtol=1e-12, atol=atol)
+    np.testing.assert_allclose(schedule(steps.astype(np.int32)), rates, rtol=2e-6, atol=max(atol, 1e-37))
+
+
+def test_damped_cosine():
+    run = dict(peak=8e-4, end=8e-5, total_steps=8500, warmup_steps=510)
+    rows = [
+        (510, 0.0008),
+        (2000, 0.0006249250542518787),
+        (4505, 0.00032),
+        (6500, 0.00016599394445435998),
+        (8500, 8e-05),
+        (9000, 8e-05),
+    ]
+    exact(olrs.DampedCosine(**run), rows)
+    early = olrs.shifted(olrs.DampedCosine(**run), by=-1)  # its warmup is a step ahead of ours
+    exact(early, [(0, 1.5686274509803923e-06), (509, 0.0008)])
+    exact(olrs.DampedCosine(peak=1, end=0.1, total_steps=100, cycles=3, gamma=0.2),
+          [(0, 1.0), (10, 0.69), (20, 0.42), (40, 0.68), (50, 0.45), (60, 0.26), (80, 0.36), (100, 0.1)])  # fmt: skip
+    exact(olrs.DampedCosine(peak=1, total_steps=100),
+          [(0, 1.0), (25, 0.6950825214724776), (50, 0.375), (75, 0.14330582617584078), (90, 0.05122358709262115),
+           (100, 0.0)])  # fmt: skip
+
+
+def test_damped_cosine_lies_between_its_lines():
+    for cycles in (1, 2, 5):
+        lr = olrs.DampedCosine(peak=1.0, end=0.05, total_steps=900, cycles=cycles, gamma=0.4)
+        steps = np.arange(901)
+        x, rates = steps / 900, lr.at(steps)
+        high, low = 1 - 0.6 * x, 0.5 * (1 - x) + 0.05 * x
+        assert np.all(rates <= high + 1e-15) and np.all(rates >= low - 1e-15)
+        waves = 2 * cycles - 1
+        upper, lower = (900 * np.arange(first, waves + 1, 2) // waves for first in (0, 1))
+        np.testing.assert_allclose(rates[upper], high[upper], rtol=1e-3)
+        np.testing.assert_allclose(rates[lower], low[lower], rtol=1e-3)
+
+
+def test_slow_start_fast_decay():  # "sfsd_inferred m=.5,r=1e-2,q=2,k=6"
+    lr = olrs.SlowStartFastDecay(peak=1.0, start=0.01, end=0.01, total_steps=100, warmup_steps=50)
+    exact(lr, [(0, 0.01), (10, 0.0496), (25, 0.2575), (50, 1.0), (60, 0.3064631638508772), (75, 0.05695161444579112),
+               (90, 0.015707632730684925), (100, 0.01)])  # fmt: skip
+    rates = lr.at(np.arange(101))
+    assert np.all(np.diff(rates[:51]) > 0) and np.all(np.diff(rates[50:]) < 0) and rates[1] - rates[0] < 1e-3
+    assert rates[50] - rates[62] > rates[50] - rates[38]  # the first quarter of the decay, the last of the rise
+
+
+def test_power_decay():  # "power decay (2602.06797) T=100": p = 2 b - 1
+    shares = {
+        1.0: [1.0, 0.75, 0.5, 0.25, 0.0],
+        1.5: [1.0, 0.5625, 0.25, 0.0625, 0.0],
+        2.0: [1.0, 0.421875, 0.125, 0.015625, 0.0],
+    }
+    for b, rates in shares.items():
+        exact(olrs.PowerDecay(peak=1.0, total_steps=100, p=2 * b - 1), list(zip(range(0, 101, 25), rates)))
+    # "hf polynomial W=10 T=100 lr_init=1e-3 lr_end=1e-7 power=2 (multiplier)"; HF's warmup goes to 1 as ours
+    hf = [(0, 0.0), (5, 0.5), (10, 1.0), (20, 0.7901444444444443), (30, 0.6049777777777777), (55, 0.250075),
+          (75, 0.07725277777777778), (99, 0.00022344444444444357), (100, 9.999999999999999e-05), (120, 9.999999999999999e-05)]  # fmt: skip
+    exact(olrs.PowerDecay(peak=1.0, end=1e-4, total_steps=100, warmup_steps=10, p=2.0), hf)
+
+
+def test_step_decays():
+    resnet = olrs.StepDecay.by(peak=0.1, factor=0.1, milestones=(30, 60, 90))
+    np.testing.assert_allclose(
+        resnet.at([0, 29, 30, 59, 60, 89, 90, 200]), [0.1, 0.1, *2 * [1e-2], *2 * [1e-3], *2 * [1e-4]], rtol=1e-15
+    )
+    deepseek = olrs.StepDecay(peak=4.2e-4, milestones=(8000, 9000), factors=(0.316, 0.1), warmup_steps=2000)
+    rates = [2.1e-4, 4.2e-4, 4.2e-4, 0.316 * 4.2e-4, 0.316 * 4.2e-4, 4.2e-5, 4.2e-5]
+    np.testing.assert_allclose(deepseek.at([1000, 2000, 7999, 8000, 8999, 9000, 99_999]), rates, rtol=1e-15)
+    jump = olrs.StepDecay(peak=1.0, milestones=(0,), factors=(0.5,))
+    assert jump.at([0, 1]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+def test_exponential_is_optaxs(staircase):
+    lr = (olrs.Staircase if staircase else olrs.Exponential)(peak=0.1, factor=0.9, period_steps=50, floor=0.02)
+    peer = optax.exponential_decay(0.1, 50, 0.9, staircase=staircase, end_value=0.02)
+    steps = np.arange(0, 1500)
+    rules.close(lr(steps), jax.vmap(peer)(steps), rtol=3e-6)
+    warm = lr.replace(warmup_steps=10)
+    np.testing.assert_array_equal(warm.at(steps + 10), lr.at(steps))
+    assert warm.at(5) == 0.05
+    ratios = olrs.Exponential(peak=1.0, factor=0.99).at(steps + 1) / olrs.Exponential(peak=1.0, factor=0.99).at(steps)
+    np.testing.assert_allclose(ratios, 0.99, rtol=1e-12)

@@ -17,7 +17,7 @@ GLOSSARY = {
     "steps", "boundaries", "by", "milestones",  # positions
     "tokens_per_step", "sequences_per_step", "cycles",  # counts of other things
     "schedule", "schedules", "decay", "cooldown", "rise",  # schedules and profiles
-    "factor", "growth", "d", "phi", "p", "h", "alpha", "b",  # shapes
+    "factor", "factors", "growth", "gamma", "q", "v", "d", "phi", "p", "h", "alpha", "b",  # shapes
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 

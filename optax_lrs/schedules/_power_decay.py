@@ -1,0 +1,61 @@
+"""Power decay."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs import profiles
+from optax_lrs._schedule import Schedule
+
+
+class PowerDecay(Schedule):
+    r"""Linear warmup, then a power of what is left ("polynomial" in Optax and HF transformers).
+
+    With :math:`W` = ``warmup_steps`` and :math:`T` = ``total_steps``,
+
+    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end}) \Big(\frac{T - s}{T - W}\Big)^p, \quad W \le s < T
+
+    ``p=1`` is linear, ``p=2`` BERT-like recipes and detection models, ``p=0.9`` segmentation (recalled, not verified). For
+    tasks of capacity exponent :math:`b > 1` the paper below derives ``p = 2b - 1``: over the whole run if the task is easy,
+    else after a plateau, ``WSD(..., decay=profiles.power(2 * b - 1))``, whose share of the run shrinks as it gets longer.
+    Unlike HF's, the end is a rate by itself and the warmup ends at the peak.
+
+    Args:
+        peak: the rate at the end of the warmup.
+        total_steps: the length of the run, warmup included; the rate is ``end`` from here on.
+        warmup_steps: the length of the warmup; 0 by default.
+        end: the last rate, at most ``peak``; 0 by default.
+        p: the exponent, positive; 1 by default.
+
+    Raises:
+        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``p`` is not positive, or a number is
+            negative.
+        TypeError: if a count is no int or a rate is no number.
+
+    Example:
+        >>> lr = PowerDecay(peak=1.0, total_steps=100, p=2.0)
+        >>> print(lr.at([0, 25, 50, 75, 100]))
+        [1.     0.5625 0.25   0.0625 0.    ]
+
+    References:
+        Li et al., arXiv:2602.06797.
+    """
+
+    paper: ClassVar = "arXiv:2602.06797"
+    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10, p=2.0)
+
+    peak: float
+    total_steps: int
+    warmup_steps: int = 0
+    end: float = 0.0
+    p: float = 1.0
+
+    def check(self):
+        """Besides the glossary's rules: ``p`` is positive."""
+        super().check()
+        self.require(self.p > 0, "p must be positive", "p")
+
+    def rate(self, clock):
+        """The formula."""
+        decay = clock.phase(self.warmup_steps, self.total_steps)
+        return clock.done(0, self.warmup_steps) * profiles.power(self.p).rate(decay, self.peak, self.end)
