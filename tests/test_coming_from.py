@@ -5,6 +5,7 @@ PyTorch, Transformers, timm and Keras are compared where they are installed: `pi
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
 import math
 import os
@@ -92,7 +93,7 @@ def timm_rates(text):
 
 def timm_module(name):
     """A module of timm without the package's own __init__, which imports torchvision."""
-    found = importlib.util.find_spec("timm")
+    found = importlib.machinery.PathFinder.find_spec("timm")
     if found is None:
         pytest.skip('timm is not installed: pip install -e ".[peers]"')
     for package in ("timm", "timm.scheduler"):
@@ -109,7 +110,7 @@ def keras_rates(text):
         pytest.skip('Keras is not installed: pip install -e ".[peers]"')
     schedules = importlib.import_module("keras.optimizers.schedules")
     schedule = eval(text, dict(vars(schedules)))
-    return np.array([float(schedule(int(s))) for s in STEPS])
+    return np.asarray(jax.vmap(schedule)(STEPS.astype(np.float32)), np.float64)  # each step alone, as Keras asks
 
 
 def reference(framework):
@@ -200,9 +201,9 @@ def test_where_they_part_the_peer_does_what_the_row_says_and_ours_does_not(row):
     elif row.but == coming_from.FALLS:
         assert theirs[-1] < 0.8 * mine[-1]
     elif row.but == coming_from.JUMPS:
-        at = first if last is None else last
-        steps = np.abs(np.diff(theirs))[max(at - 1, 0)], np.abs(np.diff(mine))[max(at - 1, 0)]
-        assert steps[0] > 0.02 * peak and steps[0] > 3 * steps[1]
+        at = (first if last is None else last) - 1  # from this step to the next
+        kinks = [abs(np.diff(rates)[at] - np.diff(rates)[at - 1 if at else 1]) for rates in (theirs, mine)]
+        assert kinks[0] > 0.05 * peak and kinks[0] > 5 * kinks[1]
     elif row.but == coming_from.DIFFERS:
         assert np.abs(theirs - mine).max() > 0.001 * peak
     else:
@@ -235,10 +236,10 @@ def test_the_three_conventions():
 
 def test_optax_loses_the_digits_of_a_long_runs_last_steps():
     total = 1_000_000
-    last = np.float64(optax.cosine_decay_schedule(1e-3, total)(total - 100))
+    last = np.float64(optax.cosine_decay_schedule(1e-3, total)(total - 20))
     exact = olrs.Cosine(peak=1e-3, total_steps=total)
-    assert abs(last - exact.at(total - 100)) > 0.5 * exact.at(total - 100)
-    assert np.float64(exact(total - 100)) == pytest.approx(exact.at(total - 100), rel=2e-6, abs=0)
+    assert abs(last - exact.at(total - 20)) > 0.5 * exact.at(total - 20)
+    assert np.float64(exact(total - 20)) == pytest.approx(exact.at(total - 20), rel=2e-6, abs=0)
 
 
 def test_optax_knows_no_horizon_beyond_int32():
