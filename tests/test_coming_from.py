@@ -169,16 +169,13 @@ def test_our_line_is_a_schedule_that_can_be_saved(row):
 @pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
 @pytest.mark.parametrize("row", ROWS, ids=name)
 def test_theirs_and_ours_agree(row):
-    """To 1e-9 of the rate, or 1e-12 of the peak where the peer's own sums cancel; float32 peers to a few of its roundings."""
+    """To 1e-9 of the rate, or 1e-12 of the peak where a peer's own sums cancel; float32 peers to 1e-6 and 2e-7."""
     theirs, mine = PEERS[row.framework](row.theirs), ours(row).at(STEPS)
     first, last = row.steps
     peak = mine.max()
     if row.framework in SINGLE:
-        # Relative where their formulas have their digits; near zero 1 + cos and 1 - share have lost them (tested below).
-        accurate = mine >= 0.1 * peak
-        tolerance = np.where(accurate, 1e-6 * mine, 2e-7 * peak)
-        if "cosine" in row.theirs or "Cosine" in row.theirs:
-            tolerance = np.where(accurate, 2e-6 * mine, 2e-7 * peak)
+        # Low rates are differences there, 1 + cos or 1 - share, of shares that are rounded as they grow with the step.
+        tolerance = np.maximum(1e-6 * mine, 2e-7 * peak * np.maximum(1, STEPS / 100))
     else:
         tolerance = 1e-9 * mine + 1e-12 * peak
     wrong = np.flatnonzero(~(np.abs(theirs - mine) <= tolerance)[first:last]) + first
@@ -197,7 +194,7 @@ def test_where_they_part_the_peer_does_what_the_row_says_and_ours_does_not(row):
     elif row.but == coming_from.RISES:
         assert theirs[after].max() > mine[last - 1] + 0.1 * peak
     elif row.but == coming_from.DIPS:
-        assert theirs[after].min() < min(mine[last - 1], 0.0) + 1e-12 - 0.01 * peak or theirs[after].min() < -0.01 * peak
+        assert theirs[after].min() < mine[-1] - 0.1 * peak and theirs[after].min() < 0  # not only below the floor
     elif row.but == coming_from.FALLS:
         assert theirs[-1] < 0.8 * mine[-1]
     elif row.but == coming_from.JUMPS:
