@@ -43,7 +43,7 @@ class Convention(NamedTuple):
 
 
 CONVENTIONS = [
-    Convention("0", "1/8", "Optax, PyTorch, Transformers, timm, Keras, Levanter, AXLearn, Megatron-LM, big_vision, t5x: the default",
+    Convention("0", "1/8", "the default, and Optax's, Transformers', timm's, Keras's, Levanter's, AXLearn's, Megatron-LM's, big_vision's",
                "WSD(peak=1e-3, total_steps=40, warmup_steps=4, decay_steps=8)"),
     Convention("1/4", "1/8", "torchtitan: no update at rate zero",
                "shifted(WSD(peak=1e-3, total_steps=41, warmup_steps=4, decay_steps=8), by=-1)"),
@@ -132,7 +132,8 @@ TORCH = rows(
     ("SWALR(optimizer, swa_lr=1e-4, anneal_epochs=10)", "Cosine(peak=1e-3, total_steps=10, end=1e-4)"),
     ("SWALR(optimizer, swa_lr=1e-4, anneal_epochs=10, anneal_strategy='linear')",
      "Linear(peak=1e-3, total_steps=10, end=1e-4)"),
-    ("SequentialLR(optimizer, [LinearLR(optimizer, 0.1, total_iters=10), CosineAnnealingLR(optimizer, T_max=90)], milestones=[10])",
+    ("SequentialLR(optimizer, [LinearLR(optimizer, 0.1, total_iters=10), CosineAnnealingLR(optimizer, T_max=90)], "
+     "milestones=[10])",
      "join(LinearWarmup(peak=1e-3, warmup_steps=10, start=1e-4), Cosine(peak=1e-3, total_steps=90), at=10)",
      "", (0, 101), RISES),
     ("ChainedScheduler([LinearLR(optimizer, 0.1, total_iters=10), ExponentialLR(optimizer, gamma=0.97)])",
@@ -237,7 +238,8 @@ KERAS = rows(
      "WSD(peak=1e-3, total_steps=100, decay_steps=100, end=1e-3 / (1 + 0.5 * 100 / 20), decay=profiles.inverse)",
      "", (0, 101), FALLS),
     ("InverseTimeDecay(1e-3, decay_steps=20, decay_rate=0.5, staircase=True)",
-     "sampled(WSD(peak=1e-3, total_steps=100, decay_steps=100, end=1e-3 / (1 + 0.5 * 100 / 20), decay=profiles.inverse), every=20)",
+     "sampled(WSD(peak=1e-3, total_steps=100, decay_steps=100, end=1e-3 / (1 + 0.5 * 100 / 20), decay=profiles.inverse), "
+     "every=20)",
      "", (0, 120), FALLS),
     ("CosineDecay(1e-3, decay_steps=100, alpha=0.1)", "Cosine(peak=1e-3, total_steps=100, end=1e-4)"),
     ("CosineDecay(0.0, decay_steps=90, warmup_target=1e-3, warmup_steps=10)",
@@ -287,12 +289,14 @@ LEVANTER = rows(
      "it skips the first rate of the decay, here at step 60", (61, None), DIFFERS),
     ("lr_schedule=PowerLrSchedule(batch_size=8, seq_length=4), learning_rate=1e-3, warmup=10",
      "join(LinearWarmup(peak=1e-3, warmup_steps=10), "
-     "PowerLaw(peak=1e-3, amplitude=4.6, sequences_per_step=8, tokens_per_step=32), at=10)", "counts tokens from the warmup's end"),
+     "PowerLaw(peak=1e-3, amplitude=4.6, sequences_per_step=8, tokens_per_step=32), at=10)",
+     "counts tokens from the warmup's end"),
     ("lr_schedule='linear', learning_rate=1e-3, warmup=5, cycles=[30, 70], decay=0.2, min_lr_ratio=0.1",
      "WSDS.of_cycles(peak=1e-3, boundaries=(30, 70, 100), share=0.2, warmup_steps=5, end=1e-4, decay=profiles.linear)"),
     ("lr_schedule='linear', learning_rate=1e-3, warmup=5, cycles=2, rewarmup=5, decay=10, min_lr_ratio=0.1",
      "join(WSD(peak=1e-3, total_steps=50, warmup_steps=5, decay_steps=10, end=1e-4), "
-     "LinearWarmup(peak=1e-3, warmup_steps=5, start=1e-4), WSD(peak=1e-3, total_steps=45, decay_steps=10, end=1e-4), at=(50, 55))"),
+     "LinearWarmup(peak=1e-3, warmup_steps=5, start=1e-4), WSD(peak=1e-3, total_steps=45, decay_steps=10, end=1e-4), "
+     "at=(50, 55))"),
 )  # fmt: skip
 
 AXLEARN = rows(
@@ -325,7 +329,8 @@ AXLEARN = rows(
 
 MEGATRON = rows(
     "Megatron-LM",
-    ("lr_decay_style='constant', max_lr=1e-3, lr_warmup_steps=10, lr_decay_steps=100", "LinearWarmup(peak=1e-3, warmup_steps=10)"),
+    ("lr_decay_style='constant', max_lr=1e-3, lr_warmup_steps=10, lr_decay_steps=100",
+     "LinearWarmup(peak=1e-3, warmup_steps=10)"),
     ("lr_decay_style='linear', max_lr=1e-3, min_lr=1e-4, lr_warmup_steps=10, lr_decay_steps=100",
      "Linear(peak=1e-3, total_steps=100, warmup_steps=10, end=1e-4)"),
     ("lr_decay_style='cosine', max_lr=1e-3, min_lr=1e-4, lr_warmup_steps=10, lr_decay_steps=100",
@@ -341,8 +346,8 @@ MEGATRON = rows(
       for style, profile in (("linear", ""), ("cosine", ", decay=profiles.cosine"),
                              ("exponential", ", decay=profiles.shifted_exponential(log(2))"),
                              ("minus_sqrt", ", decay=profiles.one_minus_sqrt"))),
-    ("wd_incr_style='linear', start_wd=0.01, end_wd=0.1, wd_incr_steps=100", "LinearWarmup(peak=0.1, warmup_steps=100, start=0.01)",
-     "for `decay_weights`"),
+    ("wd_incr_style='linear', start_wd=0.01, end_wd=0.1, wd_incr_steps=100",
+     "LinearWarmup(peak=0.1, warmup_steps=100, start=0.01)", "for `decay_weights`"),
     ("wd_incr_style='cosine', start_wd=0.01, end_wd=0.1, wd_incr_steps=100",
      "OneCycle(peak=0.1, total_steps=100, warmup_steps=100, start=0.01, end=0.1)", "for `decay_weights`"),
 )  # fmt: skip
@@ -387,15 +392,30 @@ T5X = rows(
      "shifted(InverseSqrt(peak=0.05 * 25**-0.5, timescale_steps=25), by=25)"),
     ("factors='constant * linear_warmup * rsqrt_normalized_decay', base_learning_rate=1e-3, warmup_steps=10",
      "InverseSqrt(peak=1e-3, warmup_steps=10)", "", (1, None)),
-    ("factors='constant * linear_warmup * decay_every', base_learning_rate=1e-3, warmup_steps=10, decay_factor=0.5, steps_per_decay=30",
-     "product(LinearWarmup(peak=1.0, warmup_steps=10), Staircase(peak=1e-3, factor=0.5, period_steps=30))", "any factors: `product`", (1, None)),
+    ("factors='constant * linear_warmup * decay_every', base_learning_rate=1e-3, warmup_steps=10, "
+     "decay_factor=0.5, steps_per_decay=30",
+     "product(LinearWarmup(peak=1.0, warmup_steps=10), Staircase(peak=1e-3, factor=0.5, period_steps=30))",
+     "any factors: `product`", (1, None)),
     ("factors='constant * linear_warmup * cosine_decay', base_learning_rate=1e-3, warmup_steps=10, steps_per_cycle=45",
      "join(LinearWarmup(peak=1e-3, warmup_steps=10), SGDR(peak=1e-3, period_steps=45), at=10)", "", (1, None)),
     ("factors='linear_decay', base_learning_rate=1e-3, warmup_steps=10, decay_factor=1 / 90",
      "clipped(Linear(peak=1e-3, total_steps=100, warmup_steps=10), floor=1e-8)", "its `min_learning_rate` holds from step 0"),
 )  # fmt: skip
 
-ROWS = [*OPTAX, *TORCH, *TRANSFORMERS, *TIMM, *KERAS, *MAXTEXT, *LEVANTER, *AXLEARN, *MEGATRON, *TORCHTITAN, *BIG_VISION, *T5X]
+ROWS = [
+    *OPTAX,
+    *TORCH,
+    *TRANSFORMERS,
+    *TIMM,
+    *KERAS,
+    *MAXTEXT,
+    *LEVANTER,
+    *AXLEARN,
+    *MEGATRON,
+    *TORCHTITAN,
+    *BIG_VISION,
+    *T5X,
+]
 
 
 def remark(row: Row) -> str:
@@ -414,11 +434,15 @@ def text(rows: list[Row]) -> str:
 
 
 def markdown(rows: list[Row]) -> str:
-    blocks = ["| first rate | last rate | who | ours, for 40 steps, 4 of warmup, 8 of decay |\n| --- | --- | --- | --- |\n" + "\n".join(
-        f"| {c.first} | {c.last} | {c.who} | `{c.ours}` |" for c in CONVENTIONS)]  # fmt: skip
+    def table(head: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *body))
+
+    conventions = [(c.first, c.last, c.who, f"`{c.ours}`") for c in CONVENTIONS]
+    blocks = [table(("first rate", "last rate", "whose", "40 steps, 4 of warmup, 8 of decay"), conventions)]
     for framework, group in itertools.groupby(rows, lambda row: row.framework):
-        body = "\n".join(f"| `{r.theirs}` | {f'`{r.ours}`' if r.ours else '–'} | {remark(r)} |" for r in group)
-        blocks.append(f"<details><summary>{framework}</summary>\n\n| theirs | ours | remarks |\n| --- | --- | --- |\n{body}\n\n</details>")
+        body = [(f"`{row.theirs}`", f"`{row.ours}`" if row.ours else "–", remark(row)) for row in group]
+        rendered = table((framework, "ours", "remarks"), body)
+        blocks.append(f"<details><summary>{framework}</summary>\n\n{rendered}\n\n</details>")
     return "\n\n".join(blocks)
 
 

@@ -112,7 +112,15 @@ LEVANTER = {
 
 
 def levanter(
-    *, lr_schedule, learning_rate, num_train_steps=100, min_lr_ratio=0.1, warmup=0.01, decay=None, rewarmup=0.0, cycles=None
+    *,
+    lr_schedule,
+    learning_rate,
+    num_train_steps=100,
+    min_lr_ratio=0.1,
+    warmup=0.01,
+    decay=None,
+    rewarmup=0.0,
+    cycles=None,
 ):
     """A number up to 1 is a share, of the cycle; phases that do not fit are not refused."""
 
@@ -196,7 +204,9 @@ def segment_wise(segments, segment_steps):
     return schedule
 
 
-def cosine_with_linear_warmup(peak_lr, *, max_step, warmup_steps=500, begin_value=0.0, alpha=0.0, decay_begin_step=None):
+def cosine_with_linear_warmup(
+    peak_lr, *, max_step, warmup_steps=500, begin_value=0.0, alpha=0.0, decay_begin_step=None
+):
     segments, lengths = [], []
     if warmup_steps:
         segments, lengths = [line(begin_value, peak_lr, warmup_steps)], [warmup_steps]

@@ -45,10 +45,10 @@ def optax_rates(text):
     return np.array([schedule(int(s)) for s in STEPS], np.float64)
 
 
-def followed(optimizer, step, last=len(STEPS)):
+def followed(optimizer, step):
     """The rates that a scheduler writes into the optimizer; nan from where it raises."""
     rates = np.full(len(STEPS), np.nan)
-    for s in range(last):
+    for s in STEPS:
         rates[s] = optimizer.param_groups[0]["lr"]
         optimizer.step()
         try:
@@ -252,7 +252,9 @@ def test_optax_joins_lists_that_do_not_fit_and_differentiates_pieces_that_are_no
         olrs.join(*(olrs.Constant(value=rate) for rate in (1.0, 2.0, 3.0)), at=5)
     joined = optax.join_schedules([optax.constant_schedule(1.0), lambda step: step**-0.5], [5])
     assert np.isnan(jax.grad(joined)(2.0))
-    assert jax.grad(olrs.join(olrs.Constant(value=1.0), olrs.InverseSqrt(peak=1.0, timescale_steps=1), at=5))(2.0) == 0.0
+    assert (
+        jax.grad(olrs.join(olrs.Constant(value=1.0), olrs.InverseSqrt(peak=1.0, timescale_steps=1), at=5))(2.0) == 0.0
+    )
 
 
 # ── what others let pass ──────────────────────────────────────────────────────────────────────────
@@ -260,7 +262,9 @@ def test_optax_joins_lists_that_do_not_fit_and_differentiates_pieces_that_are_no
 
 def test_levanter_lets_phases_pass_that_do_not_fit():
     climbing = references_peers.levanter(lr_schedule="constant", learning_rate=1e-3, warmup=150)
-    assert climbing(np.array(99)) < 0.7e-3 and climbing(np.array(140)) > 0.9e-3  # never at its peak, and on after the end
+    assert (
+        climbing(np.array(99)) < 0.7e-3 and climbing(np.array(140)) > 0.9e-3
+    )  # never at its peak, and on after the end
     whole = references_peers.levanter(lr_schedule="constant", learning_rate=1e-3, warmup=1)
     assert whole(np.array(50)) == 0.5e-3  # warmup=1 is all of the run
     with pytest.raises(ValueError, match="warmup_steps"):
