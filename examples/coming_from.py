@@ -43,11 +43,11 @@ class Convention(NamedTuple):
 
 
 CONVENTIONS = [
-    Convention("0", "1/8", "the default, and Optax's, Transformers', timm's, Keras's, Levanter's, AXLearn's, Megatron-LM's, big_vision's",
+    Convention("0", "1/8", "the default here; Optax, Transformers, timm, Keras, Levanter, AXLearn, Megatron-LM, big_vision",
                "WSD(peak=1e-3, total_steps=40, warmup_steps=4, decay_steps=8)"),
     Convention("1/4", "1/8", "torchtitan: no update at rate zero",
                "shifted(WSD(peak=1e-3, total_steps=41, warmup_steps=4, decay_steps=8), by=-1)"),
-    Convention("0", "0", "MaxText: the last update is at the end rate",
+    Convention("0", "0", "MaxText, PyTorch's `OneCycleLR`: the last update is at the end rate",
                "WSD(peak=1e-3, total_steps=39, warmup_steps=4, decay_steps=7)"),
 ]  # fmt: skip
 
@@ -438,7 +438,7 @@ def markdown(rows: list[Row]) -> str:
         return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *body))
 
     conventions = [(c.first, c.last, c.who, f"`{c.ours}`") for c in CONVENTIONS]
-    blocks = [table(("first rate", "last rate", "whose", "40 steps, 4 of warmup, 8 of decay"), conventions)]
+    blocks = [table(("first rate", "last rate", "who", "40 steps, 4 of warmup, 8 of decay"), conventions)]
     for framework, group in itertools.groupby(rows, lambda row: row.framework):
         body = [(f"`{row.theirs}`", f"`{row.ours}`" if row.ours else "–", remark(row)) for row in group]
         rendered = table((framework, "ours", "remarks"), body)
