@@ -83,4 +83,8 @@ def cases(total: int = 1000) -> list[Case]:
             fields,
             falls=cycles == 1,
         )
+
+    if total <= 2**30:  # on the device a stretched clock counts the half-steps, in 31 bits
+        fields = dict(peak=3e-4, total_steps=total, end=1e-6, phi=0.5)
+        add("UBA.at_midpoints", oracles.uba_at_midpoints, olrs.UBA.at_midpoints(**fields), fields)
     return rows

@@ -101,3 +101,8 @@ def damped_cosine(steps, *, peak, total_steps, warmup_steps, end, cycles, gamma,
     early = (high + low) / 2 + (high - low) / 2 * np.cos(swing * done)
     late = low + (high - low) * np.sin(swing / 2 * left) ** 2
     return warmup(steps, warmup_steps) * np.where(left > 0.5, early, late)
+
+
+def uba_at_midpoints(steps, *, peak, end, total_steps, phi):
+    halves = 2 * np.asarray(steps, np.int64) + 1
+    return decayed(halves, 0, 2 * total_steps, peak, end, "uba", phi=phi)

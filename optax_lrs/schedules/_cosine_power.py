@@ -18,7 +18,8 @@ class CosinePower(Schedule):
     ``p=1`` is cosine; half-way the rate stands at :math:`1/(1 + \sqrt p)`. The authors train CIFAR-10 with ``p=2`` from
     0.025 to 1e-8 over 2,000 epochs, 5 of them warmup, and ImageNet with ``p=10`` from 0.1 to 7.5e-4 over 300, 10 of them
     warmup. Unlike their code, which counts epochs from 1 and warms up from ``end``, steps count from 0 and the warmup
-    starts at 0.
+    starts at 0. Theirs, with :math:`w` epochs of warmup and ``decay = CosinePower(total_steps=T - w, ...)``, is
+    ``switch(Tabulated(lrs=[end + (peak - end)/(w + 1), peak], steps=[0, w]), shifted(decay, by=w - 1), at=w + 1)``.
 
     Args:
         peak: the rate at the end of the warmup.

@@ -13,16 +13,15 @@ _DEFAULT_TIMESCALE = 10_000  # of HF transformers, where there is no warmup
 class InverseSqrt(Schedule):
     r"""Linear warmup, then one over the square root of the step, without end or with a cooldown.
 
-    With :math:`W` = ``warmup_steps``, :math:`\tau` = ``timescale_steps``, :math:`T` = ``total_steps``, :math:`C` =
-    ``cooldown_steps`` and the profile :math:`g`,
+    With :math:`W` = ``warmup_steps``, :math:`\tau` = ``timescale_steps`` and the cooldown :math:`g`, 1 until it begins,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak}\,\sqrt{\tau/(\tau + s - W)} & s \ge W
-              \end{cases} \;\times\; g\big((s - T + C)/C\big)
+    .. math:: \eta(s) = g \cdot \begin{cases} \text{peak}\; s/W & s < W \\
+              \text{peak}\,\sqrt{\tau/(\tau + s - W)} & s \ge W \end{cases}
 
     For runs of unknown length, as T5 and ViT were trained. With :math:`\tau = W`, the default, it is :math:`\text{peak}
     \sqrt{W/s}`, the first transformer's (``noam``). Others, with :math:`r` = ``InverseSqrt(...)``: big_vision's shift
     :math:`\sigma` is ``peak`` :math:`/\sqrt{1 + \sigma/\tau}` and :math:`\tau + \sigma`; a rate that is constant until
-    :math:`k` (Fairseq, T5) is ``shifted(r, by=k)`` with ``timescale_steps=k``; Tensor2Tensor's step + 1 is ``shifted(r, by=-1)``.
+    :math:`k` (T5) is ``shifted(r, by=k)`` with ``timescale_steps=k``; Tensor2Tensor's step + 1 is ``shifted(r, by=-1)``.
 
     Args:
         peak: the rate at the end of the warmup.
@@ -65,12 +64,11 @@ class InverseSqrt(Schedule):
     def check(self):
         """Besides the glossary's rules: the timescale is a step at least, and the phases fit."""
         super().check()
-        self.require(self.timescale_steps is None or self.timescale_steps >= 1, "timescale_steps must be at least 1",
-                     "timescale_steps")  # fmt: skip
+        legal = self.timescale_steps is None or self.timescale_steps >= 1
+        self.require(legal, "timescale_steps must be at least 1", "timescale_steps")
         if self.cooldown_steps:
-            named = ("warmup_steps", "cooldown_steps", "total_steps")
-            fits = self.warmup_steps + self.cooldown_steps <= (self.total_steps or 0)
-            self.require(fits, "warmup_steps + cooldown_steps must be at most total_steps", *named)
+            fits, named = self.warmup_steps + self.cooldown_steps, ("warmup_steps", "cooldown_steps", "total_steps")
+            self.require(fits <= (self.total_steps or 0), "warmup and cooldown must fit into total_steps", *named)
             self.require(not self.cooldown.needs_end, f"{self.cooldown!r} cannot cool down to 0", "cooldown")
 
     @property

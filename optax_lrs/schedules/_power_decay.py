@@ -15,10 +15,9 @@ class PowerDecay(Schedule):
 
     .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end}) \Big(\frac{T - s}{T - W}\Big)^p, \quad W \le s < T
 
-    ``p=1`` is linear, ``p=2`` BERT-like recipes and detection models, ``p=0.9`` segmentation (recalled, not verified). For
-    tasks of capacity exponent :math:`b > 1` the paper below derives ``p = 2b - 1``: over the whole run if the task is easy,
-    else after a plateau, ``WSD(..., decay=profiles.power(2 * b - 1))``, whose share of the run shrinks as it gets longer.
-    Unlike HF's, the end is a rate by itself and the warmup ends at the peak.
+    ``p=1`` is linear; 0.9 is usual for segmentation (recalled, not verified). For tasks of capacity exponent :math:`b > 1`
+    the paper below derives ``p = 2b - 1``: over the whole run if the task is easy, else after a plateau, as ``WSD(...,
+    decay=profiles.power(2 * b - 1))``, whose share of the run shrinks as it gets longer. Unlike HF's, ``end`` is a rate.
 
     Args:
         peak: the rate at the end of the warmup.

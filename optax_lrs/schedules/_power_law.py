@@ -16,24 +16,23 @@ class PowerLaw(Schedule):
 
     .. math:: \eta(n) = \begin{cases} \eta_p(N_w)\, n/N_w & n < N_w \\ \eta_p(n) & N_w \le n < N - N_d \\
               \text{end} + (\eta_p(N - N_d) - \text{end})\, g\big((n - N + N_d)/N_d\big) & N - N_d \le n < N \\
-              \text{end} & n \ge N \end{cases}, \quad \eta_p(n) = \min(\text{peak}, \beta\, a\, n^b)
+              \text{end} & n \ge N \end{cases}, \quad \eta_p(n) = \min(\text{peak}, \beta\, a\, \max(n, 1)^b)
 
-    The paper's numbers: ``amplitude=4``, ``b=-0.51``, ``peak=0.02``, sequences of 4,096 tokens (count others in proportion:
-    our reading), 1,024 of them a step, a warmup of 1B tokens, an exponential decay over the last tenth or more, under
-    muP; 4.6 is its fit for WSD, and Levanter's default. Without ``decay_tokens`` it has no horizon. Before the first
-    token :math:`n` counts as 1, where the power is infinite.
+    The paper's: the defaults, ``peak=0.02``, 1,024 sequences of 4,096 tokens a step (count others in proportion: our
+    reading), a warmup of 1B tokens, an exponential decay over the last tenth or more, under muP. Its fit for WSD, and
+    Levanter, have ``amplitude=4.6``. Without ``decay_tokens`` it has no horizon.
 
     Args:
         peak: the cap on the rate.
-        tokens_per_step: the tokens of one update; counts may pass :math:`2^{31}` at will.
-        sequences_per_step: the sequences of one update, to which the rate is proportional.
+        tokens_per_step: the tokens of one update; counts may pass :math:`2^{31}`.
+        sequences_per_step: the sequences of one update.
         total_tokens: the end of the decay; needed if there is one, None by default.
         warmup_tokens: the length of the warmup; 0 by default.
         decay_tokens: the length of the decay; 0, the default, goes on for ever.
         end: the last rate, at most that at the start of the decay; 0 by default.
         amplitude: the rate of the power law at one token, for a batch of one sequence; 4 by default.
         b: the exponent, not positive; -0.51 by default.
-        decay: the profile of the decay; linear by default. The exponential one needs ``end`` (the paper prints none).
+        decay: the profile of the decay; linear by default. The exponential one needs an ``end`` (the paper prints none).
 
     Raises:
         ValueError: if the phases exceed ``total_tokens``, or ``b``, ``end`` or a count is out of its range.
@@ -70,9 +69,8 @@ class PowerLaw(Schedule):
             self.require(getattr(self, key) >= least, f"{key} must be at least {least}", key)
         self.require(self.b <= 0, "b must not be positive", "b")
         if self.decay_tokens or self.total_tokens is not None:
-            named = ("warmup_tokens", "decay_tokens", "total_tokens")
-            fits = self.warmup_tokens + self.decay_tokens <= (self.total_tokens or 0)
-            self.require(fits, "warmup_tokens + decay_tokens must be at most total_tokens", *named)
+            fits, named = self.warmup_tokens + self.decay_tokens, ("warmup_tokens", "decay_tokens", "total_tokens")
+            self.require(fits <= (self.total_tokens or 0), "warmup and decay must be at most total_tokens", *named)
         if self.decay_tokens:
             start = self._power(SCALAR, float(max(self.total_tokens - self.decay_tokens, 1)))
             self.require(self.end <= start, f"end must be at most {start:.3g}, from which it decays", "end")

@@ -41,10 +41,11 @@ class StepDecay(Schedule):
         StepDecay(peak=0.1, milestones=(30, 60, 90), factors=[0.5, 0.25, 0.125], warmup_steps=0)
 
     References:
-        He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385. DeepSeek LLM, arXiv:2401.02954.
+        Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, arXiv:1706.02677. DeepSeek LLM,
+        arXiv:2401.02954.
     """
 
-    paper: ClassVar = "arXiv:1512.03385"
+    paper: ClassVar = "arXiv:1706.02677"
     example: ClassVar = dict(peak=1.0, milestones=(30, 60, 90), factors=(0.1, 0.01, 0.001), warmup_steps=5)
 
     peak: float

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules.compose import Stretched, shifted, stretched
 
 
 class UBA(Schedule):
@@ -17,7 +18,10 @@ class UBA(Schedule):
 
     ``phi=2`` is cosine; below 2 the rate stays up longer, above it falls earlier; half-way it stands at
     :math:`2/(2 + \varphi)` and its mean over the decay is :math:`2/(2 + \sqrt{2\varphi})`. The paper ties phi to the
-    condition number of the problem; its recommended values were not verified, so sweep 0.25, 0.5, 1, 2, 5, 10.
+    condition number of the problem; its recommended values were not verified, so sweep 0.25, 0.5, 1, 2, 5, 10. In several
+    phases, each with rates of its own (recalled), it is ``join(UBA(...), UBA(...), at=...)``. Whether the paper's cosine
+    is of :math:`\pi s/T`, as here, or of the middle of each step, :math:`\pi (2s + 1)/(2T)`, like Chebyshev's nodes, was
+    not verified either: ``at_midpoints`` is the other reading, up to :math:`2^{30}` steps, and joins as well.
 
     Args:
         peak: the rate at the end of the warmup.
@@ -36,6 +40,9 @@ class UBA(Schedule):
         >>> print(lr.at([0, 25, 50, 75, 100]).round(6))
         [1.       0.920991 0.666667 0.255479 0.      ]
 
+        >>> print(UBA.at_midpoints(peak=1.0, total_steps=10).at([0, 4, 5, 9, 10]).round(6))
+        [0.996913 0.732747 0.593315 0.012236 0.      ]
+
     References:
         Tang et al., Stepsize anything: A unified learning rate schedule for budgeted-iteration training,
         arXiv:2505.24452. That the cosine's argument is :math:`\pi x` is a re-implementation's reading of the paper.
@@ -49,6 +56,12 @@ class UBA(Schedule):
     warmup_steps: int = 0
     end: float = 0.0
     phi: float = 1.0
+
+    @classmethod
+    def at_midpoints(cls, *, peak: float, total_steps: int, end: float = 0.0, phi: float = 1.0) -> Stretched:
+        """The decay with each update at the middle of its step: a decay of twice the steps, every other one taken."""
+        halves = cls(peak=peak, total_steps=2 * total_steps, end=end, phi=phi)
+        return stretched(shifted(halves, by=-1), factor=0.5)
 
     def check(self):
         """Besides the glossary's rules: ``phi`` is positive."""

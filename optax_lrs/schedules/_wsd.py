@@ -21,7 +21,8 @@ class WSD(Schedule):
     down. A decay of 10–20% of the run brings it level with a cosine of the same length; with longer ones it wins (124M
     parameters, 50k steps: cosine to zero 2.9635; linear decay of 20% 2.9660, of 40% 2.9548, of 60% 2.9529).
     ``one_minus_sqrt`` is the best profile for short decays (20%: 2.9607). Take about half of cosine's best peak; decay to
-    zero. ``decay_steps=0`` is warmup and a constant.
+    zero, except where the last checkpoints are to be averaged: then decay moderately, ``end`` = ``peak/3`` (arXiv:2511.18903,
+    1.5B parameters, ``one_minus_sqrt`` from 3e-3 to 1e-3, six checkpoints). ``decay_steps=0`` is warmup and a constant.
 
     Args:
         peak: the rate of the plateau.
