@@ -5,8 +5,9 @@
     python examples/coming_from.py --markdown README's tables
 
 Every line here runs: `tests/test_coming_from.py` evaluates both sides and compares them step by step, past the end too. The
-optimizer's rate is 1e-3 wherever a framework takes it from the optimizer (`optimizer`); steps count from 0, and the rate
-at step 0 is that of the first update. Ours are written as after `from optax_lrs import *`.
+optimizer's rate is 1e-3 wherever a framework takes it from the optimizer (`optimizer`), and `f` is any function of the step.
+Steps count from 0, and the rate at step 0 is that of the first update. Ours are written as after `from optax_lrs import *`
+and `from math import *`.
 
 Where a peer does what nobody can want (it rises after its end, falls below its floor, jumps), ours does not follow, and the
 row says so: `steps` are those at which the two agree, `but` what the peer does at the others.
@@ -77,7 +78,9 @@ OPTAX = rows(
     ("optax.piecewise_interpolate_schedule('cosine', 1e-3, {40: 0.5, 100: 0.1})",
      "join(Cosine(peak=1e-3, total_steps=40, end=5e-4), Cosine(peak=5e-4, total_steps=60, end=5e-5), at=40)"),
     ("optax.cosine_decay_schedule(1e-3, 100, alpha=0.1)", "Cosine(peak=1e-3, total_steps=100, end=1e-4)"),
-    ("optax.cosine_decay_schedule(1e-3, 100, exponent=2.0)", "", "a power of the cosine: `CosinePower` bends it otherwise"),
+    ("optax.cosine_decay_schedule(1e-3, 100, exponent=2.0)",
+     "Tabulated(lrs=[1e-3 * cos(pi * s / 200)**4 for s in range(101)])",
+     "no profile of that name: a table is exact at every step"),
     ("optax.cosine_onecycle_schedule(100, 1e-3)",
      "OneCycle(peak=1e-3, total_steps=100, warmup_steps=30, start=4e-5, end=4e-9)"),
     ("optax.linear_onecycle_schedule(100, 1e-3)",
@@ -99,8 +102,10 @@ OPTAX = rows(
 
 TORCH = rows(
     "PyTorch",
-    ("LambdaLR(optimizer, f)", "", "any function: a subclass of `Schedule`, or `Tabulated(lrs=[1e-3 * f(s) for s in ...])`"),
-    ("MultiplicativeLR(optimizer, f)", "", "a running product of any function: `Tabulated`"),
+    ("LambdaLR(optimizer, f)", "Tabulated(lrs=[1e-3 * f(s) for s in range(101)])",
+     "or a subclass of `Schedule`; the table ends", (0, 101), FALLS),
+    ("MultiplicativeLR(optimizer, f)",
+     "Tabulated(lrs=list(accumulate((f(s) for s in range(1, 101)), mul, initial=1e-3)))", "likewise", (0, 101), FALLS),
     ("StepLR(optimizer, step_size=30, gamma=0.1)", "Staircase(peak=1e-3, factor=0.1, period_steps=30)"),
     ("MultiStepLR(optimizer, milestones=[30, 80], gamma=0.1)", "StepDecay.by(factor=0.1, peak=1e-3, milestones=(30, 80))"),
     ("ConstantLR(optimizer, factor=0.5, total_iters=20)", "join(Constant(value=5e-4), Constant(value=1e-3), at=20)"),
@@ -191,11 +196,15 @@ TIMM = rows(
      "product(LinearWarmup(peak=1.0, warmup_steps=20), Cosine(peak=1e-3, total_steps=100))",
      "its warmup goes to 1e-3, then the rate drops onto the cosine; ours warms up to the cosine", (20, None), JUMPS),
     ("CosineLRScheduler(optimizer, t_initial=20, lr_min=1e-4, cycle_mul=2.0, cycle_limit=3)",
-     "SGDR(peak=1e-3, period_steps=20, growth=2, cycles=3, floor=1e-4)"),
+     "SGDR(peak=1e-3, period_steps=20, growth=2, cycles=3, floor=1e-4)",
+     "restarts late where its logarithm rounds: with `cycle_mul=3`, `t_initial=10` at step 1,210"),
     ("CosineLRScheduler(optimizer, t_initial=50, cycle_decay=0.5, cycle_limit=3)",
      "product(SGDR(peak=1e-3, period_steps=50, cycles=3), Staircase(peak=1.0, factor=0.5, period_steps=50))"),
-    ("CosineLRScheduler(optimizer, t_initial=100, k_decay=1.5)", "", "a power of the time: your own `Profile`"),
-    ("TanhLRScheduler(optimizer, t_initial=100)", "", "your own `Profile`; it jumps to `lr_min` at its end"),
+    ("CosineLRScheduler(optimizer, t_initial=100, k_decay=1.5)",
+     "Tabulated(lrs=[5e-4 * (1 + cos(pi * (s / 100)**1.5)) for s in range(101)])", "or your own `Profile`"),
+    ("TanhLRScheduler(optimizer, t_initial=100)",
+     "Tabulated(lrs=[5e-4 * (1 - tanh(-7 + 10 * s / 100)) for s in range(100)] + [0.0])",
+     "or your own `Profile`; at its end it drops to `lr_min`, from 0.25% of the peak"),
     ("PolyLRScheduler(optimizer, t_initial=100, power=0.5, lr_min=1e-4)",
      "PowerDecay(peak=1e-3, total_steps=100, end=1e-4, p=0.5)"),
     ("PolyLRScheduler(optimizer, t_initial=90, power=2.0, warmup_t=10, warmup_prefix=True)",
@@ -255,7 +264,8 @@ KERAS = rows(
 MAXTEXT = rows(
     "MaxText",
     ("lr_schedule_type='cosine', learning_rate=1e-3, steps=100, warmup_steps_fraction=0.1, learning_rate_final_fraction=0.1",
-     "Cosine(peak=1e-3, total_steps=99, warmup_steps=10, end=1e-4)", "", (0, 100), RISES),
+     "Cosine(peak=1e-3, total_steps=99, warmup_steps=10, end=1e-4)",
+     "some versions reach the peak a step earlier, and repeat it", (0, 100), RISES),
     ("lr_schedule_type='cosine', learning_rate=1e-3, steps=120, learning_rate_schedule_steps=100, "
      "warmup_steps_fraction=0.1, learning_rate_final_fraction=0.1",
      "switch(Cosine(peak=1e-3, total_steps=99, warmup_steps=10, end=1e-4), Constant(value=0.0), at=100)",

@@ -7,7 +7,9 @@ PyTorch, Transformers, timm and Keras are compared where they are installed: `pi
 import importlib
 import importlib.machinery
 import importlib.util
+import itertools
 import math
+import operator
 import os
 import re
 import subprocess
@@ -29,7 +31,14 @@ coming_from = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(coming_from)
 
 STEPS = np.arange(300)  # the runs have 100
-OURS = {**vars(olrs), "log": math.log}
+
+
+def f(step):
+    """What `LambdaLR` and `MultiplicativeLR` are given."""
+    return 1 / (1 + step / 300)
+
+
+OURS = {**vars(math), **vars(olrs), "accumulate": itertools.accumulate, "mul": operator.mul, "f": f}
 INSTALLED = ("PyTorch", "Transformers", "timm", "Keras")
 
 
@@ -67,7 +76,7 @@ def sgd():
 
 def torch_rates(text):
     optimizer = sgd()
-    names = {**vars(importlib.import_module("torch.optim.lr_scheduler"))}
+    names = {**vars(importlib.import_module("torch.optim.lr_scheduler")), "f": f}
     names["SWALR"] = importlib.import_module("torch.optim.swa_utils").SWALR
     scheduler = eval(text, names, {"optimizer": optimizer})
     return followed(optimizer, lambda s: scheduler.step())
@@ -84,7 +93,7 @@ def transformers_rates(text):
 def timm_rates(text):
     optimizer = sgd()
     names = {}
-    for name in ("cosine_lr", "poly_lr", "step_lr", "multistep_lr", "wsd_lr"):
+    for name in ("cosine_lr", "tanh_lr", "poly_lr", "step_lr", "multistep_lr", "wsd_lr"):
         names |= vars(timm_module(f"timm.scheduler.{name}"))
     scheduler = eval(text, names, {"optimizer": optimizer})
     scheduler.step(0)
