@@ -2,8 +2,8 @@
 
     python benchmarks/precision.py [--quick] [--bars] [--out DIR]
 
-Every schedule and every profile is compared with an oracle that shares no code with the package (``exact_rates.py``):
-float64 with integer differences, which is itself checked against 50 digits. The steps are the first and last 3,000,
+Every schedule and every profile is compared with an oracle that shares no code with the package: float64 with integer
+differences, from ``exact_rates.py``, where it is itself checked against 50 digits, or from its test. The steps are the first and last 3,000,
 3,000 on both sides of every boundary between phases, and a random sample. An error is relative to the rate at that step:
 where the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers as constants of the
 program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the worse one counts.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import functools
+import pathlib
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -29,6 +30,11 @@ from reporting import Bar, conclude, parse_args, print_table, progress, write_ra
 
 import optax_lrs as olrs
 from optax_lrs import profiles
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "tests"))
+import cases_combinators  # noqa: E402
+import cases_cyclic  # noqa: E402
+import cases_literature  # noqa: E402
 
 BAR = 2e-6  # relative error of the rate
 ORACLE_BAR = 2e-14  # of the oracle itself, against 50 digits
@@ -154,6 +160,26 @@ def other_cases(total: int) -> Iterator[Case]:
     yield Case("stretched(join, 1.25)", olrs.stretched(joined, factor=1.25), exact.Changed(joined_exact, slower=1.25))
 
 
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """An oracle of the test suite: float64 NumPy, held to published values there, and not to 50 digits here."""
+
+    rates: Any
+    corners: list[int]
+    exact = None
+
+    def float64(self, steps: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.rates(steps), np.float64), steps.shape)
+
+
+def literature_cases(total: int) -> Iterator[Case]:
+    """The rest of the literature, its cycles and the other combinators, with the oracles of their tests."""
+    for area in (cases_literature, cases_cyclic, cases_combinators):
+        for case in area.cases(total):
+            corners = [corner for corner in (*case.schedule.corners, case.schedule.ends_at or 0) if corner <= total]
+            yield Case(case.name, case.schedule, Tested(case.oracle, corners))
+
+
 def kinds(item: Any) -> set[type]:
     """The classes of a value and of every value inside it."""
     if isinstance(item, tuple):
@@ -164,7 +190,7 @@ def kinds(item: Any) -> set[type]:
 
 
 def missing(cases: list[Case]) -> list[str]:
-    """The schedules and profiles of the package that no case covers: each needs its formula in ``exact_rates.py``."""
+    """The schedules and profiles that no case covers: each needs an oracle, in ``exact_rates.py`` or in its test."""
     ours = {cls for cls in olrs.Schedule.registry.values()
             if issubclass(cls, olrs.Schedule | profiles.Profile) and cls.__module__.startswith("optax_lrs.")}  # fmt: skip
     return sorted(cls.__name__ for cls in ours - kinds(tuple(case.schedule for case in cases)))
@@ -199,9 +225,11 @@ def measure(case: Case, horizon: str, generator: np.random.Generator) -> dict[st
     rates = case.oracle.float64(steps.astype(np.int64))
 
     checked = generator.choice(steps, CHECKED)
-    with decimal.localcontext(decimal.Context(prec=exact.DIGITS + 10, Emin=-(10**6), Emax=10**6)):
-        digits = [float(case.oracle.exact(Fraction(int(step)))) for step in checked]
-    oracle_error = errors(rates[np.searchsorted(steps, checked)], np.asarray(digits)).max()
+    oracle_error = 0.0
+    if case.oracle.exact is not None:
+        with decimal.localcontext(decimal.Context(prec=exact.DIGITS + 10, Emin=-(10**6), Emax=10**6)):
+            digits = [float(case.oracle.exact(Fraction(int(step)))) for step in checked]
+        oracle_error = errors(rates[np.searchsorted(steps, checked)], np.asarray(digits)).max()
 
     constants = errors(jax.jit(lambda steps: case.schedule(steps))(steps), rates)
     arguments = errors(as_arguments(case.schedule, steps), rates)
@@ -232,7 +260,8 @@ def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> int:
     args = parse_args(__doc__.splitlines()[0])
     names = ["1e6", "2^31-1"] if args.quick else list(HORIZONS)
-    cases = [(case, name) for name in names for case in (*decaying_cases(HORIZONS[name]), *other_cases(HORIZONS[name]))]
+    kinds_of_cases = (decaying_cases, other_cases, literature_cases)
+    cases = [(case, name) for name in names for kind in kinds_of_cases for case in kind(HORIZONS[name])]
     uncovered = missing([case for case, _ in cases])
     if args.quick:  # every class and profile at the longest horizon, every seventh case at the other
         cases = [item for number, item in enumerate(cases) if item[1] != names[0] or number % 7 == 0]

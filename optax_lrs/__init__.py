@@ -13,6 +13,8 @@ try:
     from optax_lrs._phase import Phase as Phase
     from optax_lrs._run import Run as Run
     from optax_lrs._schedule import Schedule as Schedule
+    from optax_lrs.cite import cite as cite
+    from optax_lrs.gallery import gallery as gallery
     from optax_lrs.plot import plot as plot
     from optax_lrs.schedules import REX as REX
     from optax_lrs.schedules import SGDR as SGDR

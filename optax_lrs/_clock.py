@@ -227,9 +227,8 @@ class Clock:
         """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
 
         Exact: the remainder of the division is found without rounding. On the device a reading beyond 2³¹ - 1 is a float's.
-        A factor that is an int need not be a float32.
         """
-        if isinstance(factor, int):
+        if isinstance(factor, int):  # which need not be a float32
             index, clock = self.cycle(factor)
             return Clock(self.xp, index, clock.done(0, factor), clock.left(0, factor))
         clock = self._settled()

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 JSON_VERSION = 1
+_LARGEST = float(np.finfo(np.float32).max)
 _REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
 
 
@@ -228,12 +229,19 @@ def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
 
 
 def _number(owner: str, key: str, value: Any) -> Any:
-    if isinstance(value, (bool, np.bool_)) or not (isinstance(value, numbers.Real) or hasattr(value, "dtype")):
-        raise TypeError(f"{owner}: {key} must be a number, got {value!r}")
-    if isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0):
+    of_numpy = isinstance(value, (np.ndarray, np.generic))  # a whole array is no number; in a sweep JAX puts it there
+    if of_numpy:
+        real = value.ndim == 0 and any(jax.dtypes.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating))
+    else:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real or (hasattr(value, "dtype") and not of_numpy)):
+        raise TypeError(f"{owner}: {key} must be a number, got {value!r:.60}")
+    if real:
         value = float(value)  # an int would have no gradient
         if not math.isfinite(value):
             raise ValueError(f"{owner}: {key} must be finite, got {value!r}")
+        if abs(value) > _LARGEST:
+            raise ValueError(f"{owner}: {key} must be finite in float32, got {value!r}")
     return value  # a tracer, an array, a ShapeDtypeStruct
 
 

@@ -53,7 +53,17 @@ DECAYS = [
 
 
 def cases(total: int = 1000) -> list[Case]:
-    """All schedules with a horizon of about ``total`` steps."""
+    """All schedules of the package with a horizon of about ``total`` steps."""
+    import cases_combinators
+    import cases_cyclic
+    import cases_literature
+
+    areas = (cases_literature, cases_cyclic, cases_combinators)
+    return [*foundation(total), *(case for area in areas for case in area.cases(total))]
+
+
+def foundation(total: int) -> list[Case]:
+    """The schedules and combinators that everything else stands on."""
     warmup, decay, third = total // 20, total // 5, total // 3
     budget = dict(peak=3e-4, total_steps=total, warmup_steps=warmup)
 

@@ -40,20 +40,24 @@ def cases(total: int = 1000) -> list[Case]:
         row(olrs.SGDR, references.sgdr, peak=3e-4, period_steps=total // 13, growth=3, warmup_steps=1, cycles=3),
     ]
     once = dict(peak=0.1, total_steps=total, start=0.004)
-    for decay, name in ((profiles.cosine, "cosine"), (profiles.linear, "linear"), (profiles.power(1.5), "power")):
+    for decay, name in (
+        (profiles.cosine, "cosine"),
+        (profiles.linear, "linear"),
+        (profiles.one_minus_square, "one_minus_square"),
+    ):
         for fields in (dict(), dict(end=1e-5), dict(anneal_steps=fifth, end=4e-7), dict(anneal_steps=0)):
             shape = dict(warmup_steps=3 * fifth // 2, **once, **fields)
             rows.append(Case(
                 f"OneCycle({shape}, decay={decay})", olrs.OneCycle(**shape, decay=decay),
-                lambda s, f=shape, n=name: one_cycle(s, **f, profile=n), falls=False))  # fmt: skip
-    rows.append(Case("OneCycle(exponential)",
-                     olrs.OneCycle(**once, warmup_steps=fifth, end=1e-5, decay=profiles.exponential),
-                     lambda s: one_cycle(s, **once, warmup_steps=fifth, end=1e-5, profile="exponential"), falls=False))  # fmt: skip
+                lambda s, f=shape, n=name: references.one_cycle(s, **f, profile=n), falls=False))  # fmt: skip
+    shape = dict(**once, warmup_steps=fifth, end=1e-5)
+    rows.append(Case("OneCycle(exponential)", olrs.OneCycle(**shape, decay=profiles.exponential),
+                     lambda s, f=shape: references.one_cycle(s, **f, profile="exponential"), falls=False))  # fmt: skip
     for start, rise, name in ((0.0, profiles.linear, "linear"), (1e-7, profiles.linear, "linear"),
                               (1e-7, profiles.exponential, "exponential"), (1e-7, profiles.cosine, "cosine")):  # fmt: skip
-        rows.append(Case(f"RangeTest({start=}, {rise=})",
-                         olrs.RangeTest(start=start, peak=1.0, total_steps=total, rise=rise),
-                         lambda s, start=start, n=name: references.interpolated(s, 0, total, start, 1.0, n), falls=False))  # fmt: skip
+        schedule = olrs.RangeTest(start=start, peak=1.0, total_steps=total, rise=rise)
+        rows.append(Case(f"RangeTest({start=}, {rise=})", schedule,
+                         lambda s, a=start, n=name: references.interpolated(s, 0, total, a, 1.0, n), falls=False))  # fmt: skip
     for start in (0.0, 1e-6):
         rows.append(Case(f"LinearWarmup({start=})", olrs.LinearWarmup(peak=1e-3, warmup_steps=fifth, start=start),
                          lambda s, a=start: references.interpolated(s, 0, fifth, a, 1e-3, "linear"), falls=False))  # fmt: skip
@@ -65,12 +69,3 @@ def cases(total: int = 1000) -> list[Case]:
     for timescale in (3, 20, 223, 1000, 10**5):  # of the optimizer, whatever the horizon
         rows.append(row(olrs.RectifiedWarmup, references.rectified_warmup, peak=1e-3, timescale_steps=timescale))
     return rows
-
-
-def one_cycle(steps, *, profile, **fields):
-    if profile != "power":
-        return references.one_cycle(steps, **fields, profile=profile)
-    import references as shapes
-
-    shapes.PROFILES["power of 1.5"] = lambda done, left: left**1.5
-    return references.one_cycle(steps, **fields, profile="power of 1.5")

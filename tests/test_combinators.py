@@ -5,62 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import schedule_rules as rules
 
 import optax_lrs as olrs
-from optax_lrs._schedule import RATES
 
 CASES = cases_combinators.cases()
 ONE, RAMP = olrs.Constant(value=1.0), olrs.Linear(peak=1.0, total_steps=100)
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    if rule is rules.scales_with_its_rates and contains(case.schedule, olrs.Product):
-        pytest.skip("a product of n rates scales with the n-th power: test_a_product_scales_with_each_of_its_schedules")
-    rule(case.schedule)
-
-
-def contains(schedule, cls):
-    return any(isinstance(node, cls) for node in nodes(schedule))
-
-
-def nodes(schedule):
-    yield schedule
-    for key in ("schedule", "schedules"):
-        children = getattr(schedule, key, ())
-        for child in children if isinstance(children, tuple) else (children,):
-            yield from nodes(child)
-
-
-def test_a_product_scales_with_each_of_its_schedules():
-    for case in CASES:
-        if isinstance(case.schedule, olrs.Product):
-            larger = rules.map_fields(case.schedule, lambda key, item: 8.0 * item if key in RATES else item)
-            steps = rules.edges(case.schedule)
-            factor = 8.0 ** len(case.schedule.schedules)
-            np.testing.assert_allclose(larger.at(steps), factor * case.schedule.at(steps), rtol=1e-13)
-
-
-@pytest.mark.parametrize("total", [10**5, 10**6, 2**24, 10**8, 2**31 - 1])
-def test_float32_is_within_2e_6_of_the_oracle_at_any_horizon(total):
-    random = np.random.default_rng(total).integers(0, total, 2000)
-    for case in cases_combinators.cases(total):
-        last = case.schedule.ends_at or total
-        corners = [corner + np.arange(-200, 201) for corner in case.schedule.corners]
-        steps = np.concatenate([np.arange(500), *corners, np.arange(last - 3000, last + 2), random])
-        steps = np.unique(steps[(steps >= 0) & (steps <= 2**31 - 1)])
-        error = rules.precision(case.schedule, case.oracle, steps)
-        assert error <= 2e-6, f"{case} is off by {error:.1e} at horizon {total}"
-        np.testing.assert_allclose(case.schedule.at(steps), case.oracle(steps), rtol=1e-11, atol=1e-37)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.falls], ids=str)
-def test_never_rises_after_the_warmup(case):
-    steps = np.arange(max(case.schedule.corners[:2]) + 1, 1500)
-    for rates in (case.schedule.at(steps), np.asarray(case.schedule(steps))):
-        assert np.all(np.diff(rates) <= 1e-7 * rates[0]), "the rate rises"
 
 
 def test_rex_at_its_sampling_rates():
@@ -127,6 +76,11 @@ def test_whole_cycles_of_tokens_beyond_int32():
     left = 10**12 - 238418 * 2**22
     np.testing.assert_allclose(lr(238418), left / 10**12, rtol=1e-6)
     np.testing.assert_allclose(lr.at(238418), left / 10**12, rtol=1e-14)
+
+
+def test_each_corner_is_told_once():
+    assert olrs.Tabulated(lrs=[1.0], steps=[3]).corners == (3,)
+    assert olrs.stretched(olrs.Linear(peak=1.0, total_steps=2, warmup_steps=1), factor=0.5).corners == (0, 1)
 
 
 def test_gradients_reach_every_factor():

@@ -11,10 +11,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "optax_lrs"
 # Imports go to a lower rank; within a rank to the same package only. Rank 0 is ordered too.
 LAYERS = [
-    ["_value", "_division", "_scalar", "_phase"], ["_clock"], ["profiles", "_schedule"], ["_parse", "_run", "_horizon"],  # 0: the two types and the clock
+    ["_value", "_division", "_scalar", "_phase"], ["_clock"],  # 0: the two types and the clock
+    ["profiles", "_schedule"], ["_parse", "_run", "_horizon"],
     ["schedules", "transforms", "theory", "nn"],  # 1: bodies of knowledge
     ["refine", "laws", "control", "checkpoint"],  # 2: from runs to schedules
-    ["plot"], ["__init__"], ["__main__"],  # 3: people
+    ["_sections", "_bibliography"], ["plot", "cite"], ["gallery"], ["__init__"], ["__main__"],  # 3: people
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 LATE = {"flax", "orbax", "scipy", "matplotlib", "sklearn", "pandas"}

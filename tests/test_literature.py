@@ -3,7 +3,6 @@
 import cases_literature as cases
 import numpy as np
 import pytest
-import schedule_rules as rules
 
 import optax_lrs as olrs
 from optax_lrs import profiles
@@ -11,40 +10,6 @@ from optax_lrs import profiles
 CASES = cases.cases()
 CLASSES = (olrs.WSDS, olrs.WSDC, olrs.Infinite, olrs.PowerLaw, olrs.PowerDecay, olrs.StepDecay, olrs.Exponential, olrs.Staircase,
            olrs.SlowStartFastDecay, olrs.DampedCosine)  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case.schedule)
-
-
-@pytest.mark.parametrize(
-    "rule", [rules.survives_text_and_pickle, rules.agrees_everywhere, rules.is_finite_and_not_negative]
-)
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_example_of_the_class(cls, rule):
-    rule(cls(**cls.example))
-
-
-@pytest.mark.parametrize("total", [10**5, 10**6, 2**24, 10**8, 2**31 - 1])
-def test_float32_is_within_2e_6_of_the_oracle_at_any_horizon(total):
-    random = np.random.default_rng(total).integers(0, total, 2000)
-    for case in cases.cases(total):
-        last = case.schedule.ends_at or total
-        corners = [corner + np.arange(-200, 201) for corner in case.schedule.corners]
-        steps = np.concatenate([np.arange(500), *corners, np.arange(last - 3000, last + 2), random])
-        steps = np.unique(steps[(steps >= 0) & (steps <= 2**31 - 1)])
-        error = rules.precision(case.schedule, case.oracle, steps)
-        assert error <= 2e-6, f"{case} is off by {error:.1e} at horizon {total}"
-        np.testing.assert_allclose(case.schedule.at(steps), case.oracle(steps), rtol=1e-11, atol=1e-37)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.falls], ids=str)
-def test_never_rises_after_the_warmup(case):
-    steps = np.arange(max(case.schedule.corners[:2]), 1500)
-    for rates in (case.schedule.at(steps), np.asarray(case.schedule(steps))):
-        assert np.all(np.diff(rates) <= 1e-7 * rates[0]), "the rate rises"
 
 
 # ── mistakes and degenerate lengths ─────────────────────────────────────────────────────────────────

@@ -24,7 +24,9 @@ def test_there_is_code():
 
 def test_the_table_is_the_registrys():
     """To renew it: python -m optax_lrs list --markdown, between the markers."""
-    table = subprocess.run([sys.executable, "-m", "optax_lrs", "list", "--markdown"], capture_output=True, text=True, check=True)
+    table = subprocess.run(
+        [sys.executable, "-m", "optax_lrs", "list", "--markdown"], capture_output=True, text=True, check=True
+    )
     marked = re.search(r"<!-- schedules -->\n(.*?)<!-- /schedules -->", README, re.DOTALL)
     assert marked and marked.group(1).strip() == table.stdout.strip()
 

@@ -18,7 +18,7 @@ GLOSSARY = {
     "steps", "boundaries", "by", "milestones",  # positions
     "tokens_per_step", "sequences_per_step", "cycles",  # counts of other things
     "schedule", "schedules", "decay", "cooldown", "rise",  # schedules and profiles
-    "factor", "factors", "growth", "gamma", "q", "v", "d", "phi", "p", "h", "alpha", "b",  # shapes
+    "factor", "factors", "growth", "d", "phi", "p", "h", "q", "v", "alpha", "b", "gamma",  # shapes
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 
@@ -29,10 +29,16 @@ MISTAKES = [
     (lambda: olrs.Cosine(peak=3e-4, total_steps=10, end=0.1), ValueError, "end=0.1, peak=0.0003"),
     (lambda: olrs.Cosine(peak=float("nan"), total_steps=10), ValueError, "peak must be finite, got nan"),
     (lambda: olrs.Cosine(peak=float("inf"), total_steps=10), ValueError, "peak must be finite, got inf"),
+    (lambda: olrs.Cosine(peak=1e39, total_steps=10), ValueError, "peak must be finite in float32, got 1e+39"),
+    (lambda: olrs.stretched(olrs.Constant(value=1.0), factor=-1e39), ValueError, "factor must be"),
     (lambda: olrs.Cosine(peak="3e-4", total_steps=10), TypeError, "peak must be a number, got '3e-4'"),
     (lambda: olrs.Cosine(peak=None, total_steps=10), TypeError, "peak must be a number, got None"),
     (lambda: olrs.Cosine(peak=True, total_steps=10), TypeError, "peak must be a number, got True"),
     (lambda: olrs.Cosine(peak=[1.0], total_steps=10), TypeError, "peak must be a number"),
+    (lambda: olrs.Cosine(peak=np.ones(2), total_steps=10), TypeError, "peak must be a number, got array([1., 1.])"),
+    (lambda: olrs.Constant(value=np.ones(2)), TypeError, "value must be a number, got array([1., 1.])"),
+    (lambda: olrs.Constant(value=np.datetime64("2020-01-01")), TypeError, "value must be a number"),
+    (lambda: olrs.Constant(value=np.array("a")), TypeError, "value must be a number"),
     (lambda: olrs.Cosine(peak=1.0, total_steps=10.0), TypeError, "total_steps must be an int, got 10.0"),
     (lambda: olrs.Cosine(peak=1.0, total_steps=True), TypeError, "total_steps must be an int, got True"),
     (lambda: olrs.Cosine(peak=1.0, total_steps=-1), ValueError, "total_steps must be at least 0, got -1"),
@@ -44,7 +50,7 @@ MISTAKES = [
     (lambda: olrs.UBA(**ARGS, phi=0.0), ValueError, "phi must be positive, got phi=0.0"),
     (lambda: olrs.CosinePower(**ARGS, p=0), ValueError, "p must be positive, got p=0.0"),
     (lambda: olrs.InverseSqrt(peak=1.0, timescale_steps=0), ValueError, "timescale_steps must be at least 1"),
-    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.exponential), ValueError, "profiles.exponential needs a positive end"),
+    (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.exponential), ValueError, "exponential needs a positive end"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay="linear"), TypeError, "decay must be a Profile, got 'linear'"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=None), TypeError, "decay must be a Profile, got None"),
     (lambda: olrs.WSD(**ARGS, decay_steps=5, decay=profiles.power), TypeError, "decay must be a Profile"),

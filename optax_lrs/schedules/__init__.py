@@ -1,24 +1,4 @@
-r"""The schedules: one class a file.
-
-**Schedules of other things.** A schedule is a number over steps; that the number is a learning rate is nowhere assumed. One
-way serves every other hyper-parameter: *call the schedule with the step, where the number is used*.
-
-- Weight decay, decoupled from the rate: :func:`optax_lrs.decay_weights`, after the rate.
-- Arguments of an optimizer (momentum, ``b2``): ``optax.inject_hyperparams(optax.sgd, hyperparam_dtype=jnp.float32)(
-  learning_rate=lr, momentum=schedule)``. Say float32: where parameters are bfloat16 a ``b2`` of 0.999 would become 1.
-- Numbers in the loss (label smoothing, a LoRA strength, a curriculum's share): ``schedule(step)`` in the loss function; it is
-  jittable, and a change of its numbers compiles nothing.
-- Numbers on the host (batch size, sequence length): ``int(schedule.at(step))``, without touching a device.
-
-The classes fall from ``peak`` to ``end``; what rises is a table, a warmup, or a warmup on a constant::
-
-    >>> from optax_lrs import Constant, Tabulated, WSD, summed
-    >>> momentum = Tabulated(lrs=[0.85, 0.95], steps=[0, 300])
-    >>> smoothing = WSD(peak=0.1, total_steps=1000, warmup_steps=500, decay_steps=0)
-    >>> tokens = summed(Constant(value=64), WSD(peak=192, total_steps=1000, warmup_steps=500, decay_steps=0))
-    >>> print(momentum.at([0, 150, 300]), smoothing.at(250), [int(tokens.at(s)) for s in (0, 250, 500)])
-    [0.85 0.9  0.95] 0.05 [64, 160, 256]
-"""
+"""The schedules: one class a file."""
 
 from optax_lrs.schedules._arithmetic import Capped as Capped
 from optax_lrs.schedules._arithmetic import Floored as Floored

@@ -74,8 +74,8 @@ def on_tokens(schedule: Schedule, *, tokens_per_step: int | Sequence[int], at: i
 
     A batch-size ramp then changes the clock and leaves the schedule alone: give ``tokens_per_step`` for each stage. Exact
     beyond 2³¹ tokens. What is counted may as well be examples or images. The number of updates until the schedule is over is
-    its ``ends_at``. Cycles, samples and stretched schedules *inside* read the tokens as a float32, unless a cycle or a
-    sample is a whole number of steps; put them outside.
+    its ``ends_at``. Put cycles, samples and stretched schedules outside: *inside* they read the tokens as a float32 on the
+    device, which is exact up to 2²⁴ of them.
 
     Args:
         schedule: any schedule, its lengths in tokens.

@@ -61,9 +61,8 @@ class ExpRange(Schedule):
 
     def rate(self, clock):
         """The formula."""
-        cycles = clock.stretch(self.period_steps)
-        halvings = cycles.stretch(self.h)
-        envelope = clock.xp.power(0.5, halvings.sampled(1).since(0)) * clock.xp.exp2(-halvings.cycle(1)[1].since(0))
-        _, cycle = cycles.cycle(1)
-        wave = envelope * (2.0 * clock.xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
+        xp, cycles = clock.xp, clock.stretch(self.period_steps)
+        halvings, (_, cycle) = cycles.stretch(self.h), cycles.cycle(1)
+        envelope = xp.power(0.5, halvings.sampled(1).since(0)) * xp.power(0.5, halvings.cycle(1)[1].since(0))
+        wave = envelope * (2.0 * xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
         return self.peak * wave + self.floor * (1.0 - wave)

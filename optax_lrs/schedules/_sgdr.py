@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import ClassVar
 
 from optax_lrs._schedule import Schedule
-
-_FAR = 2**62  # where the table of growing cycles ends
 
 
 class SGDR(Schedule):
     r"""Cosine decay with warm restarts.
 
-    Cycle :math:`i` has :math:`P_i = \text{growth}^i \cdot \text{period\_steps}` steps. With :math:`r`, the steps since it
-    began, and :math:`W` = ``warmup_steps``,
+    With :math:`r` steps into cycle :math:`i`, :math:`W` = ``warmup_steps`` and :math:`P_i` = ``growth**i * period_steps``,
 
     .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
               \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
 
-    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. Ten epochs and
-    ``growth=2`` are common (recalled, not verified). AlgoPerf's "Cyclic LR" submission is one or two ``cycles`` with
-    ``warmup_steps``; a warmup before the first alone is ``join(LinearWarmup(...), SGDR(...), at=...)``, HF's restarts.
+    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. AlgoPerf's "Cyclic LR" is
+    one or two ``cycles`` with ``warmup_steps``; HF's restarts are ``join(LinearWarmup(...), SGDR(...), at=...)``.
 
     Args:
         peak: the rate from which each cycle decays.
@@ -66,13 +61,12 @@ class SGDR(Schedule):
     @property
     def ends_at(self):
         """The end of the last cycle."""
-        return None if self.cycles is None else _start(self.period_steps, self.growth, self.cycles)
+        return self.cycles and (self.period_steps * self.cycles if self.growth == 1 else self.corners[-1])
 
     @property
     def corners(self):
-        """Where the cycles and their decays start; of the first two cycles if they never end."""
-        starts = [_start(self.period_steps, self.growth, cycle) for cycle in range(min(self.cycles or 2, 20) + 1)]
-        return tuple(sorted({*starts, *(start + self.warmup_steps for start in starts[:-1])}))
+        """Where the first cycles and their decays start: 64 at most, two if they never end."""
+        return _knots(self.period_steps, self.growth, self.warmup_steps, min(self.cycles or 2, 64))
 
     def rate(self, clock):
         """The formula."""
@@ -80,24 +74,17 @@ class SGDR(Schedule):
         if self.growth == 1:
             _, cycle = clock.cycle(period)
             shape = cycle.done(0, warmup) * xp.sin(cycle.left(warmup, period) * (xp.pi / 2)) ** 2
-            if self.cycles is not None:
-                shape = xp.where(clock.reached(self.ends_at), 0.0, shape)
+            shape = xp.where(clock.reached(self.ends_at), 0.0, shape) if self.cycles else shape
         else:
-            index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles))
-            shape = xp.sin(left * (xp.pi / 2)) ** 2
-            if warmup:
-                shape = xp.where(index % 2 == 1, shape, done)
+            index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles or 64))
+            shape = xp.where((index % 2 == 1) | (not warmup), xp.sin(left * (xp.pi / 2)) ** 2, done)
         return self.peak * shape + self.floor * (1.0 - shape)
-
-
-def _start(period, growth, cycle):
-    return period * (cycle if growth == 1 else (growth**cycle - 1) // (growth - 1))
 
 
 @functools.lru_cache
 def _knots(period, growth, warmup, cycles):
-    """The steps at which warmups and decays begin, and the last one ends, as far as integers go."""
-    knots = [0, period]
-    while len(knots) <= (cycles or math.inf) and _start(period, growth, len(knots)) <= _FAR:
-        knots.append(_start(period, growth, len(knots)))
-    return tuple(sorted({*knots, *(start + warmup for start in knots[:-1])}))
+    """Where warmups and decays start, and the last one ends; as far as integers go, since growing cycles soon leave them."""
+    starts, length = [0], period
+    while len(starts) <= cycles and (starts[-1] + length < 2**62 or len(starts) == 1):
+        starts, length = [*starts, starts[-1] + length], length * growth
+    return tuple(sorted({*starts, *(start + warmup for start in starts[:-1])}))

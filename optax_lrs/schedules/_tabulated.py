@@ -56,7 +56,7 @@ class Tabulated(Schedule):
     @property
     def corners(self):
         """The first and the last entry."""
-        return (self.steps[0] if self.steps else 0, self.ends_at)
+        return tuple(sorted({self.steps[0] if self.steps else 0, self.ends_at}))
 
     def rate(self, clock):
         """The formula."""

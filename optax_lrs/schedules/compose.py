@@ -250,7 +250,7 @@ class Stretched(Schedule):
     @property
     def corners(self):
         """The corners of the schedule on the outer clock, rounded up."""
-        return tuple(math.ceil(corner * self.factor) for corner in self.schedule.corners)
+        return tuple(sorted({math.ceil(corner * self.factor) for corner in self.schedule.corners}))
 
     def rate(self, clock):
         """The formula."""

@@ -48,7 +48,7 @@ class Metric:
         mean_count = mean_count + taken.astype(jnp.int32)
         # A running mean: a sum of many float32 losses would round each new one to the size of the sum.
         mean = mean + (jnp.where(taken, value, mean) - mean) / jnp.maximum(mean_count, 1).astype(jnp.float32)
-        complete = taken & (mean_count >= self.accumulation)
+        complete = mean_count >= self.accumulation
         return complete, mean, jnp.where(complete, jnp.float32(0), mean), jnp.where(complete, 0, mean_count)
 
     def improves(self, value: jax.Array, best: jax.Array) -> jax.Array:
@@ -64,7 +64,7 @@ def scaled(updates: Any, scale: jax.Array) -> Any:
     """The updates times the scale, each product taken in float32 or wider and rounded once to the update's type."""
 
     def product(update):
-        wide = jnp.promote_types(update.dtype, jnp.float32)
+        wide = jnp.float32 if update.dtype.itemsize < 4 else update.dtype
         return (scale.astype(wide) * update.astype(wide)).astype(update.dtype)
 
     return jax.tree.map(product, updates)

@@ -46,7 +46,8 @@ def scale_by_plateau(
         updates, opt_state = tx.update(grads, opt_state, params, value=loss)
         optimizer.update(model, grads, value=loss)  # flax.nnx
 
-    :func:`learning_rates` reports the product. The scale that a value leads to is on the update that came with it.
+    :func:`learning_rates` reports the product. (Before Adam it would do nothing: Adam divides a scale out again.) The
+    scale that a value leads to is already on the update that came with it.
 
     ``value`` is a scalar, the same on every device. Updates without one hold the scale, so ``TrainState.apply_gradients``,
     which passes no extra arguments, trains at the present scale; pass the value with
