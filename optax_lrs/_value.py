@@ -9,6 +9,7 @@ import numbers
 import operator
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import jax
@@ -130,9 +131,33 @@ class Value:
         fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._kinds)
         return f"{type(self)._name}({fields})"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The value as a dict of names, numbers, lists and dicts, for YAML and config libraries; ``from_dict`` reads it."""
+        return _to_tree(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Self:
+        """The value that a mapping describes: its class under ``type``, its fields by name, values inside it likewise.
+
+        Builds registered classes only. Fields that have a default may be left out.
+
+        Raises:
+            ValueError: if ``tree`` or something inside it has no ``type``, or names an unknown class or field.
+            TypeError: if a field has the wrong type.
+
+        Example:
+            >>> from optax_lrs import Schedule
+            >>> Schedule.from_dict({"type": "Cosine", "peak": 3e-4, "total_steps": 10_000})
+            Cosine(peak=0.0003, total_steps=10000, warmup_steps=0, end=0.0)
+        """
+        value = _from_tree(tree)
+        if not isinstance(value, cls):
+            raise ValueError(f"expected a {cls.__name__}, got {value!r}")
+        return value
+
     def to_json(self, *, indent: int | None = None) -> str:
         """The value as JSON text; ``from_json`` gives it back, equal to the last bit."""
-        return json.dumps({"version": JSON_VERSION, **_to_tree(self)}, indent=indent, allow_nan=False)
+        return json.dumps({"version": JSON_VERSION, **self.to_dict()}, indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -152,10 +177,7 @@ class Value:
         version = tree.pop("version")
         if version != JSON_VERSION:
             raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")
-        value = _from_tree(tree)
-        if not isinstance(value, cls):
-            raise ValueError(f"expected a {cls.__name__}, got {value!r}")
-        return value
+        return cls.from_dict(tree)
 
 
 def build(name: str, /, *args: Any, **fields: Any) -> Value:
@@ -275,10 +297,10 @@ def _to_tree(item: Any) -> Any:
 
 
 def _from_tree(tree: Any) -> Any:
-    if isinstance(tree, list):
+    if isinstance(tree, (list, tuple)):
         return [_from_tree(item) for item in tree]
-    if not isinstance(tree, dict):
+    if not isinstance(tree, Mapping):
         return tree
     if not isinstance(tree.get("type"), str):
-        raise ValueError(f"an object without a 'type': {json.dumps(tree)[:80]}")
+        raise ValueError(f"an object without a 'type': {str(dict(tree))[:80]}")
     return build(tree["type"], **{key: _from_tree(item) for key, item in tree.items() if key != "type"})

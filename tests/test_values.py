@@ -1,6 +1,7 @@
 """Values: construction, mistakes, text, structure."""
 
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -163,6 +164,36 @@ def test_json():
     assert olrs.Schedule.from_json(lr.to_json(indent=2)) == lr
     awkward = olrs.Constant(value=0.1 + 0.2)
     assert olrs.Schedule.from_json(awkward.to_json()).value == 0.1 + 0.2
+
+
+def test_dicts():
+    lr = olrs.join(
+        olrs.Constant(value=0.1), olrs.WSD(peak=0.2, total_steps=9, decay_steps=3, decay=profiles.power(1.5)), at=5
+    )
+    tree = lr.to_dict()
+    assert tree == {key: item for key, item in json.loads(lr.to_json()).items() if key != "version"}
+    assert olrs.Schedule.from_dict(tree) == olrs.Schedule.from_dict(types.MappingProxyType(tree)) == lr
+    assert olrs.profiles.Profile.from_dict({"type": "power", "p": 1.5}) == profiles.power(1.5)
+    table = olrs.Tabulated(lrs=[1.0, 0.5], steps=[0, 10])
+    assert table.to_dict() == {"type": "Tabulated", "lrs": [1.0, 0.5], "steps": [0, 10]}
+    assert olrs.Schedule.from_dict({"type": "Tabulated", "lrs": (1.0, 0.5), "steps": (0, 10)}) == table
+    assert tree == lr.to_dict()  # what was read was left alone
+
+
+@pytest.mark.parametrize(
+    ("tree", "error", "message"),
+    [
+        ("Constant(value=1)", ValueError, "expected a Schedule"),
+        ({"value": 1}, ValueError, "without a 'type'"),
+        ({"type": "Sinus"}, ValueError, "unknown name 'Sinus'"),
+        ({"type": "linear"}, ValueError, "expected a Schedule"),
+        ({"type": "Constant", "value": "3e-4"}, TypeError, "value must be a number, got '3e-4'"),
+        ({"type": "Scaled", "factor": 2, "schedule": {"value": 1}}, ValueError, "without a 'type'"),
+    ],
+)
+def test_bad_dicts(tree, error, message):
+    with pytest.raises(error, match=message):
+        olrs.Schedule.from_dict(tree)
 
 
 @pytest.mark.parametrize(
