@@ -3,10 +3,10 @@
     python benchmarks/precision.py [--quick] [--bars] [--out DIR]
 
 Every schedule and every profile is compared with an oracle that shares no code with the package: float64 with integer
-differences, from ``exact_rates.py``, where it is itself checked against 50 digits, or from its test. The steps are the first and last 3,000,
-3,000 on both sides of every boundary between phases, and a random sample. An error is relative to the rate at that step:
-where the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers as constants of the
-program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the worse one counts.
+differences, from ``exact_rates.py``, where it is itself checked against 50 digits, or from its test. The steps are the
+first and last 3,000, 3,000 on both sides of every boundary between phases, and a random sample. An error is relative to
+the rate at that step: where the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers
+as constants of the program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the worse one counts.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ import optax_lrs as olrs
 from optax_lrs import profiles
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "tests"))
-import cases_combinators  # noqa: E402
-import cases_cyclic  # noqa: E402
-import cases_literature  # noqa: E402
+import cases_combinators
+import cases_cyclic
+import cases_literature
 
 BAR = 2e-6  # relative error of the rate
 ORACLE_BAR = 2e-14  # of the oracle itself, against 50 digits

@@ -76,6 +76,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 def _list(args: argparse.Namespace) -> int:
     schedules = [cls for cls in Value.registry.values() if issubclass(cls, Schedule)]
+    schedules.sort(key=lambda cls: (bool({"schedule", "schedules"} & cls._kinds.keys()), cls._name.lower()))
     if args.markdown:
         print("| schedule | what it is | arguments | source |\n| --- | --- | --- | --- |")
         for cls in schedules:

@@ -64,12 +64,29 @@ def test_cosine_power():
     holds(lr, list(zip(range(2, 16), goldens.COSINE_POWER_CODE)))
 
 
+def test_cosine_power_as_the_code_has_it_without_warmup():
+    """Its first epoch has the peak: the schedule of a higher peak, entered one epoch late."""
+    first = olrs.CosinePower(peak=1.0, total_steps=10, p=10).at(1)
+    lr = olrs.CosinePower(peak=1e-4 + (0.1 - 1e-4) / first, end=1e-4, total_steps=10, p=10)
+    holds(lr, goldens.COSINE_POWER_EPOCHS)
+
+
 def test_hf():
     budget = dict(peak=1.0, total_steps=100, warmup_steps=10)
     holds(olrs.Linear(**budget), goldens.HF_LINEAR)
     holds(olrs.Cosine(**budget), goldens.HF_COSINE)
     holds(olrs.Cosine(**budget, end=0.1), goldens.HF_COSINE_MIN)
     holds(olrs.InverseSqrt(peak=1.0, warmup_steps=10), goldens.HF_INVERSE_SQRT)
+
+
+def test_hf_compositions():
+    budget = dict(peak=1.0, total_steps=100)
+    holds(olrs.shifted(olrs.Cosine(**budget, warmup_steps=10, end=0.1), by=-1), goldens.HF_COSINE_WARMUP_MIN)
+    decay = olrs.WSD(**budget, decay_steps=30, end=0.1, decay=profiles.one_minus_sqrt)
+    holds(olrs.switch(olrs.LinearWarmup(peak=1.0, warmup_steps=10, start=0.1), decay, at=10), goldens.HF_WSD_SQRT)
+    rise = olrs.RangeTest(start=0.0, peak=1.0, total_steps=10, rise=profiles.cosine)
+    decay = olrs.WSD(**budget, decay_steps=30, decay=profiles.cosine)
+    holds(olrs.switch(rise, decay, at=10), goldens.HF_WSD_COSINE)
 
 
 def test_inverse_sqrt():
