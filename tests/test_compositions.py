@@ -53,7 +53,8 @@ def within_integers(schedule):
     last = min((within_integers(child) for child in children), default=LAST)
     if last == LAST and not any(name in repr(schedule) for name in ("Cycled", "Sampled")):
         return LAST
-    return int(last * min(getattr(schedule, "factor", 1.0), 1.0)) + min(getattr(schedule, "by", 0), 0)
+    slower = schedule.factor if isinstance(schedule, olrs.Stretched) else 1.0
+    return int(last * min(slower, 1.0)) + min(getattr(schedule, "by", 0), 0)
 
 
 def in_float32(schedule):
