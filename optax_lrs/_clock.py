@@ -73,7 +73,7 @@ class Clock:
             done = max(step, 0.0) - whole
             return cls(SCALAR, whole, done, 1.0 - done)
         if np.issubdtype(step.dtype, np.integer):
-            return cls(np, np.maximum(step.astype(np.int64), 0))
+            return cls(np, np.maximum(np.minimum(step, 2**63 - 1).astype(np.int64), 0))
         step = np.maximum(step.astype(np.float64), 0.0)
         whole = np.floor(step)
         return cls(np, whole.astype(np.int64), step - whole, 1.0 - (step - whole))

@@ -12,6 +12,9 @@ from optax_lrs._value import Value, build
 def parse(text: str) -> Schedule:
     """The schedule that a ``repr`` describes, built from registered classes only; the text is read, never evaluated.
 
+    It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them, not functions (``join(...)``). A table of
+    more than a thousand entries is printed abridged: take ``to_json``.
+
     Args:
         text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000, decay=one_minus_sqrt)"``. Profiles may be
             written with or without ``profiles.``; sums, products and powers of numbers are allowed.
@@ -24,11 +27,12 @@ def parse(text: str) -> Schedule:
         >>> parse("Cosine(peak=3e-4, total_steps=10 * 1000)")
         Cosine(peak=0.0003, total_steps=10000, warmup_steps=0, end=0.0)
     """
+    if not isinstance(text, str):
+        raise TypeError(f"parse: text must be a str, got {text!r:.60}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"not a schedule: {text!r}") from None
-    schedule = _read(tree)
+        schedule = _read(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"not a schedule: {text!r:.200}") from None
     if not isinstance(schedule, Schedule):
         raise ValueError(f"not a schedule: {text!r}")
     return schedule
@@ -50,7 +54,10 @@ def _read(node: ast.expr) -> Any:
                 raise ValueError(f"unknown name {ast.unparse(node)!r}")
             return build(name)
         case ast.Call(func=func, args=args, keywords=keywords) if all(keyword.arg for keyword in keywords):
-            return build(_name(func), *map(_read, args), **{keyword.arg: _read(keyword.value) for keyword in keywords})
+            fields = {keyword.arg: _read(keyword.value) for keyword in keywords}
+            if len(fields) < len(keywords):
+                raise ValueError(f"a field is given twice: {ast.unparse(node)!r}")
+            return build(_name(func), *map(_read, args), **fields)
     raise ValueError(f"cannot read {ast.unparse(node)!r}")
 
 

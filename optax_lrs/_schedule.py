@@ -128,9 +128,9 @@ def _on_device(schedule: Schedule, step: jax.typing.ArrayLike) -> jax.Array:
 def _is_no_int32(step: Any) -> bool:
     """Whether JAX would raise (Python ints) or, worse, wrap around (NumPy's)."""
     if isinstance(step, int):
-        return step > _LAST
+        return not -_LAST <= step <= _LAST
     is_wide = isinstance(step, (np.ndarray, np.generic)) and step.dtype.kind in "iu" and step.dtype.itemsize == 8
-    return is_wide and bool(np.any(step > _LAST))
+    return is_wide and bool(np.any(step > _LAST) or np.any(step < -_LAST))
 
 
 def _shaped(rates: Any, steps: np.ndarray) -> Any:

@@ -170,12 +170,14 @@ class Value:
             tree = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from None
+        except RecursionError:
+            raise ValueError("not a saved schedule: nested too deeply") from None
         if not isinstance(tree, dict) or "version" not in tree:
             raise ValueError(
                 f"not a saved {cls.__name__}: expected an object with 'version' and 'type', got {text[:60]!r}"
             )
         version = tree.pop("version")
-        if version != JSON_VERSION:
+        if type(version) is not int or version != JSON_VERSION:
             raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")
         return cls.from_dict(tree)
 
@@ -237,7 +239,10 @@ def _number(owner: str, key: str, value: Any) -> Any:
     if not (real or (hasattr(value, "dtype") and not of_numpy)):
         raise TypeError(f"{owner}: {key} must be a number, got {value!r:.60}")
     if real:
-        value = float(value)  # an int would have no gradient
+        try:
+            value = float(value)  # an int would have no gradient
+        except OverflowError:
+            raise ValueError(f"{owner}: {key} must be finite, got {value!r:.60}") from None
         if not math.isfinite(value):
             raise ValueError(f"{owner}: {key} must be finite, got {value!r}")
         if abs(value) > _LARGEST:
@@ -248,10 +253,14 @@ def _number(owner: str, key: str, value: Any) -> Any:
 def _array(owner: str, key: str, value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         try:
+            if np.asarray(value).dtype.kind not in "iufO":
+                raise TypeError
             value = np.array(value, np.float64)  # a copy: what is kept must not change under us
+        except OverflowError:
+            raise ValueError(f"{owner}: {key} must be finite, got {value!r:.60}") from None
         except (TypeError, ValueError):
             raise TypeError(f"{owner}: {key} must be an array of numbers, got {value!r:.60}") from None
-        if value.ndim != 1 or not value.size or not np.all(np.isfinite(value)):
+        if value.ndim != 1 or not value.size or not np.all(np.abs(value) <= _LARGEST):
             raise ValueError(f"{owner}: {key} must be one or more finite numbers in a row, got {value!r:.60}")
         value.flags.writeable = False
     elif not hasattr(value, "dtype"):
@@ -266,6 +275,9 @@ def _count(owner: str, key: str, value: Any) -> int:
         count = operator.index(value)
     except TypeError:
         raise TypeError(f"{owner}: {key} must be an int, got {value!r}") from None
+    if abs(count) >= 2**63:
+        raise ValueError(f"{owner}: {key} must be below 2**63, got {count:.3e}" if abs(count) < 10**300 else
+                         f"{owner}: {key} must be below 2**63, got a number of {count.bit_length()} bits")  # fmt: skip
     if key.endswith("_steps") and count < 0:
         raise ValueError(f"{owner}: {key} must be at least 0, got {count}")
     return count

@@ -208,6 +208,13 @@ def test_with_schedule_at_a_path():
         olrs.with_schedule(state, 0.1)
 
 
+def test_a_path_is_not_a_prefix_of_another_name():
+    live = olrs.scale_by_live_schedule(LR)
+    tx = optax.chain(*[optax.identity()], live, *[optax.identity()] * 8, live)
+    state = olrs.with_schedule(tx.init(PARAMS), olrs.Constant(value=9.0), path="1")
+    assert isinstance(state[1].schedule, olrs.Constant) and isinstance(state[10].schedule, olrs.WSD)
+
+
 def test_a_nan_gradient_leaves_the_state_alone():
     tx = olrs.scale_by_live_schedule(LR)
     _, state = tx.update(jax.tree.map(lambda p: p * jnp.nan, PARAMS), tx.init(PARAMS))

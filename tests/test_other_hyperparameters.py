@@ -120,3 +120,10 @@ def test_label_smoothing_and_a_share_in_the_loss():
 def test_a_batch_size_on_the_host():
     batch = olrs.join(*(olrs.Constant(value=size) for size in (32, 64, 128)), at=[10, 30])
     assert [int(batch.at(step)) for step in (0, 9, 10, 29, 30, 10**9)] == [32, 32, 64, 64, 128, 128]
+
+
+def test_decay_of_complex_weights_and_of_none():
+    tx = olrs.decay_weights(olrs.Constant(value=0.5))
+    params = {"w": jnp.array([1 + 2j]), "b": jnp.ones(1)}
+    updates, _ = tx.update({"w": jnp.zeros(1, jnp.complex64), "b": None}, tx.init(params), params)
+    assert updates["b"] is None and complex(updates["w"][0]) == -0.5 - 1j

@@ -105,6 +105,13 @@ def test_horizons_beyond_int32():
     assert olrs.Linear(peak=1.0, total_steps=far).at(far - 1) == pytest.approx(1e-10, rel=1e-12)
 
 
+def test_steps_at_the_edge_of_64_bits():
+    lr = olrs.Linear(peak=1.0, total_steps=100)
+    assert lr.at(np.uint64(2**63 + 5)) == float(lr(np.uint64(2**63 + 5))) == 0.0
+    for step in (-(2**40), np.int64(-(2**31) - 5), [-(2**40) + 1]):
+        assert np.all(np.asarray(lr(step)) == 1.0) and np.all(lr.at(step) == 1.0), step
+
+
 def test_conventions_for_the_first_and_last_step():
     """Ours is the majority's: 0 at the first step, the peak at step w, the end at step T, which no update sees."""
     lr = olrs.WSD(peak=1.0, total_steps=40, warmup_steps=4, decay_steps=8)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from optax_lrs.profiles._profile import Profile
 
 _LN2 = 0.6931471805599453
@@ -29,7 +31,9 @@ class power(Profile):
 
     def shape(self, phase):
         """The formula."""
-        return phase.xp.power(phase.left, self.p)
+        xp, left = phase.xp, phase.left
+        some = left > 0  # at 0 the gradient of a root is infinite, and would poison a stretched schedule's
+        return xp.where(some, xp.power(xp.where(some, left, 1.0), self.p), 0.0)
 
 
 class rex(Profile):
@@ -51,7 +55,7 @@ class rex(Profile):
 
     def check(self):
         """``d`` is below 1."""
-        self.require(self.d < 1, "d must be below 1", "d")
+        self.require(np.float32(self.d) < 1, "d must be below 1", "d")
 
     def shape(self, phase):
         """The formula."""
@@ -126,6 +130,10 @@ class shifted_exponential(Profile):
     """
 
     k: float = 1.0
+
+    def check(self):
+        """``k`` is no larger than float32's exponentials."""
+        self.require(abs(self.k) <= 80, "k must be from -80 to 80", "k")
 
     def shape(self, phase):
         """The formula."""

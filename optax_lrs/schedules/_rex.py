@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
 
@@ -51,7 +53,7 @@ class REX(Schedule):
     def check(self):
         """Besides the glossary's rules: ``d`` is below 1."""
         super().check()
-        self.require(self.d < 1, "d must be below 1", "d")
+        self.require(np.float32(self.d) < 1, "d must be below 1", "d")
 
     def rate(self, clock):
         """The formula."""

@@ -240,7 +240,7 @@ class Stretched(Schedule):
     def check(self):
         """Besides the glossary's rules: the factor is positive."""
         super().check()
-        self.require(np.float32(self.factor) > 0, "factor must be positive", "factor")
+        self.require(0 < np.float32(self.factor) <= 2.0**31, "factor must be positive, and at most 2**31", "factor")
 
     @property
     def ends_at(self):

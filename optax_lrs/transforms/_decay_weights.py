@@ -66,7 +66,14 @@ def decay_weights(
         if params is None:
             raise ValueError("decay_weights: update needs the parameters: tx.update(grads, state, params)")
         decay = jnp.asarray(schedule(state.count), jnp.float32)
-        updates = jax.tree.map(lambda u, p: (u - decay * p.astype(jnp.float32)).astype(u.dtype), updates, params)
+
+        def decayed(u, p):
+            if u is None:
+                return None
+            wide = jnp.promote_types(p.dtype, jnp.float32)
+            return (u.astype(wide) - decay.astype(wide) * p.astype(wide)).astype(u.dtype)
+
+        updates = jax.tree.map(decayed, updates, params, is_leaf=lambda leaf: leaf is None)
         return updates, DecayWeightsState(optax.safe_increment(state.count), decay)
 
     tx = optax.GradientTransformationExtraArgs(init, update)

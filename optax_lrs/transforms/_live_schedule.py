@@ -86,7 +86,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     Args:
         opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth.
         schedule: the new schedule.
-        path: change only the live schedules whose path (as :func:`learning_rates` names it) begins so; None for all.
+        path: change only the live schedules at or below this path, as :func:`learning_rates` names it; None for all.
 
     Returns:
         A new state; placed on devices like the old.
@@ -107,7 +107,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 
     def replace(key, node):
         name = _name(key)
-        if not isinstance(node, LiveScheduleState) or not name.startswith(path or ""):
+        within = not path or name == path or name.startswith(f"{path}/")
+        if not isinstance(node, LiveScheduleState) or not within:
             return node
         found.append(name)
         return node._replace(schedule=_placed(schedule, node.count))
@@ -131,12 +132,12 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
     inside a mask or wrapper of its own, which the rate's updates go through only in part.)
 
     Args:
-        opt_state: an optimizer state; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
+        opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
         schedule: the schedule of an optimizer that keeps only a count.
 
     Returns:
         float32 arrays, shape (), by path, such as ``{"2": ...}`` for the third member of a chain; 0 before the first
-        update. They are on the device: ``float(rate)`` waits for the step that computes it. Inside ``jit`` they are
+        update (``inject_hyperparams``: the first rate). They are on the device: ``float(rate)`` waits for the step that computes it. Inside ``jit`` they are
         tracers, so that a training step can return them with its loss.
 
     Raises:
