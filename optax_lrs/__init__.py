@@ -2,6 +2,8 @@
 
 import gc as _gc
 
+import optax as _optax  # noqa: F401 - first, so that its import is as it always was
+
 # What an import makes lives for ever. A collection that falls into ours walks all of JAX's objects (60 ms) and frees none.
 _collecting = _gc.isenabled()
 _gc.disable()

@@ -12,8 +12,8 @@ from optax_lrs._value import Value, build
 def parse(text: str) -> Schedule:
     """The schedule that a ``repr`` describes, built from registered classes only; the text is read, never evaluated.
 
-    It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them, not functions (``join(...)``). A table of
-    more than a thousand entries is printed abridged: take ``to_json``.
+    It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them, not functions (``join(...)``). A
+    table of more than a thousand entries is printed abridged: take ``to_json``.
 
     Args:
         text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000, decay=one_minus_sqrt)"``. Profiles may be

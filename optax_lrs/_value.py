@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import numbers
-import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -15,8 +12,9 @@ from typing import Any, ClassVar, Self
 import jax
 import numpy as np
 
+from optax_lrs._fields import array, count_of, kind_of, number
+
 JSON_VERSION = 1
-_LARGEST = float(np.finfo(np.float32).max)
 _REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
 
 
@@ -54,8 +52,7 @@ class Value:
                 raise TypeError(f"{cls.__name__} subclasses {base.__name__}, which is final: wrap it instead")
         dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=cls._keyword_only)(cls)
         cls._name = name or cls.__name__
-        hints = typing.get_type_hints(cls)
-        cls._kinds = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+        cls._kinds = {field.name: kind_of(field.type, cls.__module__) for field in dataclasses.fields(cls)}
         cls._nodes = tuple(key for key, kind in cls._kinds.items() if _is_node(kind))
         cls._statics = tuple(key for key in cls._kinds if key not in cls._nodes)
         known = Value.registry.get(cls._name)
@@ -211,11 +208,11 @@ def _is_node(kind: Any) -> bool:
 def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
     """The value as its field wants it: floats for numbers, ints for counts, tuples for sequences."""
     if kind is float:
-        return _number(owner, key, value)
+        return number(owner, key, value)
     if kind is jax.Array:
-        return _array(owner, key, value)
+        return array(owner, key, value)
     if kind is int:
-        return _count(owner, key, value)
+        return count_of(owner, key, value)
     if isinstance(kind, type) and issubclass(kind, Value):
         if isinstance(value, kind):
             return value
@@ -228,59 +225,6 @@ def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
             raise TypeError(f"{owner}: {key} must be a sequence, got {value!r}")
         return tuple(_checked(owner, key, typing.get_args(kind)[0], item) for item in value)
     return value
-
-
-def _number(owner: str, key: str, value: Any) -> Any:
-    of_numpy = isinstance(value, (np.ndarray, np.generic))  # a whole array is no number; in a sweep JAX puts it there
-    if of_numpy:
-        real = value.ndim == 0 and any(jax.dtypes.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating))
-    else:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (real or (hasattr(value, "dtype") and not of_numpy)):
-        raise TypeError(f"{owner}: {key} must be a number, got {value!r:.60}")
-    if real:
-        try:
-            value = float(value)  # an int would have no gradient
-        except OverflowError:
-            raise ValueError(f"{owner}: {key} must be finite, got {value!r:.60}") from None
-        if not math.isfinite(value):
-            raise ValueError(f"{owner}: {key} must be finite, got {value!r}")
-        if abs(value) > _LARGEST:
-            raise ValueError(f"{owner}: {key} must be finite in float32, got {value!r}")
-    return value  # a tracer, an array, a ShapeDtypeStruct
-
-
-def _array(owner: str, key: str, value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        try:
-            if np.asarray(value).dtype.kind not in "iufO":
-                raise TypeError
-            value = np.array(value, np.float64)  # a copy: what is kept must not change under us
-        except OverflowError:
-            raise ValueError(f"{owner}: {key} must be finite, got {value!r:.60}") from None
-        except (TypeError, ValueError):
-            raise TypeError(f"{owner}: {key} must be an array of numbers, got {value!r:.60}") from None
-        if value.ndim != 1 or not value.size or not np.all(np.abs(value) <= _LARGEST):
-            raise ValueError(f"{owner}: {key} must be one or more finite numbers in a row, got {value!r:.60}")
-        value.flags.writeable = False
-    elif not hasattr(value, "dtype"):
-        raise TypeError(f"{owner}: {key} must be an array of numbers, got {value!r:.60}")
-    return value
-
-
-def _count(owner: str, key: str, value: Any) -> int:
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{owner}: {key} must be an int, got {value!r}") from None
-    if abs(count) >= 2**63:
-        raise ValueError(f"{owner}: {key} must be below 2**63, got {count:.3e}" if abs(count) < 10**300 else
-                         f"{owner}: {key} must be below 2**63, got a number of {count.bit_length()} bits")  # fmt: skip
-    if key.endswith("_steps") and count < 0:
-        raise ValueError(f"{owner}: {key} must be at least 0, got {count}")
-    return count
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -137,8 +137,8 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
 
     Returns:
         float32 arrays, shape (), by path, such as ``{"2": ...}`` for the third member of a chain; 0 before the first
-        update (``inject_hyperparams``: the first rate). They are on the device: ``float(rate)`` waits for the step that computes it. Inside ``jit`` they are
-        tracers, so that a training step can return them with its loss.
+        update (``inject_hyperparams``: its first rate). They are on the device: ``float(rate)`` waits for the step that
+        computes it. Inside ``jit`` they are tracers, so that a training step can return them with its loss.
 
     Raises:
         ValueError: if the state holds no rate.
