@@ -66,14 +66,14 @@ class Clock:
     @classmethod
     def of_host(cls, step: Any) -> Clock:
         """The clock of a step on the host: a Python number or a NumPy array, in float64."""
-        if isinstance(step, (int, float)):
-            if isinstance(step, int):
-                return cls(SCALAR, step if step > 0 else 0)
-            whole = math.floor(max(step, 0.0))
-            done = max(step, 0.0) - whole
-            return cls(SCALAR, whole, done, 1.0 - done)
+        if isinstance(step, int):
+            return cls(SCALAR, step if step > 0 else 0)
+        if isinstance(step, float):
+            done, whole = math.modf(max(step, 0.0))
+            return cls(SCALAR, int(whole), done, 1.0 - done)
         if np.issubdtype(step.dtype, np.integer):
-            return cls(np, np.maximum(np.minimum(step, 2**63 - 1).astype(np.int64), 0))
+            whole = np.minimum(step, np.uint64(2**63 - 1)) if step.dtype == np.uint64 else step
+            return cls(np, np.maximum(whole.astype(np.int64), 0))
         step = np.maximum(step.astype(np.float64), 0.0)
         whole = np.floor(step)
         return cls(np, whole.astype(np.int64), step - whole, 1.0 - (step - whole))

@@ -53,6 +53,9 @@ def agrees_everywhere(schedule):
             if step < 2**24:
                 close(schedule(jnp.float32(step)), host_rate)
                 np.testing.assert_allclose(schedule.at(float(step)), host_rate, rtol=1e-14)
+    for kind in (np.int8, np.uint8, np.int16, np.int32, np.uint32, np.uint64):
+        held = steps[steps <= np.iinfo(kind).max]
+        np.testing.assert_array_equal(schedule.at(held.astype(kind)), schedule.at(held), err_msg=kind.__name__)
     close(vector, host)
 
 
