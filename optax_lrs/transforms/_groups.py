@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._paths import checked_pattern, labelled
 from optax_lrs._schedule import Schedule
 from optax_lrs.transforms._live_schedule import (
     GroupRatesState,
-    _name,
     _on_the_mesh,
     _require_schedule,
     scale_by_live_schedule,
@@ -151,32 +150,10 @@ def _factor(pattern: str, factor: Any) -> float | Schedule:
 
 
 def _pattern(pattern: Any) -> str:
-    if not isinstance(pattern, str):
-        raise TypeError(f"rates_by_path: a pattern must be a str, got {pattern!r}")
     if pattern == _OTHERS:
         raise ValueError(f"rates_by_path: {_OTHERS!r} names what no pattern matches; write the pattern as '(others)'")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"rates_by_path: the pattern {pattern!r} is no regular expression: {error}") from None
-    return pattern
+    return checked_pattern(pattern, "rates_by_path")
 
 
 def _labelled(params: Any, patterns: Sequence[str]) -> Any:
-    """The tree of labels: for each parameter the first pattern that matches its path."""
-    # What an outer mask has taken away keeps its label, so that a pattern that is only for it is no mistake.
-    is_leaf = lambda node: isinstance(node, optax.MaskedNode)  # noqa: E731
-    paths = [_path(key) for key, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=is_leaf)[0]]
-    found = [next((p for p in patterns if re.fullmatch(p, path)), _OTHERS) for path in paths]
-    idle = [pattern for pattern in patterns if pattern not in found]
-    if idle and paths:  # an empty tree has nothing to match
-        some = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
-        why = "is preceded by others" if any(re.fullmatch(idle[0], path) for path in paths) else "matches no path"
-        raise ValueError(f"rates_by_path: the pattern {idle[0]!r} {why}; the paths are {some}")
-    return jax.tree.unflatten(jax.tree.structure(params, is_leaf=is_leaf), found)
-
-
-def _path(key: tuple[Any, ...]) -> str:
-    """The path of a parameter; of an nnx.Variable without the ``value`` that is inside it, as its update's is."""
-    inside = bool(key) and isinstance(key[-1], jax.tree_util.GetAttrKey) and key[-1].name == "value"
-    return _name(key[:-1] if inside else key)
+    return labelled(params, patterns, others=_OTHERS, owner="rates_by_path")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from optax_lrs._paths import name as path_name
 from optax_lrs._schedule import Schedule
 from optax_lrs.transforms._greedy import GreedyState
 from optax_lrs.transforms._plateau import PlateauState
@@ -106,7 +107,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     found = []
 
     def replace(key, node):
-        name = _name(key)
+        name = path_name(key)
         within = not path or name == path or name.startswith(f"{path}/")
         if not isinstance(node, LiveScheduleState) or not within:
             return node
@@ -175,7 +176,7 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
             "learning_rates: this optimizer state holds no rate; put scale_by_live_schedule at the end of the chain, or"
             " pass schedule= if the optimizer was given one"
         )
-    return {_name(key): rate for key, rate in rates.items()}
+    return {path_name(key): rate for key, rate in rates.items()}
 
 
 def _holds_rate(node: Any) -> bool:
@@ -193,10 +194,6 @@ def _require_schedule(schedule: Any) -> None:
 def _on_the_mesh(tree: Any) -> Any:
     """A copy in float32 on the mesh in force: donating the state leaves the caller's schedule alone."""
     return jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), tree)
-
-
-def _name(key: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(key, simple=True, separator="/")
 
 
 def _chain(key: tuple[Any, ...]) -> tuple[Any, ...]:

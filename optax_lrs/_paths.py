@@ -1,0 +1,50 @@
+"""Parameters by path: their names, and the patterns that pick them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import optax
+
+
+def name(key: tuple[Any, ...]) -> str:
+    """A key path as text, with slashes between its keys: ``layers/0/kernel``."""
+    return jax.tree_util.keystr(key, simple=True, separator="/")
+
+
+def parameter_path(key: tuple[Any, ...]) -> str:
+    """The path of a parameter; of an nnx.Variable without the ``value`` that is inside it, as its update's is."""
+    inside = bool(key) and isinstance(key[-1], jax.tree_util.GetAttrKey) and key[-1].name == "value"
+    return name(key[:-1] if inside else key)
+
+
+def checked_pattern(pattern: Any, owner: str) -> str:
+    """The pattern, if it is a regular expression; ``owner`` is who says so if not."""
+    if not isinstance(pattern, str):
+        raise TypeError(f"{owner}: a pattern must be a str, got {pattern!r}")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{owner}: the pattern {pattern!r} is no regular expression: {error}") from None
+    return pattern
+
+
+def labelled(params: Any, patterns: Sequence[str], *, others: Any, owner: str) -> Any:
+    """The tree of labels: for each parameter the first pattern that matches its whole path, or ``others``.
+
+    Raises:
+        ValueError: if a pattern decides for no parameter.
+    """
+    # What an outer mask has taken away keeps its label, so that a pattern that is only for it is no mistake.
+    is_leaf = lambda node: isinstance(node, optax.MaskedNode)  # noqa: E731
+    paths = [parameter_path(key) for key, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=is_leaf)[0]]
+    found = [next((p for p in patterns if re.fullmatch(p, path)), others) for path in paths]
+    idle = [pattern for pattern in patterns if pattern not in found]
+    if idle and paths:  # an empty tree has nothing to match
+        some = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
+        why = "is preceded by others" if any(re.fullmatch(idle[0], path) for path in paths) else "matches no path"
+        raise ValueError(f"{owner}: the pattern {idle[0]!r} {why}; the paths are {some}")
+    return jax.tree.unflatten(jax.tree.structure(params, is_leaf=is_leaf), found)
