@@ -62,8 +62,8 @@ def record_grad_norm(
 
     What is recorded is what :func:`optax_lrs.refine` needs: l2 norms for SGD, l1 norms for Adam and its kin. It needs no
     extra argument. Nothing leaves the device before ``Run.from_state``. The gradients are read in the pass that clipping
-    makes, and the sums ride in its all-reduces (compiled for TPU v5p: no collective more, HBM bytes x1.000). Only if the
-    gradients are bfloat16 has clipping all-reduces in bfloat16, which ours, in float32, cannot share (x1.005).
+    makes, and the sums ride in its all-reduces (compiled for TPU v5p: no collective more, HBM bytes x1.000). With
+    bfloat16 gradients clipping sums in bfloat16; ours, in float32, then need all-reduces of their own (x1.005).
 
     Two stores. With ``steps`` every step's norm is kept, 4 bytes a step and column; steps beyond that are counted, not
     kept. Without, the norms go into bins that double their span when all are full: 64 KiB for a run of any length, which
