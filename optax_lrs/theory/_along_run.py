@@ -40,12 +40,10 @@ def bound_along_run(
         TypeError: if the steps are no ints; and as :func:`bound_terms`.
 
     Example:
-        >>> from optax_lrs import WSD, scaled
-        >>> shape = WSD(peak=1.0, total_steps=400, decay_steps=80)
-        >>> from optax_lrs import theory
-        >>> best = theory.optimal_rate(shape, total_steps=400)
-        >>> print(theory.bound_along_run(scaled(shape, factor=best), at=[0, 160, 320, 360, 399], total_steps=400).round(3))
-        [19.718  0.205  0.156  0.141  0.109]
+        >>> from optax_lrs import WSD, theory
+        >>> shape = WSD(peak=1.0, total_steps=400, decay_steps=80).at(range(400))
+        >>> print(bound_along_run(shape * theory.optimal_rate(shape), at=[0, 160, 320, 360, 399]).round(3))
+        [19.718  0.207  0.155  0.131  0.109]
 
     References:
         Schaipp et al., arXiv:2501.18965.
