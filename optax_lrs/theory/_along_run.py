@@ -50,7 +50,7 @@ def bound_along_run(
     """
     inputs = prepared("bound_along_run", lrs, grad_norms, distance, total_steps)
     steps, count = np.asarray(at), len(inputs.lrs)
-    if steps.dtype.kind not in "iu" or steps.ndim > 1:
+    if steps.ndim > 1 or (steps.size and steps.dtype.kind not in "iu"):
         raise TypeError(f"bound_along_run: at must be an int or ints in a row, got {at!r:.60}")
     if np.any((steps < 0) | (steps >= count)):
         raise ValueError(f"bound_along_run: at must be steps of the run, from 0 to {count - 1}, got {at!r:.60}")
@@ -64,7 +64,7 @@ def bound_along_run(
         return np.array([until(step) for step in steps.reshape(-1).tolist()], np.float64).reshape(steps.shape)[()]
 
     def masked(step: jax.Array) -> jax.Array:  # zeros at the end are dropped: a mask is a slice
-        lrs = jnp.where(jnp.arange(count) <= step, inputs.lrs, 0.0).astype(inputs.lrs.dtype)
+        lrs = jnp.where(jnp.arange(count, dtype=jnp.int32) <= step, inputs.lrs, 0.0).astype(inputs.lrs.dtype)
         return terms_of(inputs._replace(lrs=lrs)).bound()
 
     return jax.lax.map(masked, jnp.asarray(steps.reshape(-1), jnp.int32)).reshape(steps.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,8 +61,8 @@ def wsd_terms(
     *,
     total_steps: int,
     decay_steps: int,
-    grad_norm: Any = 1.0,
-    distance: Any = 1.0,
+    grad_norm: float = 1.0,
+    distance: float = 1.0,
     decay: profiles.Profile = profiles.linear,
 ) -> BoundTerms:
     r"""The terms of the bound for WSD with peak 1 and equal norms: what :func:`bound_terms` gives, in closed form.
@@ -83,16 +83,17 @@ def wsd_terms(
     Args:
         total_steps: the length of the run; there is no warmup.
         decay_steps: the length of the cooldown alone; at its end, after the last update, the rate is 0.
-        grad_norm: the norm of all gradients.
-        distance: how far the start is from the optimum.
+        grad_norm: the norm of all gradients, positive.
+        distance: how far the start is from the optimum, positive.
         decay: the profile of the cooldown, as :class:`optax_lrs.WSD` takes it; none that needs an end.
 
     Returns:
         The terms, for the optimal rate (that of the plateau), the optimal bound, and the bound at any rate.
 
     Raises:
-        ValueError: if there are no steps, the cooldown is longer than the run, or the profile needs an end.
-        TypeError: if a count is no int, or ``decay`` no profile.
+        ValueError: if there are no steps, the cooldown is longer than the run, a number is not positive, or the profile needs
+            an end.
+        TypeError: if a count is no int, a number none, or ``decay`` no profile.
 
     Example:
         >>> for decay_steps in (0, 200_000, 1_000_000):
@@ -105,7 +106,7 @@ def wsd_terms(
         Schaipp et al., arXiv:2501.18965, for the bound and the constant; WSD's sum is ours.
     """
     total_steps, decay_steps = run_of("wsd_terms", total_steps, decay_steps)
-    grad_norm, distance = number("wsd_terms", "grad_norm", grad_norm), number("wsd_terms", "distance", distance)
+    grad_norm, distance = _positive("wsd_terms", grad_norm=grad_norm, distance=distance)
     terms = wsd("wsd_terms", total_steps, decay_steps, decay).terms
     return BoundTerms(terms.distance_term * distance**2, terms.gradient_term * grad_norm**2)
 
@@ -148,10 +149,7 @@ def worst_case_optimum(*, total_steps: int, grad_norm: float = 1.0, distance: fl
     """
     owner = "worst_case_optimum"
     total_steps, _ = run_of(owner, total_steps, 0)
-    grad_norm, distance = number(owner, "grad_norm", grad_norm), number(owner, "distance", distance)
-    for key, value in dict(grad_norm=grad_norm, distance=distance).items():
-        if not value > 0:
-            raise ValueError(f"{owner}: {key} must be positive, got {value!r}")
+    grad_norm, distance = _positive(owner, grad_norm=grad_norm, distance=distance)
     left = np.arange(total_steps - 1, -1, -1) / total_steps
     return WorstCaseOptimum(left * (distance / (grad_norm * total_steps**0.5)), distance * grad_norm / total_steps**0.5)
 
@@ -166,3 +164,11 @@ def run_of(
     if decay > total:
         raise ValueError(f"{owner}: {names[1]} must be at most {names[0]}, got {decay} of {total}")
     return total, decay
+
+
+def _positive(owner: str, **values: float) -> list[float]:
+    numbers = {key: number(owner, key, value) for key, value in values.items()}
+    for key, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{owner}: {key} must be positive, got {value!r}")
+    return [float(value) for value in numbers.values()]
