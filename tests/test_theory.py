@@ -337,6 +337,17 @@ def test_no_digits_are_lost_at_the_end_of_a_million_steps(decay_steps):
     close(jax.jit(theory.bound_terms)(jnp.asarray(lrs, jnp.float32)), exact, rtol=3e-6)
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="long double is double here")
+def test_no_digits_are_lost_with_any_rates():
+    lrs, norms = 10 ** RNG.uniform(-6, 0, 10**6), 10 ** RNG.uniform(-2, 2, 10**6)
+    long, g = lrs.astype(np.longdouble), norms.astype(np.longdouble)
+    tails = np.cumsum(long[::-1])[::-1]
+    exact = 1 / (2 * tails[0]), np.sum(long**2 * g**2 / np.append(tails[1:], long[-1])) / 2
+    close(theory.bound_terms(lrs, norms), np.asarray(exact, np.float64), rtol=1e-12)
+    device = jax.jit(theory.bound_terms)(jnp.asarray(lrs, jnp.float32), jnp.asarray(norms, jnp.float32))
+    close(device, np.asarray(exact, np.float64), rtol=3e-6)
+
+
 def test_differences_of_sums_from_the_start_would_lose_them():
     """That the test above can fail."""
     lrs = np.minimum(1.0, np.arange(10**6, 0, -1) / 10**6).astype(np.float32)
