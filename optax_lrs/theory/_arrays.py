@@ -1,0 +1,84 @@
+"""What the theory takes: rates, norms and a distance, as NumPy's float64 or as JAX's; decided here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs._fields import count_of
+
+Rates = jax.typing.ArrayLike | Callable[[Any], Any]
+"""Rates, one a step, or an Optax schedule."""
+
+
+class Inputs(NamedTuple):
+    """The inputs of a bound, all of one namespace and one dtype."""
+
+    xp: ModuleType  # numpy, or jax.numpy if one input is JAX's
+    lrs: Any  # [steps]
+    grad_norms: Any  # [steps]
+    distance: Any  # []
+
+
+def prepared(owner: str, lrs: Rates, grad_norms: Any, distance: Any, total_steps: int | None) -> Inputs:
+    """The inputs as arrays: NumPy in float64, checked; JAX's in their own precision, at least float32, as they are."""
+    if callable(lrs):
+        lrs = _sampled(owner, lrs, total_steps)
+    elif total_steps is not None and np.shape(lrs) != (total_steps,):
+        raise ValueError(
+            f"{owner}: total_steps={total_steps!r} must be the length of lrs, whose shape is {np.shape(lrs)}"
+        )
+    given = dict(lrs=lrs, grad_norms=grad_norms, distance=distance)
+    if any(isinstance(value, jax.Array) for value in given.values()):
+        xp, dtype = jnp, _float_type(given.values())
+        given = {key: jnp.asarray(value).astype(dtype) for key, value in given.items()}
+    else:
+        xp = np
+        given = {key: _checked(owner, key, value) for key, value in given.items()}
+    steps = given["lrs"].shape
+    if len(steps) != 1 or steps == (0,):
+        raise ValueError(
+            f"{owner}: lrs must be one or more rates in a row (or give total_steps and a schedule), got shape {steps}"
+        )
+    if given["grad_norms"].shape not in ((), steps):
+        raise ValueError(
+            f"{owner}: grad_norms must be a number or have the shape of lrs, {steps}, got {given['grad_norms'].shape}"
+        )
+    if given["distance"].shape != ():
+        raise ValueError(f"{owner}: distance must be a number, got shape {given['distance'].shape}")
+    if xp is np and not given["lrs"].any():
+        raise ValueError(f"{owner}: lrs must have a positive rate, got {steps[0]} zeros")
+    given["grad_norms"] = xp.broadcast_to(given["grad_norms"], steps)
+    return Inputs(xp, **given)
+
+
+def _sampled(owner: str, schedule: Callable, total_steps: int | None) -> Any:
+    """The rates of a schedule: on the host if it can, in float64; a tracer if it depends on one."""
+    if total_steps is None:
+        raise ValueError(f"{owner}: total_steps is needed with a schedule, got None")
+    total_steps = count_of(owner, "total_steps", total_steps)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(schedule))
+    if hasattr(schedule, "at") and not traced:
+        return schedule.at(np.arange(total_steps))
+    rates = jax.vmap(schedule)(jnp.arange(total_steps))
+    return rates if isinstance(rates, jax.core.Tracer) else np.asarray(rates, np.float64)
+
+
+def _float_type(values: Any) -> Any:
+    dtype = jnp.result_type(*(value for value in values if isinstance(value, jax.Array)))
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def _checked(owner: str, key: str, value: Any) -> np.ndarray:
+    value = np.asarray(value)
+    if value.dtype.kind not in "iuf":
+        raise TypeError(f"{owner}: {key} must be real numbers, got {value!r:.60}")
+    value = value.astype(np.float64)
+    if not np.all((value >= 0) & (value < np.inf)):
+        raise ValueError(f"{owner}: {key} must be finite and not negative, got {value!r:.60}")
+    return value
