@@ -1,8 +1,5 @@
 """The recorder of gradient norms: what it records, where it stands, and what it costs in the compiled program."""
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
 import transform_rules as rules

@@ -1,5 +1,6 @@
 """Refinement: golden values, properties, the algorithm around the closed form, mistakes."""
 
+import sys
 import time
 
 import jax
@@ -11,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optax_lrs as olrs
-from optax_lrs import Run, theory
-from optax_lrs.refine import fit_warmup_power, observed_norms, refine
+from optax_lrs import Run, fit_warmup_power, observed_norms, refine, theory
 from optax_lrs.refine._bound import minimal_shape
 from optax_lrs.refine._norms import running_median
 
@@ -177,10 +177,9 @@ def test_gradients():
     norms = jnp.asarray([3.0, 1.0, 2.0, 0.5, 0.25])
     with jax.enable_x64(True):
         norms = jnp.asarray(norms, jnp.float64)
-        area = lambda g: jnp.sum(theory.refined_shape(g, power=2) * jnp.arange(5.0))  # noqa: E731
-        rates = lambda g: (
-            jnp.sum(theory.refined_rates(g, 2.0).lrs * jnp.arange(5.0)) + theory.refined_rates(g, 2.0).bound
-        )  # noqa: E731
+        weights = jnp.arange(5.0)
+        area = lambda g: weights @ theory.refined_shape(g, power=2)  # noqa: E731
+        rates = lambda g: weights @ theory.refined_rates(g, 2.0).lrs + theory.refined_rates(g, 2.0).bound  # noqa: E731
         for f in (area, rates):
             numeric = [(f(norms.at[i].add(1e-6)) - f(norms.at[i].add(-1e-6))) / 2e-6 for i in range(5)]
             np.testing.assert_allclose(jax.grad(f)(norms), numeric, rtol=1e-6, atol=1e-8)
@@ -358,7 +357,7 @@ def test_refine_by_the_bound():
 def test_minimising_over_many_steps_is_coarse(monkeypatch):
     norms = running_median(noisy(3000), 0.1)
     fine = minimal_shape(norms)
-    monkeypatch.setattr("optax_lrs.refine._bound._MOST", 500)
+    monkeypatch.setattr(sys.modules["optax_lrs.refine._bound"], "_MOST", 500)
     coarse = minimal_shape(norms)
     assert len(coarse) == len(fine) and coarse[-1] == 0
     closed = theory.refined_shape(np.append(norms, norms[-1]), power=2)
@@ -442,8 +441,6 @@ def test_mistakes(make, error, message):
 
 
 def test_without_scipy(monkeypatch):
-    import sys
-
     for module in ("scipy", "scipy.ndimage", "scipy.optimize"):
         monkeypatch.setitem(sys.modules, module, None)
     run = run_of(noisy(100))

@@ -106,7 +106,7 @@ def refine(
     floor = number("refine", "floor", floor)
     if not 0 <= floor <= peak or not peak > 0:
         raise ValueError(f"refine: 0 <= floor <= peak must hold, and peak be positive, got floor={floor}, peak={peak}")
-    total_steps = norms.total_steps if total_steps is None else count_of("refine", "total_steps", total_steps)
+    total_steps = _length(run, norms) if total_steps is None else count_of("refine", "total_steps", total_steps)
     if total_steps < 1:
         raise ValueError(f"refine: total_steps must be at least 1, got {total_steps}")
     shape = shape_of(norms, method)
@@ -134,6 +134,12 @@ def knots_of(total_steps: int, knots: int | None) -> np.ndarray:
     if knots is None or total_steps + 1 <= knots:
         return np.arange(total_steps + 1)
     return np.round(np.linspace(0, total_steps, knots)).astype(np.int64)
+
+
+def _length(run: Run, norms: ObservedNorms) -> int:
+    """The steps that were observed; the end of the run's schedule, if rows of several steps cannot tell the two apart."""
+    end = None if run.schedule is None else run.schedule.ends_at
+    return end if end and abs(end - norms.total_steps) < norms.spacing else norms.total_steps
 
 
 def _peak(run: Run) -> float:
