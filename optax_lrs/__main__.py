@@ -17,6 +17,7 @@ from optax_lrs._schedule import Schedule
 from optax_lrs._sections import Section, check_steps, sections, seen_steps
 from optax_lrs._value import Value
 from optax_lrs.cite import bibtex, papers, reference
+from optax_lrs.commands import refine
 from optax_lrs.gallery import gallery
 from optax_lrs.plot import plot
 
@@ -71,6 +72,7 @@ def _arguments() -> argparse.ArgumentParser:
         "used", nargs="*", help="names, reprs or JSON files of schedules, or arXiv numbers; by default all there are"
     )
     cites.set_defaults(run=_cite)
+    refine.add(commands)
     return parser
 
 

@@ -85,7 +85,7 @@ def refined(
     the benchmarks, not promised.
 
     The next schedule is that of :func:`refine` in float32; of runs longer than 4,096 steps the running median sees eight
-    quantiles of each of 512 spans of steps in the place of all norms, which moves the schedule by less than 1% of the peak
+    quantiles of each of 512 spans of steps in the place of all norms, which moves the schedule by up to 3% of the peak
     (relative noise of 30%, 100,000 steps). It is a table of ``knots`` entries, evenly spread; up to ``total_steps`` = ``knots``
     - 1 it has one at every step, above, the first run follows ``schedule`` on lines between them. The recorder keeps 4
     bytes a step, which donated cost the step nothing.
