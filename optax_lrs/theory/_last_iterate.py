@@ -44,14 +44,15 @@ def bound_terms(
         T_2 = \frac12 \sum_{t=1}^T \frac{\eta_t^2 G_t^2}{\sum_{k=\min(t+1,\,T)}^T \eta_k} .
 
     It is the published double sum, rewritten exactly. All sums run from the tail and nothing is subtracted, so that no
-    digits are lost where few rates are left: a relative error of about 1e-13 in float64 and 1e-6 in float32 after a
-    million steps.
+    digits are lost where few rates are left: after a million steps the relative error is below 1e-13 in float64 and 1e-6 in
+    float32.
 
     **Steps and the end.** ``lrs[s]`` is the rate of update s = 0, 1, …, as an Optax schedule counts, hence
-    :math:`\eta_t` = ``lrs[t - 1]``. The bound is on :math:`x_T`, the parameters that the last gradient is taken at. The
-    last rate must be positive (a schedule that reaches zero does so at step T, after the last update). Zeros at the end
-    move nothing: they and their norms are dropped, and T counts the updates up to the last positive rate. Zeros
-    elsewhere are steps like any other.
+    :math:`\eta_t` = ``lrs[t - 1]``. The bound is on :math:`x_T`, the parameters that the last gradient is taken at; the
+    last rate has not moved them, and a minimiser of the bound sets it freely (higher than its neighbour). Still it must
+    be positive (a schedule that reaches zero does so at step T, after the last update), and should not be tiny beside its
+    neighbour: the bound grows with the ratio of the two. Zeros at the end move nothing: they and their norms are
+    dropped, and T counts the updates up to the last positive rate. Zeros elsewhere are steps like any other.
 
     Args:
         lrs: the rates, shape [T], not negative; or any ``optax.Schedule``, which is asked for the steps from 0 to
@@ -75,11 +76,11 @@ def bound_terms(
         2.000000 0.945833 1.454145 2.750757
 
     References:
-        Defazio, Cutkosky, Mehta and Mishchenko, arXiv:2310.07831, Theorem 10 (recalled by the code below). Schaipp,
-        Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The single sum: J. Su,
-        kexue.fm/archives/11494.
+        Defazio, Cutkosky, Mehta and Mishchenko, arXiv:2310.07831, Theorem 10 (so cited by the code of the following; not
+        verified). Schaipp, Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The
+        single sum: J. Su, kexue.fm/archives/11494.
     """
-    return _terms(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
+    return terms_of(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
 
 
 def bound_terms_and_gradient(
@@ -117,7 +118,7 @@ def bound_terms_and_gradient(
     pull = rates * inputs.grad_norms**2 / ahead - 0.5 * before
     with np.errstate(divide="ignore"):
         push = -((inputs.distance / total) ** 2) / 2
-    return _terms(inputs), BoundTerms(xp.where(used, push, 0.0), xp.where(used, pull, 0.0))
+    return terms_of(inputs), BoundTerms(xp.where(used, push, 0.0), xp.where(used, pull, 0.0))
 
 
 def last_iterate_bound(
@@ -134,7 +135,7 @@ def last_iterate_bound(
         >>> print(f"{last_iterate_bound([0.1] * 100):.6f}")
         0.358869
     """
-    return _terms(prepared("last_iterate_bound", lrs, grad_norms, distance, total_steps)).bound()
+    return terms_of(prepared("last_iterate_bound", lrs, grad_norms, distance, total_steps)).bound()
 
 
 def optimal_rate(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None) -> Any:
@@ -152,7 +153,7 @@ def optimal_rate(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tota
         >>> print(f"linear decay wants {ratio:.2f} times the rate of a constant")
         linear decay wants 2.73 times the rate of a constant
     """
-    return _terms(prepared("optimal_rate", lrs, grad_norms, distance, total_steps)).optimal_rate
+    return terms_of(prepared("optimal_rate", lrs, grad_norms, distance, total_steps)).optimal_rate
 
 
 def optimal_bound(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None) -> Any:
@@ -173,7 +174,7 @@ def optimal_bound(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tot
         0.1034
         0.1016
     """
-    return _terms(prepared("optimal_bound", lrs, grad_norms, distance, total_steps)).optimal_bound
+    return terms_of(prepared("optimal_bound", lrs, grad_norms, distance, total_steps)).optimal_bound
 
 
 def _sums(inputs: Inputs) -> tuple[Any, Any, Any, Any]:
@@ -188,7 +189,8 @@ def _sums(inputs: Inputs) -> tuple[Any, Any, Any, Any]:
     return tails[0], rates, xp.where(used, ahead, 1.0).astype(lrs.dtype), used
 
 
-def _terms(inputs: Inputs) -> BoundTerms:
+def terms_of(inputs: Inputs) -> BoundTerms:
+    """The terms, of inputs already prepared."""
     xp, norms = inputs.xp, inputs.grad_norms
     total, rates, ahead, _ = _sums(inputs)
     with np.errstate(divide="ignore"):
