@@ -82,9 +82,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.markdown:
         print("| schedule | what it is | arguments | source |\n| --- | --- | --- | --- |")
         for cls in schedules:
-            print(
-                f"| `{cls._name}` | {_summary(cls)} | {', '.join(map(_argument, fields(cls)))} | {_link(cls.paper)} |"
-            )
+            arguments = ", ".join(_argument(field) for field in fields(cls) if field.name not in cls._notes)
+            print(f"| `{cls._name}` | {_summary(cls)} | {arguments} | {_link(cls.paper)} |")
         return 0
     for cls in [*schedules, *(cls for cls in Value.registry.values() if cls not in schedules)]:
         kind = "schedule" if cls in schedules else "profile"

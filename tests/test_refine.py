@@ -242,6 +242,40 @@ def test_steps_that_are_not_even_and_norms_that_are_not_there():
     assert "3 not finite left out" in hole.source
 
 
+@pytest.mark.parametrize(("count", "bins"), [(701, 1792), (701, 8), (5001, 1792)])
+def test_what_a_recorder_has_seen(count, bins):
+    """Every norm, or bins with a last row that spans fewer steps: the schedule ends where the run does."""
+    import optax
+
+    norms, lr = noisy(count).astype(np.float32), olrs.Linear(peak=0.5, total_steps=count)
+    tables = []
+    for how in (dict(steps=count), dict(bins=bins)):
+        tx = optax.chain(olrs.record_grad_norm(norms=("l1", "l2"), **how), optax.sgd(lr))
+
+        def step(state, norm, tx=tx):
+            return tx.update({"w": norm[None]}, state)[1], None
+
+        state, _ = jax.lax.scan(step, tx.init({"w": jnp.zeros(1)}), norms)
+        run = Run.from_state(state, schedule=lr)
+        tables.append(refine(run, optimizer="sgd"))
+        one = refine(run, optimizer="adam")  # of one parameter both norms are the same
+        assert one == refine(run, optimizer="adam", norm="l2") and one.ends_at == tables[-1].ends_at == count
+    exact, binned = (table.at(np.arange(count + 1)) for table in tables)
+    np.testing.assert_allclose(
+        exact, refine(run_of(norms, schedule=lr), optimizer="sgd").at(np.arange(count + 1)), atol=1e-6
+    )
+    if bins == 1792:  # the default
+        assert np.max(np.abs(binned - exact)) < 0.02 * 0.5
+
+
+def test_the_first_norm_decides_the_first_rates():
+    norms = noisy(200)
+    norms[0] = 0.05  # as the docstring warns: by chance, and it takes it all
+    table = refine(run_of(norms), optimizer="sgd", peak=1.0)
+    dropped = refine(Run(steps=range(1, 200), grad_norms=norms[1:]), optimizer="sgd", peak=1.0)
+    assert table.at(0) == 1.0 and table.at(100) < 0.01 < 0.1 < dropped.at(100)
+
+
 def test_a_spike_is_smoothed_away():
     norms = np.ones(101)
     norms[50] = 1e6
@@ -438,6 +472,15 @@ MISTAKES = [
 def test_mistakes(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_an_old_scipy_would_take_minutes(monkeypatch):
+    import scipy
+
+    monkeypatch.setattr(scipy, "__version__", "1.14.1")
+    assert refine(run_of(noisy(1000)), optimizer="sgd", peak=1.0).ends_at == 1000
+    with pytest.raises(ImportError, match=r"100,000 norms need scipy 1.15 or newer, got 1.14.1: pip install"):
+        refine(run_of(noisy(100_000)), optimizer="sgd", peak=1.0)
 
 
 def test_without_scipy(monkeypatch):

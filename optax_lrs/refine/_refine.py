@@ -51,7 +51,9 @@ def refine(
     makes tails like :math:`(1 - x)^3`, which are meant.
 
     The running median has an odd window of ``smoothing`` · n norms, the end mirrored, the first value repeated before
-    the start. Norms that are not finite are left out, steps that are not even are read from lines between the norms.
+    the start. So the first norm alone decides the first rates. In language models it is large, and gives the warmup; where
+    it may be small by chance (few parameters, tiny batches) it can take the whole schedule: look at :func:`observed_norms`,
+    and drop it if so. Norms that are not finite are left out, steps that are not even are read from lines between the norms.
 
     Unlike the paper's code: the last norm counts once more, for else the last update would have rate zero; the window is
     taken from the run's own length, and the first and last norms are kept; norms are kept from zero.

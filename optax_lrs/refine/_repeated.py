@@ -104,12 +104,14 @@ def refined(
         ValueError, TypeError: if an argument is out of its range, or the schedule is zero everywhere.
 
     Example:
+        >>> import functools
         >>> from optax_lrs import Constant
         >>> tx = refined(lambda rate: rate, Constant(value=0.5), optimizer="sgd", total_steps=4, smoothing=0.0)
+        >>> update, restart = jax.jit(tx.update), jax.jit(functools.partial(next_run, tx))
         >>> state = tx.init({"w": jnp.zeros(1)})
         >>> for norm in (4.0, 2.0, 1.0, 1.0):
-        ...     updates, state = tx.update({"w": jnp.full(1, norm)}, state)
-        >>> state = next_run(tx, state, {"w": jnp.zeros(1)})
+        ...     updates, state = update({"w": jnp.full(1, norm)}, state)
+        >>> state = restart(state, {"w": jnp.zeros(1)})
         >>> print(state.inner.schedule.lrs.round(4))
         [0.0508 0.1875 0.5    0.25   0.    ]
 
