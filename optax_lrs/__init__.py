@@ -18,6 +18,13 @@ try:
     from optax_lrs.cite import cite as cite
     from optax_lrs.gallery import gallery as gallery
     from optax_lrs.plot import plot as plot
+    from optax_lrs.refine import PowerFit as PowerFit
+    from optax_lrs.refine import RefinedState as RefinedState
+    from optax_lrs.refine import fit_warmup_power as fit_warmup_power
+    from optax_lrs.refine import next_run as next_run
+    from optax_lrs.refine import observed_norms as observed_norms
+    from optax_lrs.refine import refine as refine
+    from optax_lrs.refine import refined as refined
     from optax_lrs.schedules import REX as REX
     from optax_lrs.schedules import SGDR as SGDR
     from optax_lrs.schedules import UBA as UBA

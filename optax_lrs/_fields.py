@@ -6,10 +6,14 @@ import math
 import numbers
 import operator
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
+
+Note = Annotated[str, "note"]
+"""The type of a field that says something of a value and changes nothing: it prints, saves and pickles, but is no part of
+the pytree's structure, of equality or of the hash, so that a program compiled for one note serves every other."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -19,7 +23,23 @@ _KINDS = {
     "int | None": int | None,
     "tuple[int, ...]": tuple[int, ...],
     "jax.Array": jax.Array,
+    "Note": Note,
 }
+
+
+class Unseen:
+    """A note inside a pytree's structure: equal to every other, so that no comparison and no cache sees it."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unseen)
+
+    def __hash__(self) -> int:
+        return hash(Unseen)
 
 
 def kind_of(annotation: Any, module: str) -> Any:
@@ -83,3 +103,10 @@ def count_of(owner: str, key: str, value: Any) -> int:
     if key.endswith("_steps") and count < 0:
         raise ValueError(f"{owner}: {key} must be at least 0, got {count}")
     return count
+
+
+def note(owner: str, key: str, value: Any) -> str:
+    """Text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{owner}: {key} must be text, got {value!r:.60}")
+    return str(value)

@@ -40,7 +40,7 @@ def parse(text: str) -> Schedule:
 
 def _read(node: ast.expr) -> Any:
     match node:
-        case ast.Constant(value=int() | float() | None as value) if not isinstance(value, bool):
+        case ast.Constant(value=int() | float() | str() | None as value) if not isinstance(value, bool):
             return value
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_read(item) for item in items)

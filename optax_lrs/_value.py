@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import jax
 import numpy as np
 
-from optax_lrs._fields import array, count_of, kind_of, number
+from optax_lrs._fields import Note, Unseen, array, count_of, kind_of, note, number
 
 JSON_VERSION = 1
 _REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
@@ -27,6 +27,7 @@ class Value:
     ==========================  =================================================================
     ``float``, ``jax.Array``    a leaf: traced, swept by ``vmap``, differentiated, never recompiled for
     a ``Value``, a tuple of them  a subtree
+    ``Note``                    text beside the structure: printed and saved, and otherwise without effect
     anything else (``int``, …)  structure: known when a program is traced, compared by ``jit``
     ==========================  =================================================================
 
@@ -40,6 +41,7 @@ class Value:
     _keyword_only: ClassVar[bool] = True
     _nodes: ClassVar[tuple[str, ...]] = ()
     _statics: ClassVar[tuple[str, ...]] = ()
+    _notes: ClassVar[tuple[str, ...]] = ()
     _kinds: ClassVar[dict[str, Any]] = {}
     _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
 
@@ -54,7 +56,8 @@ class Value:
         cls._name = name or cls.__name__
         cls._kinds = {field.name: kind_of(field.type, cls.__module__) for field in dataclasses.fields(cls)}
         cls._nodes = tuple(key for key, kind in cls._kinds.items() if _is_node(kind))
-        cls._statics = tuple(key for key in cls._kinds if key not in cls._nodes)
+        cls._notes = tuple(key for key, kind in cls._kinds.items() if kind == Note)
+        cls._statics = tuple(key for key in cls._kinds if key not in (*cls._nodes, *cls._notes))
         known = Value.registry.get(cls._name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"the name {cls._name!r} is taken by {known.__module__}.{known.__qualname__}")
@@ -92,7 +95,13 @@ class Value:
     # ── pytree ────────────────────────────────────────────────────────────────────────────────
 
     def _flatten(self):
-        return tuple(getattr(self, key) for key in self._nodes), tuple(getattr(self, key) for key in self._statics)
+        nodes = tuple(getattr(self, key) for key in self._nodes)
+        statics = tuple(getattr(self, key) for key in self._statics)
+        if not self._notes:
+            return nodes, statics
+        # A compiled program serves every note, so what it returns has none: that of its first caller may be wrong.
+        traced = any(isinstance(item, jax.core.Tracer) for item in nodes)
+        return nodes, (*statics, *(Unseen("" if traced else getattr(self, key)) for key in self._notes))
 
     def _flatten_with_keys(self):
         nodes, statics = self._flatten()
@@ -102,8 +111,8 @@ class Value:
     def _unflatten(cls, statics, nodes):
         # Not through __init__: what comes here was checked when it was built, and may be anything that JAX puts at a leaf.
         self = object.__new__(cls)
-        for key, item in zip(cls._statics, statics):
-            object.__setattr__(self, key, item)
+        for key, item in zip((*cls._statics, *cls._notes), statics):
+            object.__setattr__(self, key, item.text if type(item) is Unseen else item)
         for key, item in zip(cls._nodes, nodes):
             object.__setattr__(self, key, item)
         return self
@@ -125,8 +134,12 @@ class Value:
     # ── text ──────────────────────────────────────────────────────────────────────────────────
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._kinds)
+        fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._told())
         return f"{type(self)._name}({fields})"
+
+    def _told(self) -> tuple[str, ...]:
+        """The fields that are printed and saved: all but empty notes."""
+        return tuple(key for key in self._kinds if key not in self._notes or getattr(self, key))
 
     def to_dict(self) -> dict[str, Any]:
         """The value as a dict of names, numbers, lists and dicts, for YAML and config libraries; ``from_dict`` reads it."""
@@ -213,6 +226,8 @@ def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
         return array(owner, key, value)
     if kind is int:
         return count_of(owner, key, value)
+    if kind == Note:
+        return note(owner, key, value)
     if isinstance(kind, type) and issubclass(kind, Value):
         if isinstance(value, kind):
             return value
@@ -246,7 +261,7 @@ def _text(item: Any) -> str:
 
 def _to_tree(item: Any) -> Any:
     if isinstance(item, Value):
-        return {"type": type(item)._name, **{key: _to_tree(getattr(item, key)) for key in item._kinds}}
+        return {"type": type(item)._name, **{key: _to_tree(getattr(item, key)) for key in item._told()}}
     if isinstance(item, tuple):
         return [_to_tree(each) for each in item]
     return np.asarray(item).tolist() if hasattr(item, "__array__") else item

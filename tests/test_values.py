@@ -1,6 +1,8 @@
 """Values: construction, mistakes, text, structure."""
 
+import copy
 import json
+import pickle
 import types
 
 import jax
@@ -19,6 +21,7 @@ GLOSSARY = {
     "tokens_per_step", "sequences_per_step", "cycles",  # counts of other things
     "schedule", "schedules", "decay", "cooldown", "rise",  # schedules and profiles
     "factor", "factors", "growth", "d", "phi", "p", "h", "q", "v", "alpha", "b", "gamma",  # shapes
+    "source",  # a note
 }  # fmt: skip
 ARGS = dict(peak=1.0, total_steps=100)
 
@@ -57,6 +60,7 @@ MISTAKES = [
     (lambda: profiles.power(0.0), ValueError, "p must be positive, got p=0.0"),
     (lambda: profiles.rex(1.5), ValueError, "d must be below 1, got d=1.5"),
     (lambda: profiles.half_life(-1), ValueError, "h must be positive, got h=-1.0"),
+    (lambda: olrs.Tabulated(lrs=[1.0], source=3), TypeError, "source must be text, got 3"),
     (lambda: olrs.Tabulated(lrs=[]), ValueError, "lrs must be one or more finite numbers"),
     (lambda: olrs.Tabulated(lrs=[1.0, -1.0]), ValueError, "lrs must not be negative"),
     (lambda: olrs.Tabulated(lrs=[1.0, float("nan")]), ValueError, "lrs must be one or more finite"),
@@ -261,6 +265,37 @@ def test_long_tables_print_abridged_and_save_in_full():
     lr = olrs.Tabulated(lrs=np.linspace(1, 0, 100_000))
     assert len(repr(lr)) < 200 and olrs.Schedule.from_json(lr.to_json()) == lr
     assert olrs.parse(repr(olrs.Tabulated(lrs=np.linspace(1, 0, 1000)))) == olrs.Tabulated(lrs=np.linspace(1, 0, 1000))
+
+
+def test_a_note_is_told_and_otherwise_without_effect():
+    plain = olrs.Tabulated(lrs=[1.0, 0.5, 0.0])
+    table = plain.replace(source="drawn 'by hand'")
+    other = table.replace(source="from a log", lrs=[0.5, 0.25, 0.0])
+    assert table == plain and hash(table) == hash(plain) == hash(other) and table != other
+    assert jax.tree.structure(table) == jax.tree.structure(other) and "source" not in repr(plain) + plain.to_json()
+    for back in (olrs.parse(repr(table)), olrs.Schedule.from_json(table.to_json()), pickle.loads(pickle.dumps(table)),
+                 copy.deepcopy(table), table.replace(lrs=[0.0]), jax.tree.map(lambda x: 2 * x, table),
+                 pickle.loads(pickle.dumps(jax.tree.map(jnp.asarray, table))),
+                 olrs.join(olrs.Constant(value=0.1), table, at=3).schedules[1]):  # fmt: skip
+        assert back.source == "drawn 'by hand'"
+    same = jax.tree.map(lambda a, b: a + b, table, other)  # two notes are no two structures
+    assert same.lrs.tolist() == [1.5, 0.75, 0.0]
+
+
+def test_a_note_compiles_nothing_and_no_wrong_one_comes_back():
+    scaled = jax.jit(lambda lr, c: jax.tree.map(lambda x: c * x, lr))
+    first, second = (olrs.Tabulated(lrs=[1.0, 0.5], source=text) for text in ("first", "second"))
+    assert [scaled(lr, 2.0).source for lr in (first, second)] == ["", ""] and scaled._cache_size() == 1
+    carry, _ = jax.lax.scan(lambda lr, _: (jax.tree.map(lambda x: 2 * x, lr), None), first, length=2)
+    assert carry == first.replace(lrs=[4.0, 2.0])
+    tx = olrs.scale_by_live_schedule(first)
+    state, step = tx.init({}), jax.jit(lambda state: tx.update({"w": jnp.ones(1)}, state))
+    assert state.schedule.source == "first"
+    step(state)
+    state = olrs.with_schedule(state, second.replace(lrs=[0.25, 0.0]))
+    assert state.schedule.source == "second"
+    updates, state = step(state)
+    assert float(updates["w"][0]) == -0.25 and state.schedule.source == "" and step._cache_size() == 1
 
 
 def test_your_own_schedule_has_it_all():

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import jax
 
+from optax_lrs._fields import Note
 from optax_lrs._schedule import Schedule
 
 
@@ -23,10 +24,12 @@ class Tabulated(Schedule):
     Args:
         lrs: the rates, shape [n], not negative; a leaf, so that rates can be swept and differentiated.
         steps: the steps they belong to, n increasing ints; by default 0, 1, …, n - 1.
+        source: where the table comes from, as text. Printed and saved, and otherwise without effect: tables that differ in
+            it alone are equal, and none is compiled for. What a compiled program returns has none.
 
     Raises:
         ValueError: if the table is empty, a rate is negative or not finite, or the steps do not increase or are not n.
-        TypeError: if the rates are no numbers or a step is no int.
+        TypeError: if the rates are no numbers, a step is no int, or the source is no text.
 
     Example:
         >>> lr = Tabulated(lrs=[0.0, 1.0, 0.5], steps=[0, 10, 110])
@@ -38,6 +41,7 @@ class Tabulated(Schedule):
 
     lrs: jax.Array
     steps: tuple[int, ...] | None = None
+    source: Note = ""
 
     def check(self):
         """Besides the glossary's rules: as many steps as rates, and increasing."""

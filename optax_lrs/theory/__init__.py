@@ -53,6 +53,9 @@ from optax_lrs.theory._last_iterate import bound_terms_and_gradient as bound_ter
 from optax_lrs.theory._last_iterate import last_iterate_bound as last_iterate_bound
 from optax_lrs.theory._last_iterate import optimal_bound as optimal_bound
 from optax_lrs.theory._last_iterate import optimal_rate as optimal_rate
+from optax_lrs.theory._refined import RefinedRates as RefinedRates
+from optax_lrs.theory._refined import refined_rates as refined_rates
+from optax_lrs.theory._refined import refined_shape as refined_shape
 from optax_lrs.theory._transfer import adapted_cooldown as adapted_cooldown
 from optax_lrs.theory._transfer import rate_transfer as rate_transfer
 from optax_lrs.theory._transfer import two_stage_factor as two_stage_factor
