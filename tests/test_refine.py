@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import optax_lrs as olrs
 from optax_lrs import Run, fit_warmup_power, observed_norms, refine, theory
-from optax_lrs.refine._bound import minimal_shape
-from optax_lrs.refine._norms import running_median
+from optax_lrs.refinement._bound import minimal_shape
+from optax_lrs.refinement._norms import running_median
 
 # Computed for this project from the paper's formulas, in float64; identical to the authors' closed form to 1.2e-16.
 GOLDENS = [
@@ -391,7 +391,7 @@ def test_refine_by_the_bound():
 def test_minimising_over_many_steps_is_coarse(monkeypatch):
     norms = running_median(noisy(3000), 0.1)
     fine = minimal_shape(norms)
-    monkeypatch.setattr(sys.modules["optax_lrs.refine._bound"], "_MOST", 500)
+    monkeypatch.setattr(sys.modules["optax_lrs.refinement._bound"], "_MOST", 500)
     coarse = minimal_shape(norms)
     assert len(coarse) == len(fine) and coarse[-1] == 0
     closed = theory.refined_shape(np.append(norms, norms[-1]), power=2)

@@ -9,7 +9,7 @@ import numpy as np
 from optax_lrs._run import Run
 from optax_lrs._schedule import Schedule
 from optax_lrs.plot import COLOURS, GREY, drawn_at
-from optax_lrs.refine import ObservedNorms, PowerFit
+from optax_lrs.refinement import ObservedNorms, PowerFit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

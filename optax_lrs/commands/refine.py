@@ -12,7 +12,7 @@ from optax_lrs._parse import parse
 from optax_lrs._run import Run
 from optax_lrs._schedule import Schedule
 from optax_lrs.commands._refinement_picture import draw_refinement
-from optax_lrs.refine import ObservedNorms, PowerFit, fit_warmup_power, observed_norms, refine
+from optax_lrs.refinement import ObservedNorms, PowerFit, fit_warmup_power, observed_norms, refine
 from optax_lrs.theory import optimal_bound
 
 

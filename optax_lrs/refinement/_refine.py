@@ -8,8 +8,8 @@ import numpy as np
 
 from optax_lrs._fields import count_of, number
 from optax_lrs._run import Run
-from optax_lrs.refine._bound import minimal_shape
-from optax_lrs.refine._norms import ObservedNorms, observed_norms
+from optax_lrs.refinement._bound import minimal_shape
+from optax_lrs.refinement._norms import ObservedNorms, observed_norms
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import refined_shape
 
