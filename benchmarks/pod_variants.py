@@ -1,0 +1,146 @@
+"""The chains whose cost on a pod is known: a line each, with the bars that it has to hold.
+
+A new one is one more ``Variant`` in ``VARIANTS``. What its bars may be:
+
+- ``hbm``: bytes of HBM, of the base's, at most; ``payload``: bytes that go into collectives, of the base's, at most;
+- ``collectives``, ``conditionals``, ``temp``, ``arguments``, ``state``: how many more than the base's (bytes for the last
+  three), at most;
+- ``hbm_beside``: the name of another variant, which may have no fewer bytes of HBM by more than 4096.
+
+And always: no host transfer, no gather or other collective than an all-reduce beside the base's, every donated argument
+aliased, every loop's count read. ``hbm`` and ``temp`` bind on v5p:2x2x1 alone: on a large pod a shard fits on-chip memory,
+and what is kept there is the compiler's affair.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+import optax_lrs as olrs
+
+PEAK, TOTAL, WARMUP = 3e-4, 100_000, 2_000
+KILO, MEGA = 1024, 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A chain with a transform, and the chain without it that it is held against."""
+
+    name: str
+    chain: Callable[[], optax.GradientTransformation]
+    base: str = "clip+adamw"
+    bars: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    quick: bool = False  # whether --quick has it
+    pods: bool = False  # whether it is compiled for the large pods too
+    step: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keywords of pod_steps.compile_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """A chain of Optax alone, and the bytes of HBM that it needs in theory, in copies of the parameters."""
+
+    chain: Callable[[], optax.GradientTransformation]
+    copies: float | None = None
+    step: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def theirs() -> optax.Schedule:
+    """Optax's cosine."""
+    return optax.warmup_cosine_decay_schedule(0.0, PEAK, WARMUP, TOTAL)
+
+
+def ours() -> olrs.Schedule:
+    """Ours."""
+    return olrs.Cosine(peak=PEAK, total_steps=TOTAL, warmup_steps=WARMUP)
+
+
+def clip() -> optax.GradientTransformation:
+    return optax.clip_by_global_norm(1.0)
+
+
+def adamw(rate: Any = None, *, before: tuple = (), after: tuple = ()) -> optax.GradientTransformation:
+    """clip, AdamW, the rate; with more members before all that or after it."""
+    rate = optax.scale_by_learning_rate(theirs()) if rate is None else rate
+    return optax.chain(*before, clip(), *unclipped(rate), *after)
+
+
+def unclipped(rate: Any = None) -> tuple[optax.GradientTransformation, ...]:
+    """AdamW and the rate, without the clip."""
+    rate = optax.scale_by_learning_rate(theirs()) if rate is None else rate
+    return optax.scale_by_adam(), optax.add_decayed_weights(0.1), rate
+
+
+def multi(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    return optax.MultiSteps(tx, every_k_schedule=4).gradient_transformation()
+
+
+# What theory says: read g, m, v, p and write m, v, p; one more pass over g for its norm; SGD reads g, p and writes p.
+BASES = {
+    "clip+adamw": Base(adamw, copies=8.0),
+    "adamw": Base(lambda: optax.chain(*unclipped()), copies=7.0),
+    "sgd": Base(lambda: optax.sgd(theirs()), copies=3.0),
+    "MultiSteps(clip+adamw)": Base(lambda: multi(adamw())),
+    "apply_if_finite(clip+adamw)": Base(lambda: optax.apply_if_finite(adamw(), 10)),
+    "adamw, shard_map": Base(lambda: optax.chain(*unclipped()), copies=7.0, step=dict(shard_map=True)),
+}
+
+# ── schedules and what stands in the rate's place ─────────────────────────────────────────────────
+
+SWAP = dict(hbm=1.005, collectives=0, payload=1.0, conditionals=0, temp=MEGA)  # a schedule costs nothing
+RATES = [
+    Variant("schedule, captured", lambda: adamw(optax.scale_by_learning_rate(ours())), bars=SWAP, quick=True),
+    Variant("schedule, live", lambda: adamw(olrs.scale_by_live_schedule(ours())), bars=SWAP, quick=True, pods=True),
+    Variant(
+        "rates_by_path",
+        lambda: olrs.rates_by_path(
+            optax.chain(clip(), *unclipped()[:2]), ours(), {"embedding": 0.1, "layers/.*_norm|norm": 2.0}
+        ),
+        bars=SWAP, pods=True,
+    ),
+    Variant(
+        "decay_weights",
+        lambda: optax.chain(clip(), optax.scale_by_adam(), olrs.scale_by_live_schedule(ours()),
+                            olrs.decay_weights(olrs.Constant(value=1e-5))),
+        bars=SWAP, pods=True,
+    ),
+    Variant(
+        "scale_by_plateau", lambda: adamw(after=(olrs.scale_by_plateau(),)), bars=SWAP,
+        step=dict(extra_args=dict(value=0.0)),
+    ),
+]  # fmt: skip
+
+
+def example(cls: type[olrs.Schedule]) -> Callable[[], optax.GradientTransformation]:
+    return lambda: adamw(olrs.scale_by_live_schedule(cls(**cls.example)))
+
+
+def literature() -> list[Variant]:
+    """Every schedule there is, at its own example, live."""
+    from optax_lrs._value import Value
+
+    classes = [cls for cls in Value.registry.values() if issubclass(cls, olrs.Schedule)]
+    return [Variant(f"schedule, {cls.__name__}", example(cls), bars=SWAP) for cls in classes]
+
+
+# ── a chain of one's own ──────────────────────────────────────────────────────────────────────────
+
+
+def own(text: str, base: str) -> Variant:
+    """The variant of ``module:function``: the function returns a chain, or a whole :class:`Variant`."""
+    module, _, name = text.partition(":")
+    if not name:
+        raise ValueError(f"--chain takes module:function, got {text!r}")
+    sys.path.insert(0, os.getcwd())
+    made = getattr(importlib.import_module(module), name)
+    found = made()
+    return found if isinstance(found, Variant) else Variant(text, made, base=base)
+
+
+VARIANTS = [*RATES]
