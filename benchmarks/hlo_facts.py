@@ -79,7 +79,9 @@ def _tally(module: Module, computation: Computation) -> collections.Counter[str]
             body = _tally(module, module.computations[instruction.called("body")])
             body += _tally(module, module.computations[instruction.called("condition")])
             times = trip_count(module, computation, instruction)
-            total += collections.Counter({name: count * (times or 1) for name, count in body.items()})
+            total += collections.Counter(
+                {name: count * (1 if times is None else times) for name, count in body.items()}
+            )
             total["unread loop"] += times is None
         elif instruction.opcode == "conditional":
             dearest: collections.Counter[str] = collections.Counter()

@@ -99,8 +99,10 @@ def by_path(state: Any, params: Any, specs: Any) -> Any:
     known = {key: (leaf.shape, spec) for (key, leaf), spec in zip(flat, jax.tree.leaves(specs), strict=True)}
 
     def spec(key: tuple[Any, ...], leaf: Any) -> PartitionSpec:
-        shape, axes = next((known[key[start:]] for start in range(len(key)) if key[start:] in known), ((), ()))
-        if len(leaf.shape) != len(shape):
+        shape, axes = next((known[key[start:]] for start in range(len(key)) if key[start:] in known), (None, ()))
+        if leaf.shape == shape:
+            return axes
+        if shape is None or len(leaf.shape) != len(shape):
             return PartitionSpec()
         padded = (*axes, *[None] * (len(shape) - len(axes)))
         return PartitionSpec(

@@ -21,12 +21,18 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import optax
+from jax.experimental import io_callback
+from jax.flatten_util import ravel_pytree
+from pod_steps import SMALL, distinct_shardings, shapes_and_specs
 
 import optax_lrs as olrs
 
 PEAK, TOTAL, WARMUP = 3e-4, 100_000, 2_000
 KILO, MEGA = 1024, 1 << 20
+SPECS = shapes_and_specs(SMALL)[1]
+GROUPS = {"embedding": "embedding", "attention": "layers/attention/.*", "mlp": "layers/mlp/.*"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +135,102 @@ def literature() -> list[Variant]:
     return [Variant(f"schedule, {cls.__name__}", example(cls), bars=SWAP) for cls in classes]
 
 
+# ── the recorder ──────────────────────────────────────────────────────────────────────────────────
+
+
+def recorded(**options: Any) -> Callable[[], optax.GradientTransformation]:
+    """The recorder where it belongs: first, before the clip."""
+    return lambda: adamw(before=(olrs.record_grad_norm(**options),))
+
+
+def unclipped_and_recorded(**options: Any) -> Callable[[], optax.GradientTransformation]:
+    return lambda: optax.chain(olrs.record_grad_norm(**options), *unclipped())
+
+
+def exact(steps: int, columns: int = 1) -> dict[str, float]:
+    """The bars of the exact store: 4 bytes a step and column, each buffer in whole tiles of 1024, and 4 kB of scalars."""
+    return RECORD | dict(
+        state=4 * columns * steps + 4 * KILO, arguments=4 * columns * -(-steps // 1024) * 1024 + 4 * KILO
+    )
+
+
+BOTH = ("l1", "l2")
+RECORD = dict(hbm=1.005, collectives=0, payload=2.0, conditionals=0, temp=2 * MEGA)
+BINNED = RECORD | dict(state=64 * KILO)
+RECORDERS = [
+    Variant("recorder, l2, 100k steps", recorded(steps=100_000), bars=exact(100_000)),
+    Variant("recorder, l1+l2, 10k steps", recorded(norms=BOTH, steps=10_000), bars=exact(10_000, 2), quick=True, pods=True),
+    Variant("recorder, l1+l2, 100k steps", recorded(norms=BOTH, steps=100_000), bars=exact(100_000, 2)),
+    Variant(
+        "recorder, l1+l2, 1M steps", recorded(norms=BOTH, steps=1_000_000), quick=True, pods=True,
+        bars=exact(1_000_000, 2) | dict(hbm_beside="recorder, l1+l2, 10k steps"),
+    ),
+    Variant("recorder, binned, l2", recorded(), bars=BINNED),
+    Variant("recorder, binned, l1+l2", recorded(norms=BOTH), bars=BINNED, quick=True, pods=True),
+    Variant("recorder, binned, three groups", recorded(groups=GROUPS), bars=RECORD | dict(state=2 * 64 * KILO)),
+    Variant(
+        "recorder, l1+l2, 100k steps, no clip", unclipped_and_recorded(norms=BOTH, steps=100_000), base="adamw",
+        # Then there are no sums to share, but still no pass: the gradients are read as Adam reads them.
+        bars=exact(100_000, 2) | dict(collectives=distinct_shardings(SMALL), payload=None),
+    ),
+    Variant(
+        "recorder, binned, shard_map, no clip", unclipped_and_recorded(norms=BOTH, specs=SPECS), base="adamw, shard_map",
+        bars=BINNED | dict(collectives=1, payload=None), step=dict(shard_map=True),
+    ),
+    Variant(
+        "MultiSteps(recorder, 1M steps)", lambda: multi(recorded(norms=BOTH, steps=1_000_000)()),
+        base="MultiSteps(clip+adamw)", bars=exact(1_000_000, 2),
+    ),
+    Variant(
+        "MultiSteps(recorder, binned)", lambda: multi(recorded(norms=BOTH)()), base="MultiSteps(clip+adamw)", bars=BINNED,
+    ),
+    Variant(
+        "apply_if_finite(recorder, 1M steps)", lambda: optax.apply_if_finite(recorded(norms=BOTH, steps=1_000_000)(), 10),
+        base="apply_if_finite(clip+adamw)", bars=exact(1_000_000, 2),
+    ),
+]  # fmt: skip
+
+# ── wrong on purpose: what the count has to catch ─────────────────────────────────────────────────
+
+
+def misplaced(put: Callable[[Any, Any, Any], Any], steps: int = 1_000_000) -> optax.GradientTransformation:
+    """A recorder that takes the norm as it should and puts it away as it should not."""
+
+    def init(params):
+        del params
+        return jnp.zeros((), jnp.int32), jnp.zeros((steps,), jnp.float32)
+
+    def update(updates, state, params=None):
+        del params
+        count, buffer = state
+        return updates, (count + 1, put(buffer, count, updates))
+
+    return optax.GradientTransformation(init, update)
+
+
+def by_callback(buffer, count, updates):
+    io_callback(lambda norm: None, None, optax.tree.norm(updates))
+    return buffer
+
+
+def by_mask(buffer, count, updates):
+    return jnp.where(jnp.arange(buffer.size) == count, optax.tree.norm(updates), buffer)
+
+
+def by_ravel(buffer, count, updates):
+    return buffer.at[count].set(jnp.linalg.norm(ravel_pytree(updates)[0]))
+
+
+LENGTH = RECORD | dict(hbm_beside="recorder, l1+l2, 10k steps")
+WRONG = [  # and the end of the name of the bar that must fall short
+    (Variant("wrong: io_callback", lambda: adamw(before=(misplaced(by_callback),)), bars=RECORD), "host transfers"),
+    (Variant("wrong: where(arange == t)", lambda: adamw(before=(misplaced(by_mask),)), bars=LENGTH), "10k steps"),
+    (
+        Variant("wrong: ravel_pytree", lambda: adamw(before=(misplaced(by_ravel, 10_000),)), bars=RECORD),
+        "of the base's",
+    ),
+]
+
 # ── a chain of one's own ──────────────────────────────────────────────────────────────────────────
 
 
@@ -143,4 +245,4 @@ def own(text: str, base: str) -> Variant:
     return found if isinstance(found, Variant) else Variant(text, made, base=base)
 
 
-VARIANTS = [*RATES]
+VARIANTS = [*RATES, *RECORDERS]

@@ -26,7 +26,7 @@ from reporting import Bar, conclude, parser, print_table, progress, write_raw
 
 NAN = float("nan")
 SELF_CHECK = 0.005  # how far the count may be from theory, relatively
-BESIDE = 4096  # bytes by which two buffers of different length may differ in HBM: what the scheduler does with the smallest leaves
+BESIDE = 4096  # bytes of HBM that buffers of different lengths may differ by
 AT = "v5p:2x2x1"  # where the bars on bytes bind
 PODS = ("v5p:8x8x8", "v5e:16x16")
 
@@ -78,7 +78,11 @@ def base_bars(place: str, name: str, base: Any, found: dict[str, Any]) -> list[B
 
 def variant_bars(entry: Any, found: dict[str, Any], rows: list[dict[str, Any]]) -> list[Bar]:
     """The bars of one chain in one place."""
-    label, small, bars = f"{found['place']}: {entry.name}", found["place"].startswith(AT), dict(entry.bars)
+    label, small, bars = (
+        f"{found['place']}: {entry.name}",
+        found["place"].startswith(AT),
+        {key: most for key, most in entry.bars.items() if most is not None},
+    )
     held = [
         ("host transfers", found["host transfers"], 0),
         ("gathers and the like more", found["other collectives more"], 0),
@@ -145,6 +149,8 @@ def inside(args: argparse.Namespace) -> int:
         chosen = [entry for entry in chosen if entry.quick or not args.quick]
     if args.only:
         chosen = [entry for entry in chosen if re.search(args.only, entry.name)]
+    beside = {entry.bars["hbm_beside"] for entry in chosen if "hbm_beside" in entry.bars} - {e.name for e in chosen}
+    chosen = [*(entry for entry in pod_variants.VARIANTS if entry.name in beside), *chosen]
     try:
         pod_steps.mesh_of(pod_steps.PLACES[AT])
     except Exception as error:
@@ -177,6 +183,13 @@ def inside(args: argparse.Namespace) -> int:
             continue
         rows.append(row(place, entry.name, entry.base, found, other))
         bars += variant_bars(entry, rows[-1], rows)
+    for entry, what in progress(
+        [] if args.only or args.chain or args.quick else pod_variants.WRONG, "wrong on purpose"
+    ):
+        found = row(AT, entry.name, entry.base, measure(entry, pod_steps.PLACES[AT]), base_of(AT, entry.base))
+        caught = [bar for bar in variant_bars(entry, found, rows) if bar.name.endswith(what) and not bar.holds(False)]
+        bars.append(Bar(f"{AT}: {entry.name}: not caught by the bar …{what}", int(not caught), 0))
+        rows.append(found)
     for place in places:
         here = [each for each in rows if each["place"] == place]
         size = here[0]["copy bytes"] / 1e9 if here else 0
