@@ -186,7 +186,8 @@ RECORDERS = [
     ),
     Variant(
         "apply_if_finite(recorder, 1M steps)", lambda: optax.apply_if_finite(recorded(norms=BOTH, steps=1_000_000)(), 10),
-        base="apply_if_finite(clip+adamw)", # Two shards of the smallest matrices (34 MB each) are kept elsewhere in the branch: not the recorder's memory.
+        base="apply_if_finite(clip+adamw)",
+        # Two shards of the smallest matrices, 34 MB each, lie in HBM instead of on the chip: not the recorder's memory.
         bars=exact(1_000_000, 2) | dict(temp=None),
     ),
 ]  # fmt: skip
