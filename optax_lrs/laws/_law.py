@@ -1,0 +1,233 @@
+"""Law: a value that says which loss a sequence of learning rates leads to."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optax_lrs._run import Run
+from optax_lrs._schedule import Schedule
+from optax_lrs._value import Value
+from optax_lrs.laws._fit import fitted
+from optax_lrs.laws._observations import WARMUPS, checked_lrs, checked_steps, observe
+from optax_lrs.laws._quality import Quality, quality
+
+_FAR = 4.0  # times the longest run that was fitted: beyond it a prediction is doubted. Published: three times
+_HIGH = 1.5  # times the highest rate that was fitted
+
+
+class LawWarning(UserWarning):
+    """A fit or a prediction that should not be trusted without a look: the message says why."""
+
+
+class Law(Value, abstract=True):
+    r"""A loss-curve law: from the learning rate of every step to the loss after it.
+
+    A law is a value: it prints, compares, goes to JSON and back. All laws here are sums
+    :math:`L(s) = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on few other parameters.
+    To write your own, name the fields and give the columns::
+
+        class MyLaw(Law):
+            linear = ("irreducible", "power_scale")
+            others = ("power_exponent",)
+            ...
+            def columns(self, lrs, steps): ...
+
+    Predictions are in the unit of the losses that the law was fitted to (nats per token), for the model, data and batch
+    size of the runs: a law transfers between schedules, not between models.
+    """
+
+    linear: ClassVar[tuple[str, ...]] = ()
+    """The parameters that multiply a column, in the columns' order."""
+    others: ClassVar[tuple[str, ...]] = ()
+    """The parameters that the columns depend on."""
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = ({},)
+    """Where fits begin: values of ``others``."""
+    held: ClassVar[Mapping[str, float]] = {}
+    """Parameters that a fit holds unless it is told to fit them."""
+    paper: ClassVar[str] = ""
+    """Where the law comes from: an arXiv number."""
+
+    # ── what a law defines ────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:
+        """What can be worked out from the rates before the parameters are known."""
+        raise NotImplementedError(f"{cls.__name__} defines no plan")
+
+    @classmethod
+    def basis(
+        cls, plan: Any, values: Mapping[str, float]
+    ) -> tuple[np.ndarray, dict[str, list[tuple[int, np.ndarray]]]]:
+        """The columns, shape [n, m], and by name of ``others`` their derivatives as (column, [n])."""
+        raise NotImplementedError(f"{cls.__name__} defines no basis")
+
+    # ── predictions ───────────────────────────────────────────────────────────────────────────
+
+    def check(self) -> None:
+        """Parameters are not negative; a decay factor is below 1; the warmup is known."""
+        for name in (*self.linear, *self.others):
+            self.require(getattr(self, name) >= 0, f"{name} must not be negative", name)
+        if "decay_factor" in self.others:
+            self.require(self.decay_factor <= 1, "decay_factor must be at most 1", "decay_factor")
+        self.require(self.warmup in WARMUPS, f"warmup must be one of {', '.join(WARMUPS)}", "warmup")
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The fitted numbers by name."""
+        return {name: getattr(self, name) for name in (*self.linear, *self.others)}
+
+    def curve(self, lrs: Sequence[float] | np.ndarray, steps: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """The loss that the law predicts.
+
+        Args:
+            lrs: the rate of every step from 0 on, shape [T].
+            steps: the steps wanted, ints from 0 to T - 1; by default all of them. Few are much cheaper than all for
+                :class:`MultiPower`.
+
+        Returns:
+            The losses, float64, shape [T] or that of ``steps``. The entry of step s depends on the rates of steps
+            0 to s, as in the papers; it is infinite while their sum is zero.
+
+        Raises:
+            ValueError: if the rates are negative or not finite, or a step is not among them.
+        """
+        lrs = checked_lrs(lrs)
+        steps = checked_steps(steps, len(lrs))
+        order, places = np.unique(steps, return_inverse=True)
+        columns, _ = self.basis(self.plan(lrs, order, self.warmup), self.parameters)
+        losses = np.zeros(len(order))
+        for name, column in zip(self.linear, columns.T):
+            scale = getattr(self, name)
+            if scale:  # 0 times an infinite column is nothing, not nan
+                losses += scale * column
+        return losses[places.reshape(steps.shape)]
+
+    def predict(self, schedule: optax.Schedule, *, steps: int) -> np.ndarray:
+        """The loss at every step of a run under a schedule.
+
+        Args:
+            schedule: a :class:`optax_lrs.Schedule` or any ``optax.Schedule``.
+            steps: the number of updates.
+
+        Returns:
+            The losses, float64, shape [steps]: the last is that of the run's last update.
+
+        Warns:
+            LawWarning: if the fit was doubtful, or the schedule is far from what the law was fitted to: :meth:`doubts`.
+
+        Raises:
+            ValueError: if ``steps`` is not positive or the schedule's rates are negative or not finite.
+        """
+        lrs = rates(schedule, steps)
+        for doubt in self.doubts(lrs):
+            warnings.warn(f"{type(self).__name__}: {doubt}", LawWarning, stacklevel=2)
+        return self.curve(lrs)
+
+    def doubts(self, lrs: np.ndarray) -> tuple[str, ...]:
+        """Why a prediction for these rates should not be trusted; empty if nothing speaks against it.
+
+        What was found doubtful in the fit; a run more than four times as long as the longest that was fitted; a rate
+        more than half as high again as the highest.
+        """
+        lrs = checked_lrs(lrs)
+        if self.report is None:
+            return ()
+        found = list(self.report.doubts)
+        if len(lrs) > _FAR * (self.report.longest_steps + 1):
+            found.append(
+                f"{len(lrs)} steps, but the longest run that it was fitted to ends at {self.report.longest_steps}"
+            )
+        if lrs.max() > _HIGH * self.report.highest_lr:
+            found.append(f"a rate of {lrs.max():.3g}, but it was fitted to rates up to {self.report.highest_lr:.3g}")
+        return tuple(found)
+
+    # ── fit ───────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def fit(
+        cls,
+        runs: Run | Sequence[Run],
+        *,
+        weights: Sequence[float] | None = None,
+        warmup: Literal["counted", "as_peak", "summed"] = "counted",
+        warmup_steps: int | None = None,
+        between: Literal["linear", "hold"] = "linear",
+        column: Literal["losses", "val_losses"] | None = None,
+        first_step: int = 0,
+        points: int | None = 1000,
+        delta: float = 1e-3,
+        fixed: Mapping[str, float | None] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        prior: Mapping[str, tuple[float, float]] | None = None,
+        starts: Sequence[Mapping[str, float]] | None = None,
+    ) -> Self:
+        r"""The law that fits the runs best: it minimises :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
+
+        From several starts, with exact gradients; the best is kept. Two cheap runs with different schedules are the
+        least that determines a law, such as one constant and one that decays; three are better. Leave out the steps
+        of the warmup and shortly after (``first_step``), where no law holds.
+
+        Args:
+            runs: runs with losses, and with a schedule or the rates at those steps.
+            weights: how much each run counts; by default each of its points counts alike.
+            warmup: how the law sees the warmup. ``"counted"``: as it was; its rise counts as a negative drop.
+                ``"as_peak"``: as if the rate had been at its peak (Tissue et al.). ``"summed"``: it counts in the sum of
+                rates, its rise does not (Luo et al.'s paper; their code counts it). Kept in the law.
+            warmup_steps: the length of a warmup that the runs' ``lrs`` do not show; with a schedule it is not needed.
+            between: how the rate went between recorded rows, ``"linear"`` or ``"hold"``; with a schedule not needed.
+            column: which losses; by default ``val_losses`` where a run has any, else ``losses``.
+            first_step: losses before it are left out.
+            points: the most losses taken of each run, spread evenly over the logarithm of the step; None takes all.
+            delta: where Huber's loss turns from a square into a line, in relative units: outliers (spikes) weigh little.
+            fixed: values of parameters that are not fitted; None for one that is fitted though ``held`` by default.
+            bounds: (lowest, highest) by parameter.
+            prior: (centre, width) by parameter: adds :math:`\frac{\delta^2}{2} (\log\theta - \log c)^2 / w^2`, as much
+                as an observation with noise ``delta`` would. Of a decay factor, the logarithm of ``1 - x``.
+            starts: where to begin: values of the parameters that are not linear.
+
+        Returns:
+            The law, with a :class:`FitReport` in ``report``.
+
+        Warns:
+            LawWarning: if the data hardly determine the parameters, or the optimiser did not converge.
+
+        Raises:
+            ValueError: if there are too few points, or no run shows what a change of the rate does, or a run has no
+                usable loss, ends before its warmup does, or its rates are not known.
+        """
+        runs = [runs] if isinstance(runs, Run) else list(runs)
+        how = dict(column=column, points=points, first_step=first_step, warmup_steps=warmup_steps, between=between)
+        seen = [observe(run, **how) for run in runs]
+        law = fitted(cls, seen, weights=weights, settings=dict(warmup=warmup), delta=delta, fixed=fixed, bounds=bounds,
+                     prior=prior, starts=starts)  # fmt: skip
+        for doubt in law.report.doubts:
+            warnings.warn(f"{cls.__name__}.fit: {doubt}", LawWarning, stacklevel=2)
+        return law
+
+    def quality(self, run: Run, **how: Any) -> Quality:
+        """How well the law predicts a run: R², mean and worst errors; ``how`` as in :meth:`fit` (``warmup_steps``, …)."""
+        seen = observe(run, **how)
+        return quality(seen.losses, self.curve(seen.lrs, seen.steps))
+
+
+def rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
+    """The rates of a schedule at the steps of a run of that length, float64, shape [steps]."""
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"steps must be a positive int, got {steps!r}")
+    every = np.arange(steps)
+    if isinstance(schedule, Schedule):
+        return np.asarray(schedule.at(every), np.float64)
+    if not callable(schedule):
+        raise TypeError(f"schedule must be a Schedule or an optax.Schedule, got {schedule!r:.60}")
+    try:
+        found = jax.vmap(schedule)(jnp.arange(steps))
+    except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
+        found = [float(schedule(step)) for step in range(steps)]
+    return np.broadcast_to(np.asarray(found, np.float64), (steps,))
