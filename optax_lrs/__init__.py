@@ -76,10 +76,12 @@ try:
     from optax_lrs.transforms import GroupRatesState as GroupRatesState
     from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
     from optax_lrs.transforms import PlateauState as PlateauState
+    from optax_lrs.transforms import RecordGradNormState as RecordGradNormState
     from optax_lrs.transforms import decay_weights as decay_weights
     from optax_lrs.transforms import layerwise_decay as layerwise_decay
     from optax_lrs.transforms import learning_rates as learning_rates
     from optax_lrs.transforms import rates_by_path as rates_by_path
+    from optax_lrs.transforms import record_grad_norm as record_grad_norm
     from optax_lrs.transforms import scale_by_greedy as scale_by_greedy
     from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
     from optax_lrs.transforms import scale_by_plateau as scale_by_plateau

@@ -13,3 +13,5 @@ from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
 from optax_lrs.transforms._plateau import PlateauState as PlateauState
 from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
+from optax_lrs.transforms._record_grad_norm import RecordGradNormState as RecordGradNormState
+from optax_lrs.transforms._record_grad_norm import record_grad_norm as record_grad_norm

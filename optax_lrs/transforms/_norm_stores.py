@@ -1,0 +1,180 @@
+"""The two stores of :func:`record_grad_norm`: every step of a known number, or bins for any number of them."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+ROWS = 32  # at most so many rows a bin in a Run; see `BinnedNorms.observed`
+_TINY = float(np.finfo(np.float32).tiny)  # what stands for a norm of zero, whose logarithm is none
+
+
+class ExactNorms(NamedTuple):
+    """Store of :func:`record_grad_norm` with ``steps``: every step's norm."""
+
+    norms: dict[str, jax.Array]  # by column: float32, shape (steps,), replicated; nan where skipped or not yet written
+
+    @classmethod
+    def empty(cls, columns: list[str], steps: int) -> ExactNorms:
+        """A store with nothing in it."""
+        return cls({column: jnp.full((steps,), jnp.nan, jnp.float32) for column in columns})
+
+    def put(self, step: jax.Array, norms: dict[str, jax.Array], finite: jax.Array) -> ExactNorms:
+        """The store with one step more; a step beyond the end changes nothing."""
+
+        def written(buffer, norm):
+            # An index beyond the end would be clamped to the last entry: there the last entry is written again.
+            size = buffer.shape[0]
+            value = jnp.where(step < size, jnp.where(finite, norm, jnp.nan), buffer[-1])
+            return jax.lax.dynamic_update_index_in_dim(buffer, value, jnp.minimum(step, size - 1), 0)
+
+        return ExactNorms({column: written(self.norms[column], norm) for column, norm in norms.items()})
+
+    def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+        """Steps, norms by column and notes, from the first ``count`` steps; on the host."""
+        norms = {column: _host(buffer, np.float64) for column, buffer in self.norms.items()}
+        length = len(next(iter(norms.values())))
+        notes = {"unrecorded_steps": count - length} if count > length else {}
+        steps = np.arange(min(count, length), dtype=np.int64)
+        return steps, {column: buffer[: len(steps)] for column, buffer in norms.items()}, notes
+
+
+class BinnedNorms(NamedTuple):
+    r"""Store of :func:`record_grad_norm` without ``steps``: moments and extremes of the norms' logarithms in bins.
+
+    With :math:`B` bins, a bin spans :math:`2^k` steps for the smallest :math:`k` with which all steps fit. A new :math:`k`
+    does not move the bins at once, which would read and write every buffer in one step or put a conditional into the
+    program: each bin that begins pushes one old bin onto its neighbour and takes its place. Position :math:`j` in time
+    is then slot :math:`2^k j \bmod (B-1)`, the last always the last: a perfect shuffle at each doubling. So every step
+    reads and writes two slots, whatever the length of the run.
+
+    Means and squared deviations are updated as Welford's and merged as Chan, Golub and LeVeque's: sums of squares of
+    logarithms in float32 would cancel.
+    """
+
+    counts: jax.Array  # float32, shape (bins,), replicated: how many finite steps are in a bin; exact, at most 2**21
+    bins: dict[str, jax.Array]  # by column: float32, shape (4 * bins,), replicated: mean, squares, low, high a bin
+    firsts: dict[str, jax.Array]  # by column: float32, shape (), replicated: the first finite norm; nan before it
+
+    @classmethod
+    def empty(cls, columns: list[str], bins: int) -> BinnedNorms:
+        """A store with nothing in it."""
+        nothing = np.tile(np.array([0.0, 0.0, np.inf, -np.inf], np.float32), bins)
+        return cls(
+            counts=jnp.zeros((bins,), jnp.float32),
+            bins={column: jnp.zeros((4 * bins,), jnp.float32) + nothing for column in columns},
+            firsts={column: jnp.full((), jnp.nan, jnp.float32) for column in columns},
+        )
+
+    def put(self, step: jax.Array, norms: dict[str, jax.Array], finite: jax.Array) -> BinnedNorms:
+        """The store with one step more."""
+        size = self.counts.shape[0]
+        doublings = 32 - jax.lax.clz(step // size)
+        position = step >> doublings
+        scale = (1 << doublings) % (size - 1)
+        slot = jnp.where(position == size - 1, size - 1, position * scale % (size - 1))
+        other = jnp.maximum(position - size // 2, 0) * scale % (size - 1)
+        begins = (doublings > 0) & (position << doublings == step)
+
+        read = lambda buffer, at, width: jax.lax.dynamic_slice(buffer, (at * width,), (width,))  # noqa: E731
+        write = lambda buffer, new, at: jax.lax.dynamic_update_slice(buffer, new, (at * new.shape[0],))  # noqa: E731
+
+        here, there = read(self.counts, slot, 1)[0], read(self.counts, other, 1)[0]
+        moved, kept = jnp.where(begins, here, 0.0), jnp.where(begins, 0.0, here)
+        added = finite.astype(jnp.float32)
+        counts = write(self.counts, (there + moved)[None], other)
+        counts = write(counts, (kept + added)[None], slot)
+
+        nothing = jnp.array([0.0, 0.0, jnp.inf, -jnp.inf], jnp.float32)
+        bins = {}
+        for column, norm in norms.items():
+            buffer = self.bins[column]
+            mine, its = read(buffer, slot, 4), read(buffer, other, 4)
+            log = jnp.log(jnp.maximum(jnp.where(finite, norm, 1.0), _TINY))
+            alone = jnp.where(finite, jnp.stack([log, jnp.zeros_like(log), log, log]), nothing)
+            buffer = write(buffer, _merged(its, there, jnp.where(begins, mine, nothing), moved), other)
+            bins[column] = write(buffer, _merged(jnp.where(begins, nothing, mine), kept, alone, added), slot)
+
+        unseen = {column: jnp.isnan(first) & finite for column, first in self.firsts.items()}
+        firsts = {column: jnp.where(unseen[column], norms[column], first) for column, first in self.firsts.items()}
+        return BinnedNorms(counts, bins, firsts)
+
+    def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+        """Steps, norms by column and notes, from the first ``count`` steps; on the host.
+
+        A bin is given back as up to 32 rows with its lowest and its highest norm and, between them, a lognormal
+        distribution with the mean and the variance of the others: of a bin of at most four steps these are its norms.
+        The rows of a bin are spread over its steps in an order of their own, since the order within a bin is lost.
+        """
+        size = len(_host(self.counts, np.float64))
+        doublings = (max(count - 1, 0) // size).bit_length()
+        span = 2**doublings
+        position = np.arange(size)
+        slots = np.where(position == size - 1, size - 1, position * (2**doublings % (size - 1)) % (size - 1))
+        used = -(-count // span)
+        rows_per_bin = min(span, ROWS)
+        spacing = span // rows_per_bin
+        steps = np.arange(-(-count // spacing), dtype=np.int64) * spacing + (spacing - 1) // 2
+        if steps.size:
+            steps[-1] = min(steps[-1], count - 1)
+
+        counts = _host(self.counts, np.float64)[slots]
+        halves = counts[: size // 2], counts[size // 2 :]
+        waiting = np.arange(size // 2) + size // 2 >= used  # pairs of the last doubling that are still two bins
+        waiting &= doublings > 0
+        norms = {}
+        for column, buffer in self.bins.items():
+            bins = _host(buffer, np.float64).reshape(size, 4)[slots]
+            together = _merged(bins[: size // 2].T, halves[0], bins[size // 2 :].T, halves[1], xp=np).T
+            bins[: size // 2][waiting] = together[waiting]
+            total = counts.copy()
+            total[: size // 2][waiting] = (halves[0] + halves[1])[waiting]
+            whole = _rows(bins[: used - 1], total[: used - 1], rows_per_bin)
+            last = _rows(bins[used - 1 : used], total[used - 1 : used], steps.size - whole.size)
+            rows = np.concatenate([whole.ravel(), last.ravel()])
+            first = _host(self.firsts[column], np.float64)
+            seen = np.flatnonzero(np.isfinite(rows))
+            if seen.size:  # refinement repeats the first row beyond the start: no other is as important
+                rows[seen[0]] = first
+            norms[column] = rows
+        return steps, norms, {"bin_steps": span, "row_steps": spacing} if span > 1 else {}
+
+
+def _merged(a: Any, count_a: Any, b: Any, count_b: Any, xp: Any = jnp) -> Any:
+    """The bin of all that is in two bins: mean, squares (the sum of squared deviations), low, high."""
+    count = xp.maximum(count_a + count_b, 1.0)
+    shift = b[0] - a[0]
+    mean = xp.where(count_a > 0, a[0] + shift * (count_b / count), b[0])
+    squares = a[1] + b[1] + xp.where((count_a > 0) & (count_b > 0), shift * shift * (count_a * count_b / count), 0.0)
+    return xp.stack([mean, squares, xp.minimum(a[2], b[2]), xp.maximum(a[3], b[3])])
+
+
+def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
+    """Norms that stand for each bin's, shape [bins, rows]; nan where a bin holds nothing."""
+    mean, squares, low, high = np.where(counts > 0, bins.T, np.nan)
+    inner = np.maximum(counts - 2, 1)
+    a, b = low - mean, high - mean
+    centre = np.where(counts > 2, -(a + b) / inner, 0.0)
+    variance = np.maximum(squares - a**2 - b**2, 0.0) / inner - centre**2
+    spread = np.sqrt(np.where(counts > 2, np.maximum(variance, 0.0), 0.0))
+    logs = np.tile(mean[:, None], rows)
+    if rows > 1:
+        scores = np.array([statistics.NormalDist().inv_cdf((i + 0.5) / rows) for i in range(1, rows - 1)])
+        scores = scores / np.sqrt(np.mean(scores**2)) if rows > 2 else scores
+        logs[:, 1:-1] = (mean + centre)[:, None] + spread[:, None] * scores
+        logs[:, 0], logs[:, -1] = low, high
+        logs = np.clip(logs, low[:, None], high[:, None])
+        # Bit-reversed, shifted from bin to bin: each quarter of a bin, and of many bins, has low and high rows.
+        order = np.argsort([int(format(i, f"0{rows.bit_length()}b")[::-1], 2) for i in range(rows)])
+        shifts = np.arange(len(bins))[:, None] * (rows // 2 + 1)
+        logs = np.take_along_axis(logs, (order + shifts) % rows, 1)
+    return np.where(logs <= np.log(_TINY) + 1e-3, 0.0, np.exp(logs))
+
+
+def _host(leaf: Any, dtype: Any) -> np.ndarray:
+    (array,) = jax.tree.leaves(leaf)  # flax.nnx boxes each leaf of an optimizer state
+    return np.array(array, dtype)

@@ -1,0 +1,146 @@
+"""Recording gradient norms: what schedules are refined from."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optax_lrs.transforms._norm_stores import BinnedNorms, ExactNorms
+from optax_lrs.transforms._tree_norms import NORMS, axes_of, checked_groups, columns_of, require_matches, tree_norms
+
+_OWNER = "record_grad_norm"
+
+
+class RecordGradNormState(NamedTuple):
+    """State of :func:`record_grad_norm`."""
+
+    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
+    skipped: jax.Array  # int32, shape (), replicated: how many steps had a norm that was not finite
+    store: ExactNorms | BinnedNorms  # float32 buffers, replicated
+
+    def observed(self, group: str | None = None) -> dict[str, Any]:
+        """What was recorded, as columns of a :class:`optax_lrs.Run`: read by ``Run.from_state``."""
+        count, skipped = (np.asarray(jax.tree.leaves(leaf)[0]) for leaf in (self.count, self.skipped))
+        if count.ndim:
+            raise ValueError(f"{_OWNER}: this state is a batch of shape {count.shape}: take one run's out of it first")
+        count, skipped = int(count), int(skipped)
+        steps, norms, notes = self.store.observed(count)
+        suffix = f"_{group}" if group else ""
+        columns = {f"grad_norms{'' if norm == 'l2' else '_l1'}": norms[norm + suffix]
+                   for norm in NORMS if norm + suffix in norms}  # fmt: skip
+        if not columns:
+            known = sorted({column.split("_", 1)[1] for column in norms if "_" in column})
+            raise ValueError(f"{_OWNER} recorded no group {group!r}, only {known}")
+        notes = {"skipped_steps": skipped, **notes}
+        return dict(steps=steps, **columns, notes=notes | ({"group": group} if group else {}))
+
+
+def record_grad_norm(
+    *,
+    norms: Sequence[str] = ("l2",),
+    steps: int | None = None,
+    bins: int = 1792,
+    groups: Mapping[str, str] | None = None,
+    specs: Any = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Records the norms of the gradients in the optimizer state; the updates pass unchanged.
+
+    .. math:: G_t = \lVert g_t \rVert_2 = \Big(\sum_i g_{t,i}^2\Big)^{1/2}, \qquad \lVert g_t \rVert_1 = \sum_i |g_{t,i}|
+
+    over all parameters, in float32 whatever their type. The *first* member of a chain, where gradients are raw::
+
+        tx = optax.chain(olrs.record_grad_norm(), optax.clip_by_global_norm(1.0), optax.adamw(first))
+        ...
+        run = olrs.Run.from_state(opt_state, schedule=first)
+
+    What is recorded is what :func:`optax_lrs.refine` needs: l2 norms for SGD, l1 norms for Adam and its kin. It needs no
+    extra argument. Nothing leaves the device before ``Run.from_state``. The gradients are read in the pass that clipping
+    makes, and the sums ride in its all-reduces.
+
+    Two stores. With ``steps`` every step's norm is kept, 4 bytes a step and column; steps beyond that are counted, not
+    kept. Without, the norms go into bins that double their span when all are full: fixed memory for a run of any length,
+    36 bytes a bin for both norms (64.5 kB in all). Up to ``bins`` steps every norm is kept; up to ``4 * bins`` too, but
+    for their order in bins of four; beyond, a bin keeps the number, mean and variance of the logarithms, and the lowest
+    and highest. In a Run a bin becomes up to 32 rows of that distribution. (One row a bin, be it a mean, a trimmed mean, a
+    geometric mean, a sample or even the bin's true median, is too few: smoothing by a median and repeating the first
+    row see the *distribution* of the norms.)
+
+    A step with a norm that is nan or infinite (the square of a norm beyond 1.8e19 is, in float32) is counted in
+    ``skipped`` and left out. Inside ``optax.MultiSteps`` the count is of updates and the norm that of the averaged gradient, as
+    the schedule and the rule of refinement want it; outside it is of micro-batches. Inside ``optax.apply_if_finite``
+    skipped updates are not counted at all; outside (this reads the gradients once more) they are in ``skipped``.
+
+    Donate the optimizer state to the compiled step (``donate_argnums``), or each step copies the buffers.
+
+    Args:
+        norms: ``"l2"`` or ``"l1"`` or both.
+        steps: how many steps to keep exactly; None for bins.
+        bins: how many bins, an even number; used if ``steps`` is None.
+        groups: patterns by name. Beside the norms of all parameters, those of the parameters whose *whole* path matches the
+            regular expression, such as ``{"embed": "embed/.*"}``: ``Run.from_state(opt_state, group="embed")``. Groups
+            may overlap.
+        specs: only inside ``shard_map``: the PartitionSpecs of the gradients, a tree or a prefix of it, as given to
+            ``shard_map``; ``P("fsdp")`` for "every leaf is split over fsdp". Sums go over all axes that a spec names,
+            in one ``psum``, and a leaf is not counted twice over an axis that its own spec does not name. Gradients must
+            already be summed over the axes of the batch alone.
+
+    Raises:
+        ValueError, TypeError: if an argument is out of its range, when built; from ``init``, if the pattern of a group
+            matches no path.
+
+    Example:
+        >>> from optax_lrs import Run
+        >>> tx = optax.chain(record_grad_norm(), optax.sgd(0.1))
+        >>> state = tx.init({"w": jnp.zeros(2)})
+        >>> for scale in (2.0, 1.0):
+        ...     updates, state = tx.update({"w": scale * jnp.array([3.0, 4.0])}, state)
+        >>> print(Run.from_state(state).grad_norms.round(4))
+        [10.  5.]
+
+    References:
+        Defazio et al., When, Why and How Much? Adaptive Learning Rate Scheduling by Refinement, arXiv:2310.07831.
+        Chan, Golub, LeVeque, Algorithms for Computing the Sample Variance, The American Statistician 37, 1983
+        (recalled, not verified): how bins are merged.
+    """
+    if isinstance(norms, str) or not norms or len(set(norms)) < len(norms) or not set(norms) <= set(NORMS):
+        raise ValueError(f'{_OWNER}: norms must be one or both of "l1" and "l2", such as ("l2",), got {norms!r:.60}')
+    norms, groups = tuple(norms), checked_groups(groups, _OWNER)
+    columns = columns_of(norms, groups)
+    if steps is not None:
+        steps = _whole("steps", steps, 1, 2**31 - 1)
+    bins = _whole("bins", bins, 4, 2**15)
+    if bins % 2:
+        raise ValueError(f"{_OWNER}: bins must be even, for two become one when all are full, got {bins}")
+    if specs is not None:
+        axes_of(specs, _OWNER)
+
+    def init(params):
+        require_matches(params, groups, _OWNER)
+        store = BinnedNorms.empty(columns, bins) if steps is None else ExactNorms.empty(columns, steps)
+        return RecordGradNormState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), store)
+
+    def update(updates, state, params=None, **extra_args):
+        del params, extra_args
+        found = tree_norms(updates, norms=norms, groups=groups, specs=specs)
+        finite = jnp.all(jnp.isfinite(jnp.stack(list(found.values()))))
+        skipped = state.skipped + (1 - finite.astype(jnp.int32))
+        store = state.store.put(state.count, found, finite)
+        return updates, RecordGradNormState(optax.safe_increment(state.count), skipped, store)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{_OWNER}: {name} must be an int, got {value!r}") from None
+    if isinstance(value, (bool, np.bool_)) or not low <= number <= high:
+        raise ValueError(f"{_OWNER}: {name} must be from {low} to {high}, got {value!r}")
+    return number
