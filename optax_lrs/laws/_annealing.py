@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar, Self
 
 import numpy as np
@@ -55,7 +56,9 @@ class Annealing(Law):
     others: ClassVar = ("power_exponent", "decay_factor")
     held: ClassVar = {"decay_factor": 0.999}
     starts: ClassVar = tuple(
-        {"power_exponent": exponent, "decay_factor": factor} for factor in (0.999, 0.99) for exponent in (0.3, 0.6)
+        {"power_exponent": exponent, "decay_factor": factor}
+        for factor in (0.999, 0.99, 0.995, 0.998, 0.9995, 0.9998)
+        for exponent in (0.5, 0.25)
     )
 
     irreducible: float
@@ -75,21 +78,19 @@ class Annealing(Law):
     def plan(cls, lrs, steps, warmup):
         """The logarithm of the sum of rates, and the area with its slope for a decay factor."""
         seen = treated(lrs, warmup)[1]
-        last: dict[float, tuple[np.ndarray, np.ndarray]] = {}  # the decay factor is mostly held: one entry
-
-        def area(factor):
-            if factor not in last:
-                last.clear()
-                last[factor] = annealing_area(seen, factor)[steps], annealing_slope(seen, factor)[steps]
-            return last[factor]
-
-        return log_sum(lrs, steps, warmup), area
+        kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
+        area = kept(lambda factor: annealing_area(seen, factor)[steps])
+        slope = kept(lambda factor: annealing_slope(seen, factor)[steps])
+        return log_sum(lrs, steps, warmup), area, slope
 
     @classmethod
-    def basis(cls, plan, values):
+    def basis(cls, plan, values, *, slopes=True):
         """A constant, the power, and the area, which lowers the loss."""
-        logs, area_of = plan
+        logs, area, area_slope = plan
+        factor = values["decay_factor"]
         power, slope = power_column(logs, values["power_exponent"])
-        area, bend = area_of(values["decay_factor"])
-        columns = np.stack([np.ones_like(power), power, -area], axis=1)
-        return columns, {"power_exponent": [(1, slope)], "decay_factor": [(2, -bend)]}
+        columns = np.stack([np.ones_like(power), power, -area(factor)], axis=1)
+        return columns, {
+            "power_exponent": [(1, slope)],
+            **({"decay_factor": [(2, -area_slope(factor))]} if slopes else {}),
+        }

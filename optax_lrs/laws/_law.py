@@ -101,7 +101,7 @@ class Law(Value, abstract=True):
         lrs = checked_lrs(lrs)
         steps = checked_steps(steps, len(lrs))
         order, places = np.unique(steps, return_inverse=True)
-        columns, _ = self.basis(self.plan(lrs, order, self.warmup), self.parameters)
+        columns, _ = self.basis(self.plan(lrs, order, self.warmup), self.parameters, slopes=False)
         losses = np.zeros(len(order))
         for name, column in zip(self.linear, columns.T):
             scale = getattr(self, name)

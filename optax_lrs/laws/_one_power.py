@@ -53,7 +53,7 @@ class OnePower(Law):
         return log_sum(lrs, steps, warmup)
 
     @classmethod
-    def basis(cls, plan, values):
+    def basis(cls, plan, values, *, slopes=True):
         """A constant and the power."""
         power, slope = power_column(plan, values["power_exponent"])
         return np.stack([np.ones_like(power), power], axis=1), {"power_exponent": [(1, slope)]}

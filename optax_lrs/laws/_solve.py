@@ -75,7 +75,9 @@ def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps
     """The best of the local optima that the starts lead to.
 
     Unknowns are logarithms (of ``1 - x`` for a ``decay_factor``), so that all stay positive. Trust-region steps on the
-    exact Jacobian, for the valleys of these laws are narrow and bent: first-order methods stop in them early.
+    exact Jacobian, for the valleys of these laws are narrow and bent: first-order methods stop in them early. A
+    ``decay_factor``, each new value of which takes a pass over all steps, is held at its start at first; then it joins the
+    others from the best that was found.
 
     Args:
         problem: what to fit.
@@ -86,6 +88,11 @@ def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps
     starts = [
         start for index, start in enumerate(starts) if start not in starts[:index]
     ]  # what is fixed may make two one
+    slow = "decay_factor"
+    if slow in problem.free and len(starts) > 1:
+        held = [dataclasses.replace(problem, fixed={**problem.fixed, slow: start[slow]}) for start in starts]
+        found = [_from(each, _completed(each, start), most_steps) for each, start in zip(held, starts)]
+        starts = [min(found, key=lambda each: each[0])[1].parameters]
     solutions = [_from(problem, _completed(problem, start), most_steps) for start in starts]
     return min(solutions, key=lambda each: each[0])[1]
 
