@@ -11,7 +11,7 @@ from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
 from optax_lrs.laws._observations import treated
 from optax_lrs.laws._one_power import log_sum, power_column
-from optax_lrs.laws._recurrences import annealing_area, annealing_slope
+from optax_lrs.laws._recurrences import annealing_area, annealing_slope, drops
 
 
 class Annealing(Law):
@@ -77,10 +77,10 @@ class Annealing(Law):
     @classmethod
     def plan(cls, lrs, steps, warmup):
         """The logarithm of the sum of rates, and the area with its slope for a decay factor."""
-        seen = treated(lrs, warmup)[1]
+        changes = drops(treated(lrs, warmup)[1])
         kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
-        area = kept(lambda factor: annealing_area(seen, factor)[steps])
-        slope = kept(lambda factor: annealing_slope(seen, factor)[steps])
+        area = kept(lambda factor: annealing_area(changes, factor)[steps])
+        slope = kept(lambda factor: annealing_slope(changes, factor)[steps])
         return log_sum(lrs, steps, warmup), area, slope
 
     @classmethod

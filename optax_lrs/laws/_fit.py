@@ -91,7 +91,10 @@ def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> 
             f"{cls.__name__}.fit: the rate is constant in every run, which does not show what a fall of it does: add a run "
             "whose rate decays, or fit OnePower"
         )
-    plans = [cls.plan(each.lrs, each.steps, **settings) for each in seen]
+    prior = cls.priors if prior is None else prior
+    plans = [
+        cls.plan(each.lrs, each.steps, **each_settings(cls, settings, len(seen), i)) for i, each in enumerate(seen)
+    ]
 
     def basis(values):
         parts = [cls.basis(plan, values) for plan in plans]
@@ -103,7 +106,7 @@ def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> 
 
     return Problem(
         linear=cls.linear, others=cls.others, basis=basis, losses=np.concatenate([each.losses for each in seen]),
-        weights=_weights(cls, seen, weights), delta=delta, bounds=bounds or {}, prior=prior or {}, fixed=fixed,
+        weights=_weights(cls, seen, weights), delta=delta, bounds=bounds or {}, prior=prior or {}, fixed=fixed, signed=cls.signed,
     )  # fmt: skip
 
 
@@ -123,7 +126,21 @@ def law_of(cls, seen: Sequence[Observations], problem: Problem, solution: Soluti
         highest_lr=max(float(each.lrs.max()) for each in seen), longest_steps=max(int(each.steps[-1]) for each in seen),
         points=len(residuals), runs=len(seen), doubts=tuple(doubts),
     )  # fmt: skip
-    return cls(**solution.parameters, **settings, report=report)
+    return cls(**solution.parameters, **each_settings(cls, settings, len(seen), 0), report=report)
+
+
+def each_settings(cls: type, settings: Mapping[str, Any], count: int, index: int) -> dict[str, Any]:
+    """The settings of one of the runs: of a sequence the run's own."""
+    for name, value in settings.items():
+        if name not in cls.settings:
+            raise TypeError(
+                f"{cls.__name__}.fit: unknown argument {name!r}; the law's settings are {', '.join(cls.settings)}"
+            )
+        if isinstance(value, (list, tuple)) and len(value) != count:
+            raise ValueError(
+                f"{cls.__name__}.fit: {name} must be one, or one for each of {count} runs, got {value!r:.60}"
+            )
+    return {name: value[index] if isinstance(value, (list, tuple)) else value for name, value in settings.items()}
 
 
 def _falls(seen: Observations) -> bool:

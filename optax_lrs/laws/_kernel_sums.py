@@ -11,7 +11,7 @@ import numpy as np
 _NODES = 8  # interpolation nodes a block
 _LEAF = 24  # sources: from here on down they are summed one by one
 _SPAN = 1.0  # how much the logarithm of the rate may change within a block
-_ROUGH = 1e-6  # by how much interpolation may miss it, and the sums of rates relative to their span
+_ROUGH = 1e-4  # by how much interpolation may miss it; and the sums of rates, relative to their span
 _FAR = 0.5  # how far a block must be, in sums of rates, relative to its own
 _CHUNK = 2048  # targets whose terms are worked out together, unless they are more than
 _MOST = 4_000_000  # terms, 160 MB
@@ -46,7 +46,7 @@ def plan_terms(lrs: np.ndarray, changes: np.ndarray, steps: np.ndarray) -> list[
     The direct sum takes O(T) for a step, O(T^2) for a curve. But seen from a step far enough after them, a block of
     changes acts through few numbers: f is interpolated in the block by polynomials at eight of its steps. Blocks are halved
     until they are far (the rates summed since the block are at least half those summed within it) and smooth (the rate
-    changes by less than a factor e, and interpolation reproduces it to 1e-6), or have 24 changes left, which are summed
+    changes by less than a factor e, and interpolation reproduces it to 1e-4: rates read between the rows of a log have kinks), or have 24 changes left, which are summed
     one by one. That is O(log T) blocks for a step. What is worked out here does not depend on the parameters of f.
 
     The relative error of the interpolation is about 1e-8 of the sum; tests hold it to 1e-7 of the direct sum.

@@ -21,6 +21,50 @@ _PUBLISHED = {
 
 
 class MultiPower(Law):
+    r"""Luo et al.'s law: every drop of the rate lowers the loss, by a power law in the rates summed since.
+
+    .. math::
+        L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\eta_{k-1} - \eta_k)\,
+            G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right), \qquad G(x) = 1 - (1 + Cx)^{-\beta}
+
+    Seven numbers. It knows what :class:`Annealing` does not, that a drop to a lower rate takes longer to show, and may be
+    optimised for a schedule. Three runs are needed, such as a constant one, a cosine, and one with a single drop.
+
+    The published numbers belong to a warmup that is counted, as the authors' code does (``warmup="counted"``); the paper's
+    text leaves its rise out (``"summed"``). The two differ by 0.1 in the loss: never compare across.
+
+    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma: their centres are
+    the values at which the authors' fit starts (1, 0.5, 0.5), their widths 5%. Without a prior (``prior={}``) the optimum
+    fits the runs better and predicts longer ones worse (for beta near 0 only the product of B and beta is determined); the
+    authors stop their fit early, which has the same effect. On their 25M and 100M curves, means over the six held-out ones
+    of R² and MAE: with the prior 0.9983, 0.0040 and 0.9982, 0.0038; without 0.9976, 0.0046 and 0.9971, 0.0050;
+    the authors' parameters 0.9988, 0.0038 and 0.9983, 0.0043. Widths from 2 to 10% give the same within 0.0002; they were
+    compared on these curves.
+
+    Its value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops, with an error below
+    1e-7.
+
+    Args:
+        irreducible: :math:`L_0`.
+        power_scale: :math:`A`.
+        power_exponent: :math:`\alpha`.
+        drop_scale: :math:`B`, in loss per unit of rate.
+        drop_speed: :math:`C`.
+        drop_exponent: :math:`\beta`.
+        lr_exponent: :math:`\gamma`.
+        warmup: how the law sees the warmup; see :meth:`Law.fit`.
+        report: of the fit; None for given parameters.
+
+    Example:
+        >>> law = MultiPower.published("25M")
+        >>> print(law.curve([3e-4, 3e-4, 3e-4, 3e-4, 3e-4, 2e-4, 1e-4], [4, 6]).round(4))
+        [17.299  16.0337]
+
+    References:
+        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR
+        2025).
+    """
+
     paper: ClassVar = "arXiv:2503.12811"
     linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
     others: ClassVar = ("power_exponent", "drop_speed", "drop_exponent", "lr_exponent")
@@ -28,6 +72,7 @@ class MultiPower(Law):
         {"power_exponent": 0.5, "drop_speed": speed, "drop_exponent": exponent, "lr_exponent": 0.6}
         for speed, exponent in ((1.0, 0.5), (2.0, 0.6), (0.1, 0.3), (1.0, 0.1))
     )
+    priors: ClassVar = {"drop_speed": (1.0, 0.05), "drop_exponent": (0.5, 0.05), "lr_exponent": (0.5, 0.05)}
 
     irreducible: float
     power_scale: float
@@ -40,7 +85,8 @@ class MultiPower(Law):
     report: FitReport | None = None
 
     @classmethod
-    def published(cls, size: Literal["25M", "100M", "400M"] = "100M") -> Self:
+    def published(cls, size: Literal["25M", "100M", "400M"]) -> Self:
+        """The authors' fit for a model of that size: peak 3e-4, warmup 2,160 steps, 524,288 tokens a step."""
         if size not in _PUBLISHED:
             raise ValueError(f"size must be one of {', '.join(_PUBLISHED)}, got {size!r}")
         names = (
@@ -72,7 +118,7 @@ class MultiPower(Law):
 
 
 def _loss_drop(terms: Terms, speed: float, exponent: float, lr_exponent: float, *, slopes: bool) -> np.ndarray:
-    """The sums over drops for B = 1, shape [1, targets]; with ``slopes`` their derivatives in C, beta, gamma too, [4, targets]."""
+    """The sums over drops for B = 1, shape [1, targets]; with their derivatives in C, beta and gamma [4, targets]."""
     reach = (speed * np.exp(-lr_exponent * terms.log_lrs))[terms.nodes] * terms.sums
     logs = np.log1p(reach)
     if not slopes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -73,6 +73,37 @@ def observe(
         chosen = _spread(steps, points)
         steps, losses = steps[chosen], losses[chosen]
     return Observations(rates_of(run, int(steps[-1]) + 1, warmup_steps=warmup_steps, between=between), steps, losses)
+
+
+def tidy(*, steps: Sequence[float] | np.ndarray, schedule: Any = None, **columns: Sequence[float] | np.ndarray) -> Run:
+    """A run from columns in any order: rows sorted by step, of equal steps the last, rows without a step left out.
+
+    For files there is ``Run.from_csv``.
+
+    Args:
+        steps: the step of each row.
+        schedule: the schedule that was run.
+        **columns: ``lrs``, ``losses``, ``val_losses``, … as in a :class:`Run`, as many entries as ``steps``.
+
+    Raises:
+        ValueError: if a column has another length, or a step is negative or no whole number.
+
+    Example:
+        >>> run = tidy(steps=[2, 0, 1, 1], losses=[2.0, 4.0, 9.0, 3.0])
+        >>> print(run.steps, run.losses)
+        [0 1 2] [4. 3. 2.]
+    """
+    steps = np.asarray(steps, np.float64)
+    arrays = {key: np.asarray(column, np.float64) for key, column in columns.items()}
+    for key, column in arrays.items():
+        if steps.ndim != 1 or column.shape != steps.shape:
+            raise ValueError(f"tidy: {key} must have the shape of steps, {steps.shape}, got {column.shape}")
+    known = np.flatnonzero(np.isfinite(steps))
+    if np.any(steps[known] != np.floor(steps[known])):
+        raise ValueError(f"tidy: steps must be whole numbers, got {steps!r:.60}")
+    found, last = np.unique(steps[known][::-1], return_index=True)
+    rows = known[::-1][last]
+    return Run(steps=found.astype(np.int64), schedule=schedule, **{key: column[rows] for key, column in arrays.items()})
 
 
 def rates_of(run: Run, count: int, *, warmup_steps: int | None = None, between: Between = "linear") -> np.ndarray:

@@ -25,18 +25,19 @@ def drops(lrs: np.ndarray) -> np.ndarray:
     return -np.diff(lrs, prepend=lrs[:1])
 
 
-def annealing_area(lrs: np.ndarray, decay_factor: float) -> np.ndarray:
+def annealing_area(changes: np.ndarray, decay_factor: float) -> np.ndarray:
     r"""Tissue et al.'s :math:`S_2(s) = \sum_{i \le s} m_i` with :math:`m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)`.
 
-    For lambda < 1 it is :math:`(\eta_0 - \bar\eta_s) / (1 - \lambda)`, where the average of the rates
+    ``changes`` are the drops :math:`\eta_{i-1} - \eta_i`. For lambda < 1 the area is
+    :math:`(\eta_0 - \bar\eta_s) / (1 - \lambda)`, where the average of the rates
     :math:`\bar\eta_s = \lambda\bar\eta_{s-1} + (1 - \lambda)\eta_s` starts at the first: the law sees how far the
-    average lags behind. We sum instead, which loses no digits as lambda goes to 1.
+    average has come down. We sum instead, which loses no digits as lambda goes to 1.
     """
-    return np.cumsum(decayed_sum(drops(lrs), decay_factor))
+    return np.cumsum(decayed_sum(changes, decay_factor))
 
 
-def annealing_slope(lrs: np.ndarray, decay_factor: float) -> np.ndarray:
+def annealing_slope(changes: np.ndarray, decay_factor: float) -> np.ndarray:
     """The derivative of :func:`annealing_area` in the decay factor."""
-    momentum = decayed_sum(drops(lrs), decay_factor)
+    momentum = decayed_sum(changes, decay_factor)
     late = np.concatenate([[0.0], momentum[:-1]])  # d m_i = m_{i-1} + factor * d m_{i-1}
     return np.cumsum(decayed_sum(late, decay_factor))

@@ -27,6 +27,7 @@ class Problem:
         bounds: (lowest, highest) by name.
         prior: (centre, width of the logarithm) by name.
         fixed: values that are not fitted, by name.
+        signed: the linear parameters that may be negative.
     """
 
     linear: tuple[str, ...]
@@ -38,6 +39,7 @@ class Problem:
     bounds: Mapping[str, tuple[float, float]]
     prior: Mapping[str, tuple[float, float]]
     fixed: Mapping[str, float]
+    signed: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,9 +76,9 @@ def huber(residuals: np.ndarray, delta: float = 1e-3) -> np.ndarray:
 def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps: int = 200) -> Solution:
     """The best of the local optima that the starts lead to.
 
-    Unknowns are logarithms (of ``1 - x`` for a ``decay_factor``), so that all stay positive. Trust-region steps on the
-    exact Jacobian, for the valleys of these laws are narrow and bent: first-order methods stop in them early. A
-    ``decay_factor``, each new value of which takes a pass over all steps, is held at its start at first; then it joins the
+    Unknowns are logarithms (of ``1 - x`` for a ``decay_factor``), so that all but the signed stay positive. Trust-region
+    steps on the exact Jacobian, for the valleys of these laws are narrow and bent: first-order methods stop in them early.
+    A ``decay_factor``, each new value of which takes a pass over all steps, is held at its start at first; then it joins the
     others from the best that was found.
 
     Args:
@@ -106,14 +108,18 @@ def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]
 
     columns, _ = problem.basis(values)
     scaled = columns * (np.sqrt(problem.weights) / problem.losses)[:, None]
+    signed = [problem.linear.index(name) for name in problem.signed]
     lengths = np.linalg.norm(scaled, axis=0) + 1e-300
+    unit, count = scaled / lengths, len(problem.linear)
     try:
-        found = nnls(scaled / lengths, np.sqrt(problem.weights))[0] / lengths
+        found = nnls(np.concatenate([unit, -unit[:, signed]], axis=1), np.sqrt(problem.weights))[0]
+        found[signed] -= found[count:]
     except RuntimeError:  # too many iterations: any start will do
-        found = 0.5 / lengths
+        found = np.full(count, 0.5 * np.linalg.norm(np.sqrt(problem.weights)))
     # A coefficient of zero has no logarithm: a thousandth of what the column could explain alone.
-    found = np.maximum(found, 1e-3 * np.linalg.norm(np.sqrt(problem.weights)) / lengths)
-    return dict(zip(problem.linear, found)) | values
+    least = 1e-3 * np.linalg.norm(np.sqrt(problem.weights))
+    found = [f if name in problem.signed else max(f, least) for name, f in zip(problem.linear, found)]
+    return dict(zip(problem.linear, found / lengths)) | values
 
 
 def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tuple[float, Solution]:
@@ -123,10 +129,10 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
     free = problem.free
     pulled = [(free.index(name), *problem.prior[name]) for name in problem.prior if name in free]
     rows, log_losses = len(problem.losses), np.log(problem.losses)
-    lower, upper = np.array([_range(name, problem.bounds.get(name)) for name in free]).reshape(-1, 2).T
+    lower, upper = np.array([_range(problem, name) for name in free]).reshape(-1, 2).T
 
     def parameters(unknowns):
-        return {**problem.fixed, **{name: _value(name, float(u)) for name, u in zip(free, unknowns)}}
+        return {**problem.fixed, **{name: _value(problem, name, float(u)) for name, u in zip(free, unknowns)}}
 
     @functools.lru_cache(maxsize=1)
     def basis(key):  # residuals and Jacobian are wanted at the same unknowns, one after the other
@@ -136,7 +142,9 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         values = parameters(unknowns)
         columns, _ = basis(unknowns.tobytes())
         data = _log(columns @ [values[name] for name in problem.linear]) - log_losses
-        pulls = [problem.delta * (unknowns[i] - _unknown(free[i], centre)) / width for i, centre, width in pulled]
+        pulls = [
+            problem.delta * (unknowns[i] - _unknown(problem, free[i], centre)) / width for i, centre, width in pulled
+        ]
         return np.concatenate([data, pulls])
 
     def jacobian(unknowns):
@@ -147,10 +155,10 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         matrix = np.zeros((rows + len(pulled), len(free)))
         for index, name in enumerate(free):
             if name in problem.linear:
-                change = columns[:, problem.linear.index(name)] * values[name]
+                change = columns[:, problem.linear.index(name)] * _stretch(problem, name, values[name])
             else:
                 change = sum(coefficients[column] * slope for column, slope in slopes[name]) * _stretch(
-                    name, values[name]
+                    problem, name, values[name]
                 )
             matrix[:rows, index] = change / predicted
         for row, (index, _, width) in enumerate(pulled, rows):
@@ -169,7 +177,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         rho[0, rows:], rho[1, rows:] = squares[rows:], 1.0
         return rho
 
-    origin = np.clip(np.array([_unknown(name, start[name]) for name in free]), lower + 1e-9, upper - 1e-9)
+    origin = np.clip(np.array([_unknown(problem, name, start[name]) for name in free]), lower + 1e-9, upper - 1e-9)
     if not free:
         objective = float(problem.weights @ huber(residuals(origin), problem.delta))
         return objective, Solution(parameters(origin), objective, True, 1.0)
@@ -187,22 +195,30 @@ def _log(predicted: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(predicted, _LEAST))  # a step that goes too far may predict a negative loss
 
 
-def _unknown(name: str, value: float) -> float:
+def _unknown(problem: Problem, name: str, value: float) -> float:
+    if name in problem.signed:
+        return float(value)
     return float(np.log1p(-value) if name == "decay_factor" else np.log(max(value, _LEAST)))
 
 
-def _value(name: str, unknown: float) -> float:
+def _value(problem: Problem, name: str, unknown: float) -> float:
+    if name in problem.signed:
+        return unknown
     return float(-np.expm1(unknown) if name == "decay_factor" else np.exp(unknown))
 
 
-def _stretch(name: str, value: float) -> float:
+def _stretch(problem: Problem, name: str, value: float) -> float:
     """The derivative of the value in its unknown."""
+    if name in problem.signed:
+        return 1.0
     return value - 1 if name == "decay_factor" else value
 
 
-def _range(name: str, bounds: tuple[float, float] | None) -> tuple[float, float]:
-    default = (0.5, 1 - 1e-6) if name == "decay_factor" else (_LEAST, _MOST)
-    return tuple(sorted(_unknown(name, side) for side in bounds or default))
+def _range(problem: Problem, name: str) -> tuple[float, float]:
+    default = (
+        (-_MOST, _MOST) if name in problem.signed else (0.5, 1 - 1e-6) if name == "decay_factor" else (_LEAST, _MOST)
+    )
+    return tuple(sorted(_unknown(problem, name, side) for side in problem.bounds.get(name, default)))
 
 
 def _condition(matrix: np.ndarray) -> float:
