@@ -44,12 +44,13 @@ def plan_terms(lrs: np.ndarray, changes: np.ndarray, steps: np.ndarray) -> list[
     r"""Terms for sums :math:`\sum_{k \le t} g_k f(\ln\eta_k, \sum_{\tau=k}^t \eta_\tau)` with a smooth kernel f.
 
     The direct sum takes O(T) for a step, O(T^2) for a curve. But seen from a step far enough after them, a block of
-    changes acts through few numbers: f is interpolated in the block by polynomials at eight of its steps. Blocks are halved
-    until they are far (the rates summed since the block are at least half those summed within it) and smooth (the rate
-    changes by less than a factor e, and interpolation reproduces it to 1e-4: rates read between the rows of a log have kinks), or have 24 changes left, which are summed
-    one by one. That is O(log T) blocks for a step. What is worked out here does not depend on the parameters of f.
+    changes acts through few numbers: f is interpolated in the block by polynomials at eight of its steps. Blocks are
+    halved until they are far (the rates summed since the block are at least half those summed within it) and smooth (the
+    rate changes by less than a factor e, and interpolation reproduces it to 1e-4: rates read between the rows of a log
+    have kinks), or have 24 changes left, which are summed one by one. That is O(log T) blocks for a step. What is worked
+    out here does not depend on the parameters of f.
 
-    The relative error of the interpolation is about 1e-8 of the sum; tests hold it to 1e-7 of the direct sum.
+    The error is below 1e-7 of the loss for every kind of schedule in the tests, by comparison with the direct sum.
 
     Args:
         lrs: the rates that are summed, shape [T].
