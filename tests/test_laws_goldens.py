@@ -157,7 +157,7 @@ def test_best_power_decay_under_multi_power(size, decay, loss):
     """The published optimum of the decay (1 - x)^1.5 on a grid of 250 steps."""
     law, found = laws.MultiPower.published(size), {}
     for steps in (decay - 250, decay, decay + 250):
-        left = np.minimum((24_000 - np.arange(24_000)) / steps, 1)
+        left = np.minimum((23_999 - np.arange(24_000)) / steps, 1)
         found[steps] = law.curve(published_lrs("constant") * left**1.5, [23_999])[0]
     assert min(found, key=found.get) == decay and found[decay] == pytest.approx(loss, abs=1.5e-8)
 

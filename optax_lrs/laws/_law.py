@@ -125,17 +125,18 @@ class Law(Value, abstract=True):
         Raises:
             ValueError: if ``steps`` is not positive or the schedule's rates are negative or not finite.
         """
-        lrs = rates(schedule, steps)
-        for doubt in self.doubts(lrs):
-            warnings.warn(f"{type(self).__name__}: {doubt}", LawWarning, stacklevel=2)
-        return self.curve(lrs)
+        return self.curve(self._trusted(schedule, steps))
 
     def final_loss(self, schedule: optax.Schedule, *, steps: int) -> float:
         """The last entry of :meth:`predict`, without the others; for ``MultiPower`` hundreds of times as fast."""
+        return float(self.curve(self._trusted(schedule, steps), [steps - 1])[0])
+
+    def _trusted(self, schedule: optax.Schedule, steps: int) -> np.ndarray:
         lrs = rates(schedule, steps)
-        for doubt in self.doubts(lrs):
-            warnings.warn(f"{type(self).__name__}: {doubt}", LawWarning, stacklevel=2)
-        return float(self.curve(lrs, [steps - 1])[0])
+        doubts = self.doubts(lrs)
+        if doubts:
+            warnings.warn(f"{type(self).__name__}: {'; '.join(doubts)}", LawWarning, stacklevel=3)
+        return lrs
 
     def doubts(self, lrs: np.ndarray) -> tuple[str, ...]:
         """Why a prediction for these rates should not be trusted; empty if nothing speaks against it.
@@ -217,8 +218,8 @@ class Law(Value, abstract=True):
         seen = [observe(run, **how) for run in runs]
         law = fitted(cls, seen, weights=weights, settings=dict(warmup=warmup, **settings), delta=delta, fixed=fixed,
                      bounds=bounds, prior=prior, starts=starts)  # fmt: skip
-        for doubt in law.report.doubts:
-            warnings.warn(f"{cls.__name__}.fit: {doubt}", LawWarning, stacklevel=2)
+        if law.report.doubts:
+            warnings.warn(f"{cls.__name__}.fit: {'; '.join(law.report.doubts)}", LawWarning, stacklevel=2)
         return law
 
     def quality(self, run: Run, **how: Any) -> Quality:

@@ -42,7 +42,8 @@ def observe(
     """What a law needs of a run: its rate at every step, its loss where there is one.
 
     The rates are those of ``run.schedule`` if it has one. Otherwise they are read between the rows of ``run.lrs``, and
-    before the first row a linear warmup is put in, of ``warmup_steps``, up to the rate of the first row.
+    before the first row a linear warmup is put in, of ``warmup_steps``, up to the rate of the first row, which is held from
+    its end on.
 
     Args:
         run: the run.
@@ -57,6 +58,10 @@ def observe(
     """
     if not isinstance(run, Run):
         raise TypeError(f"runs must be Runs, got {run!r:.60}")
+    if points is not None and (isinstance(points, bool) or not isinstance(points, int) or points < 1):
+        raise ValueError(f"points must be a positive int or None, got {points!r}")
+    if column not in (None, "losses", "val_losses"):
+        raise ValueError(f"column must be 'losses' or 'val_losses', got {column!r}")
     if column is None:
         has_val = run.val_losses is not None and bool(np.any(_usable(run.val_losses)))
         column = "val_losses" if has_val else "losses"
@@ -171,7 +176,9 @@ def checked_steps(steps: np.ndarray | Sequence[int] | None, count: int) -> np.nd
     if steps is None:
         return np.arange(count)
     steps = np.asarray(steps)
-    if not np.issubdtype(steps.dtype, np.integer) or (steps.size and not 0 <= steps.min() <= steps.max() < count):
+    if not steps.size:
+        return steps.astype(np.int64)
+    if not np.issubdtype(steps.dtype, np.integer) or not 0 <= steps.min() <= steps.max() < count:
         raise ValueError(f"steps must be ints from 0 to {count - 1}, got {steps!r:.80}")
     return steps
 
