@@ -101,9 +101,13 @@ def bootstrap(law: Law, runs: Sequence[Run], *, n: int, seed: int, segments: int
     # A parameter that was held stays where the law has it.
     solving["fixed"] = {key: getattr(law, key) for key in cls.held} | dict(solving.get("fixed") or {})
     settings = {key: how.get(key, getattr(law, key)) for key in cls.settings}
+    given = solving.pop("weights", None) or [1.0] * len(runs)
     members = []
     for _ in range(n):
-        weights = [rng.exponential() * _by_segment(rng.exponential(size=segments), len(each.steps)) for each in seen]
+        weights = [
+            one * rng.exponential() * _by_segment(rng.exponential(size=segments), len(each.steps))
+            for one, each in zip(given, seen)
+        ]
         start = {name: value for name, value in law.parameters.items()}
         member = fitted(cls, seen, weights=weights, settings=settings, **{"delta": 1e-3, **solving}, starts=[start])
         members.append(member.replace(**{key: getattr(law, key) for key in cls.settings}))

@@ -241,7 +241,7 @@ class Law(Value, abstract=True):
             n: how many members.
             seed: of the weights.
             segments: of each run, with as many losses each.
-            **how: what else :meth:`fit` was given, besides ``warmup`` and ``weights``.
+            **how: what else :meth:`fit` was given, besides ``warmup``.
 
         Raises:
             ValueError: as :meth:`fit`; or if ``n`` or ``segments`` is not positive.
