@@ -118,6 +118,18 @@ def speed(runs: dict[str, olrs.Run]) -> list[dict]:
     return rows
 
 
+def speed_bars(rows: list[dict]) -> list[Bar]:
+    """What our fit takes of the others' time, and whether it reaches what they do."""
+    bars = []
+    for ours in (row for row in rows if row["fit"] == "ours"):
+        for other in (row for row in rows if row["law"] == ours["law"] and row is not ours):
+            name = f"{ours['law']}: time of a fit, of that of {other['fit']}"
+            bars.append(Bar(name, ours["seconds"] / other["seconds"], 0.5, timing=True))
+            name = f"{ours['law']}: objective, of that of {other['fit']}"
+            bars.append(Bar(name, ours["objective"] / other["objective"], 1.001))
+    return bars
+
+
 def _ours(cls: type[laws.Law], problem: Problem) -> float:
     return solve(problem, cls.starts[:1]).objective
 
@@ -161,6 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     columns = ["size", "law", *laws.Quality._fields, "objective", "seconds", "covered"]
     tables["means"] = [{key: row.get(key) for key in columns} for row in tables["means"]]
     tables["speed"] = speed(load(known.curves, "25M"))
+    bars += speed_bars(tables["speed"])
     print_table("authors' parameters", _shown(tables["published"]))
     if not args.quick:
         print_table("held-out curves", _shown(tables["held_out"]))

@@ -11,7 +11,7 @@ from references_laws import annealing_double_sum, annealing_sums, huber, multi_p
 import optax_lrs as olrs
 from optax_lrs import laws
 from optax_lrs.laws import _solve
-from optax_lrs.laws._law import rates
+from optax_lrs.laws._rates import rates
 from optax_lrs.laws._recurrences import annealing_area, annealing_slope, decayed_sum, drops
 
 ONE = laws.OnePower(irreducible=2.6, power_scale=0.4, power_exponent=0.5)

@@ -6,17 +6,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from optax_lrs._run import Run
-from optax_lrs._schedule import Schedule
 from optax_lrs._value import Value
 from optax_lrs.laws._fit import fitted
 from optax_lrs.laws._observations import WARMUPS, checked_lrs, checked_steps, observe
 from optax_lrs.laws._quality import Quality, quality
+from optax_lrs.laws._rates import rates
 
 if TYPE_CHECKING:
     from optax_lrs.laws._ensemble import Ensemble
@@ -34,13 +32,28 @@ class Law(Value, abstract=True):
 
     A law is a value: it prints, compares, goes to JSON and back. All laws here are sums
     :math:`L(s) = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on few other parameters.
-    To write your own, name the fields and give the columns::
+    To write your own, name the fields and give the columns with their derivatives; the fit, its checks, the bootstrap and
+    the pictures follow::
 
-        class MyLaw(Law):
+        class InverseSum(Law):
             linear = ("irreducible", "power_scale")
-            others = ("power_exponent",)
-            ...
-            def columns(self, lrs, steps): ...
+            others = ("shift",)
+            starts = ({"shift": 0.1}, {"shift": 1.0})
+
+            irreducible: float
+            power_scale: float
+            shift: float
+            warmup: str = "counted"
+            report: FitReport | None = None
+
+            @classmethod
+            def plan(cls, lrs, steps, warmup):
+                return np.cumsum(lrs)[steps]
+
+            @classmethod
+            def basis(cls, sums, values, *, slopes=True):
+                column = 1 / (values["shift"] + sums)
+                return np.stack([np.ones_like(sums), column], axis=1), {"shift": [(1, -(column**2))]}
 
     Predictions are in the unit of the losses that the law was fitted to (nats per token), for the model, data and batch
     size of the runs: a law transfers between schedules, not between models.
@@ -72,9 +85,9 @@ class Law(Value, abstract=True):
 
     @classmethod
     def basis(
-        cls, plan: Any, values: Mapping[str, float]
+        cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True
     ) -> tuple[np.ndarray, dict[str, list[tuple[int, np.ndarray]]]]:
-        """The columns, shape [n, m], and by name of ``others`` their derivatives as (column, [n])."""
+        """The columns, shape [n, m], and by name of ``others`` their derivatives as (column, [n]), unless not wanted."""
         raise NotImplementedError(f"{cls.__name__} defines no basis")
 
     # ── predictions ───────────────────────────────────────────────────────────────────────────
@@ -179,7 +192,8 @@ class Law(Value, abstract=True):
     ) -> Self:
         r"""The law that fits the runs best: it minimises :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
 
-        From several starts, with exact gradients; the best is kept. Two cheap runs with different schedules are the
+        From several starts, with exact gradients; the best is kept. A loss at step s is compared with the curve's entry s,
+        as in the papers, though it may be that before the update. Two cheap runs with different schedules are the
         least that determines a law, such as one constant and one that decays; three are better. Leave out the steps
         of the warmup and shortly after (``first_step``), where no law holds.
 
@@ -285,19 +299,3 @@ def curves(laws: Sequence[Law], lrs: Any, steps: Any = None) -> np.ndarray:
             if scale:  # 0 times an infinite column is nothing, not nan
                 row += scale * column
     return losses[:, places.reshape(-1)].reshape(len(laws), *steps.shape)
-
-
-def rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
-    """The rates of a schedule at the steps of a run of that length, float64, shape [steps]."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"steps must be a positive int, got {steps!r}")
-    every = np.arange(steps)
-    if isinstance(schedule, Schedule):
-        return np.asarray(schedule.at(every), np.float64)
-    if not callable(schedule):
-        raise TypeError(f"schedule must be a Schedule or an optax.Schedule, got {schedule!r:.60}")
-    try:
-        found = jax.vmap(schedule)(jnp.arange(steps))
-    except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
-        found = [float(schedule(step)) for step in range(steps)]
-    return np.broadcast_to(np.asarray(found, np.float64), (steps,))

@@ -42,7 +42,7 @@ class MultiPower(Law):
     compared on these curves.
 
     Its value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops, with an error below
-    1e-7.
+    1e-8.
 
     Args:
         irreducible: :math:`L_0`.
