@@ -77,15 +77,15 @@ def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> 
                 f"{cls.__name__}.fit: prior[{name!r}] must be a positive (centre, width), got {(centre, width)!r}"
             )
     fixed = {name: value for name, value in {**cls.held, **(fixed or {})}.items() if value is not None}
-    count, needed = sum(len(each.steps) for each in seen), len(names) - len(fixed)
-    if not seen or count <= needed:
-        raise ValueError(f"{cls.__name__}.fit: {count} losses in {len(seen)} runs cannot determine {needed} parameters")
     for each in seen:
         warmup = warmup_length(each.lrs)
         if each.steps[-1] <= warmup:
             raise ValueError(
                 f"{cls.__name__}.fit: a run that ends at step {each.steps[-1]}, while its rate still rises from the start"
             )
+    count, needed = sum(len(each.steps) for each in seen), len(names) - len(fixed)
+    if not seen or count <= needed:
+        raise ValueError(f"{cls.__name__}.fit: {count} losses in {len(seen)} runs cannot determine {needed} parameters")
     if len(cls.linear) > 2 and not any(_falls(each) for each in seen):
         raise ValueError(
             f"{cls.__name__}.fit: the rate is constant in every run, which does not show what a fall of it does: add a run "

@@ -181,7 +181,7 @@ class Law(Value, abstract=True):
         warmup_steps: int | None = None,
         between: Literal["linear", "hold"] = "linear",
         column: Literal["losses", "val_losses"] | None = None,
-        first_step: int = 0,
+        first_step: int | None = None,
         points: int | None = 1000,
         delta: float = 1e-3,
         fixed: Mapping[str, float | None] | None = None,
@@ -194,8 +194,8 @@ class Law(Value, abstract=True):
 
         From several starts, with exact gradients; the best is kept. A loss at step s is compared with the curve's entry s,
         as in the papers, though it may be that before the update. Two cheap runs with different schedules are the
-        least that determines a law, such as one constant and one that decays; three are better. Leave out the steps
-        of the warmup and shortly after (``first_step``), where no law holds.
+        least that determines a law, such as one constant and one that decays; three are better. Leave out the first
+        percents of the steps (``first_step``), where no law holds.
 
         Args:
             runs: runs with losses, and with a schedule or the rates at those steps.
@@ -206,8 +206,8 @@ class Law(Value, abstract=True):
             warmup_steps: the length of a warmup that the runs' ``lrs`` do not show; with a schedule it is not needed.
             between: how the rate went between recorded rows, ``"linear"`` or ``"hold"``; with a schedule not needed.
             column: which losses; by default ``val_losses`` where a run has any, else ``losses``.
-            first_step: losses before it are left out.
-            points: the most losses taken of each run, spread evenly over the logarithm of the step; None takes all.
+            first_step: losses before it are left out; by default those of the warmup.
+            points: the most losses taken of each run, evenly spread; None takes all.
             delta: where Huber's loss turns from a square into a line, in relative units: outliers (spikes) weigh little.
             fixed: values of parameters that are not fitted; None for one that is fitted though ``held`` by default.
             bounds: (lowest, highest) by parameter.

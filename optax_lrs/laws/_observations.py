@@ -35,7 +35,7 @@ def observe(
     *,
     column: Literal["losses", "val_losses"] | None = None,
     points: int | None = None,
-    first_step: int = 0,
+    first_step: int | None = None,
     warmup_steps: int | None = None,
     between: Between = "linear",
 ) -> Observations:
@@ -48,8 +48,8 @@ def observe(
     Args:
         run: the run.
         column: which losses; by default ``val_losses`` if there are any, else ``losses``.
-        points: the most to keep, spread evenly over the logarithm of the step; None keeps all.
-        first_step: losses before it are left out.
+        points: the most to keep, evenly spread; None keeps all.
+        first_step: losses before it are left out; by default those of the warmup.
         warmup_steps: the length of a warmup that was not recorded; 0 if there was none. Needed if the rates begin late.
         between: how the rate went between two rows: ``"linear"``, or ``"hold"`` for a staircase.
 
@@ -68,16 +68,24 @@ def observe(
     losses = getattr(run, column)
     if losses is None:
         raise ValueError(f"a run without {column}: a law is fitted to losses")
-    kept = _usable(losses) & (run.steps >= first_step)
+    usable = _usable(losses)
+    if not np.any(usable):
+        raise ValueError(f"a run of {len(run)} steps has no finite, positive entry in {column}")
+    lrs = rates_of(run, int(run.steps[usable][-1]) + 1, warmup_steps=warmup_steps, between=between)
+    first_step = warmup_length(lrs) if first_step is None else first_step
+    first_step = max(
+        first_step, int(np.searchsorted(np.cumsum(lrs), 0.0, side="right"))
+    )  # before any rate no law holds
+    kept = usable & (run.steps >= first_step)
     steps, losses = run.steps[kept], losses[kept]
     if not len(steps):
         raise ValueError(
             f"a run of {len(run)} steps has no finite, positive entry in {column} from step {first_step} on"
         )
     if points is not None and len(steps) > points:
-        chosen = _spread(steps, points)
+        chosen = np.linspace(len(steps) - 1, 0, points).astype(np.int64)[::-1]  # with the last one
         steps, losses = steps[chosen], losses[chosen]
-    return Observations(rates_of(run, int(steps[-1]) + 1, warmup_steps=warmup_steps, between=between), steps, losses)
+    return Observations(lrs, steps, losses)
 
 
 def tidy(*, steps: Sequence[float] | np.ndarray, schedule: Any = None, **columns: Sequence[float] | np.ndarray) -> Run:
@@ -186,10 +194,3 @@ def checked_steps(steps: np.ndarray | Sequence[int] | None, count: int) -> np.nd
 def _usable(losses: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return np.isfinite(losses) & (losses > 0)
-
-
-def _spread(steps: np.ndarray, points: int) -> np.ndarray:
-    """Indices of about ``points`` of the steps: evenly in the logarithm, the last one included."""
-    logs = np.log(np.maximum(steps, 1).astype(np.float64))
-    wanted = np.linspace(logs[0], logs[-1], points)
-    return np.unique(np.clip(np.searchsorted(logs, wanted - 1e-12), 0, len(steps) - 1))
