@@ -154,6 +154,9 @@ WORKS: dict[str, Work] = {
         "Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler",
         2024,
     ),
+    "2408.11029": Work(
+        "Howe Tissue and Venus Wang and Lu Wang", "Scaling Law with Learning Rate Annealing", 2025, booktitle=_NEURIPS
+    ),
     "2410.05192": Work(
         "Kaiyue Wen and Zhiyuan Li and Jason Wang and David Hall and Percy Liang and Tengyu Ma",
         "Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective",
@@ -191,6 +194,12 @@ WORKS: dict[str, Work] = {
         "Jiachuan Wang and Haoyang Li and Lei Chen and Lionel M. Ni and Haifeng Zhang and Jun Wang",
         "PLM: Efficient Peripheral Language Models Hardware-Co-Designed for Ubiquitous Computing",
         2025,
+    ),
+    "2505.07796": Work(
+        "Xingjin Wang and Howe Tissue and Lu Wang and Linjing Li and Daniel Dajun Zeng",
+        "Learning Dynamics in Continual Pre-Training for Large Language Models",
+        2025,
+        booktitle="International Conference on Machine Learning (ICML)",
     ),
     "2505.24452": Work(
         "Anda Tang and Yiming Dong and Yutao Zeng and Xun Zhou and Zhouchen Lin",

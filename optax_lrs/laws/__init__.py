@@ -1,0 +1,13 @@
+"""Loss-curve laws: from runs to the loss of any other schedule, on the host in float64."""
+
+from optax_lrs.laws._annealing import Annealing as Annealing
+from optax_lrs.laws._continual import ContinualAnnealing as ContinualAnnealing
+from optax_lrs.laws._ensemble import Ensemble as Ensemble
+from optax_lrs.laws._fit import FitReport as FitReport
+from optax_lrs.laws._law import Law as Law
+from optax_lrs.laws._law import LawWarning as LawWarning
+from optax_lrs.laws._multi_power import MultiPower as MultiPower
+from optax_lrs.laws._observations import tidy as tidy
+from optax_lrs.laws._one_power import OnePower as OnePower
+from optax_lrs.laws._quality import Quality as Quality
+from optax_lrs.laws._quality import quality as quality
