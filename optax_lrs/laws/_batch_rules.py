@@ -71,7 +71,7 @@ class CriticalBatch(Rule):
 
     Example:
         >>> f"{CriticalBatch().batch_tokens(loss=3.0):,.0f}"
-        '1,076,526'
+        '1,076,558'
 
     References:
         Kaplan et al., Scaling Laws for Neural Language Models, arXiv:2001.08361.

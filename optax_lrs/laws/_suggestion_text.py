@@ -58,13 +58,10 @@ def _rates(said: Suggestions) -> list[str]:
         found = f"about {low:.2g}: the rules agree"
     else:
         found = f"{low:.2g} to {high:.2g}, a factor of {high / low:.2g}"
-    doubted = [row.rule for row in rows if row.outside]
-    if doubted:
-        found += f"; outside of its range: {', '.join(doubted)}"
     if high < _AGREE * low:  # what one rule gives is no more certain than where two disagree
         low, high = low / _AROUND, high * _AROUND
     sweep = (f"{rate:.2g}" for rate in (low, math.sqrt(low * high), high))
-    return [f"rate    {found}", f"        sweep it: {', '.join(sweep)}"]
+    return [f"rate    {found}{_doubts(rows)}", f"        sweep it: {', '.join(sweep)}"]
 
 
 def _batches(said: Suggestions) -> list[str]:
@@ -76,10 +73,7 @@ def _batches(said: Suggestions) -> list[str]:
         found = f"about {_about(low)} tokens: the rules agree"
     else:
         found = f"{_about(low)} to {_about(high)} tokens, a factor of {high / low:.2g}"
-    doubted = [row.rule for row in rows if row.outside]
-    if doubted:
-        found += f"; outside of its range: {', '.join(doubted)}"
-    lines = [f"batch   {found}"]
+    lines = [f"batch   {found}{_doubts(rows)}"]
     for row in said.rows:
         if row.is_ceiling and said.batch_tokens > row.batch_tokens:
             lines.append(
@@ -87,6 +81,13 @@ def _batches(said: Suggestions) -> list[str]:
                 " few steps"
             )
     return lines
+
+
+def _doubts(rows: list[Suggestion]) -> str:
+    """Which of the rules do not hold for this run, or may not."""
+    marks = {"OUTSIDE": "outside of its range", "not known": "range not known"}
+    held = {mark: [row.rule for row in rows if row.standing == mark] for mark in marks}
+    return "".join(f"; {marks[mark]}: {', '.join(rules)}" for mark, rules in held.items() if rules)
 
 
 def _about(count: int) -> str:
