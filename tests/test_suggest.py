@@ -229,7 +229,7 @@ def test_suggest():
 def test_suggest_with_all_that_can_be_said():
     said = laws.suggest(params=7e9, tokens=1e12, sequence_length=4096, batch_tokens=4e6, multiple=64, width_ratio=8,
                         loss=2.5, noise_scale_tokens=2e6)  # fmt: skip
-    assert said.batch_given and said.batch_sequences == 960 and not said.left_out
+    assert said.batch_asked == 4e6 and said.batch_sequences == 960 and not said.left_out
     assert [row.rule for row in said.rows][2:] == ["MiniCPMBatch", "CriticalBatch", "GradientNoise"]
     assert said["GammaLaw"].rate == said["GammaLaw"].peak / 8 == said.rate_spread[0]
     assert said.rate_spread[1] == said["StepLaw"].peak and len(said["StepLaw"].outside) == 2
@@ -251,6 +251,13 @@ def test_what_stands_between_a_rule_and_the_run_is_said():
     assert any("longer than the run" in note for note in short["GammaLaw"].notes)
     capped = laws.suggest(params=1e8, tokens=2e9, batch_tokens=2**22)["GammaLaw"]
     assert capped.peak == 0.02 and any("cap" in note for note in capped.notes)
+
+
+@pytest.mark.parametrize("params, tokens", [(1e300, 1e308), (1e-300, 1e-300), (10**30, 10**25), (1e9, 1e11)])
+def test_absurd_sizes_are_answered_and_marked(params, tokens):
+    said = laws.suggest(params=params, tokens=tokens, batch_tokens=10**21, sequence_length=10**20, loss=0.1)
+    assert said.batch_sequences == 10 and json.loads(said.to_json()) and str(said)
+    assert {row.standing for row in said.rows} <= {"OUTSIDE", "not known"} or params == 1e9
 
 
 @pytest.mark.parametrize("params, tokens", [(3e8, 5e9), (1e9, 1e11), (7e10, 1.5e13)])
@@ -292,6 +299,10 @@ def test_suggestions_as_json():
         (dict(params=1e9, tokens=1e9, multiple=0), ValueError, "multiple must be positive"),
         (dict(params=1e9, tokens=1e9, width_ratio=0.0), ValueError, "width_ratio must be positive"),
         (dict(params=1e9, tokens=1e9, loss=0.0), ValueError, "loss must be positive"),
+        (dict(params=1e9, tokens=1e9, loss=1e-300), ValueError, "MiniCPMBatch has no batch for loss=1e-300"),
+        (dict(params=1e9, tokens=1e9, loss=1e300), ValueError, "MiniCPMBatch has no batch for loss=1e.300"),
+        (dict(params=1e9, tokens=10**400), ValueError, "tokens must be positive and finite"),
+        (dict(params=1e9, tokens=1e9, width_ratio=1e-320), ValueError, "one over width_ratio must be finite"),
         (dict(params=1e9, tokens=1e9, noise_scale_tokens=-3.0), ValueError, "noise_scale_tokens must be positive"),
     ],
 )
@@ -360,7 +371,7 @@ def test_the_command_shows_the_spread_and_what_is_recalled(capsys):
         in out
     )
     assert "2 times GradientNoise's ceiling" in out and out.count("(recalled, not verified)") == 2
-    assert "not asked" not in out and "977 sequences of 4,096 (given)" in out
+    assert "not asked" not in out and "977 sequences of 4,096 (the nearest to 4,000,000)" in out
 
 
 def test_what_it_prints_goes_into_show(capsys):

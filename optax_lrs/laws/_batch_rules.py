@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-from optax_lrs.laws._rule import Rule, plain, positive
+from optax_lrs.laws._rule import Rule, positive, power_law
 
 
 class MiniCPMBatch(Rule):
@@ -48,7 +48,7 @@ class MiniCPMBatch(Rule):
 
     def batch_tokens(self, *, loss: Any) -> Any:
         """The optimal tokens of an update, for a final loss in nats per token: a positive number or an array of them."""
-        return plain(self.batch_scale / positive("MiniCPMBatch", "loss", loss) ** self.loss_exponent)
+        return power_law(self.batch_scale, (positive("MiniCPMBatch", "loss", loss), -self.loss_exponent))
 
 
 class CriticalBatch(Rule):
@@ -93,7 +93,7 @@ class CriticalBatch(Rule):
 
     def batch_tokens(self, *, loss: Any) -> Any:
         """The critical tokens of an update at a loss in nats per token: a positive number or an array of them."""
-        return plain(self.batch_scale / positive("CriticalBatch", "loss", loss) ** self.loss_exponent)
+        return power_law(self.batch_scale, (positive("CriticalBatch", "loss", loss), -self.loss_exponent))
 
 
 class GradientNoise(NamedTuple):

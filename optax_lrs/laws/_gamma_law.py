@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from optax_lrs._horizon import Horizon
-from optax_lrs.laws._rule import Rule, plain, positive
+from optax_lrs.laws._rule import Rule, plain, positive, power_law
 from optax_lrs.schedules import WSD
 
 
@@ -75,7 +75,7 @@ class GammaLaw(Rule):
 
     def ratio(self, *, tokens: Any) -> Any:
         """The rate per sequence of the batch, :math:`\\gamma`."""
-        return plain(self.amplitude * positive("GammaLaw", "tokens", tokens) ** self.b)
+        return power_law(self.amplitude, (positive("GammaLaw", "tokens", tokens), self.b))
 
     def peak(self, *, tokens: Any, batch_tokens: Any) -> Any:
         """The peak rate: muP's, before any division by a ratio of widths.
@@ -90,7 +90,7 @@ class GammaLaw(Rule):
     def capped_until(self, *, batch_tokens: Any) -> Any:
         """The tokens of the longest run for which the cap holds."""
         sequences = positive("GammaLaw", "batch_tokens", batch_tokens) / self.sequence_length
-        return plain((self.cap / (sequences * self.amplitude)) ** (1 / self.b))
+        return power_law(1.0, (self.cap / (sequences * self.amplitude), 1 / self.b))
 
     def schedule(self, *, tokens: float, tokens_per_step: int) -> WSD:
         """Warmup, the peak, and a linear decay to zero over the last tenth (the shape of the decay is our choice).
@@ -146,5 +146,7 @@ def mup_widths(*, width_ratio: float, head_width: int | None = None) -> MupWidth
         Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler, arXiv:2408.13359.
     """
     ratio = float(positive("mup_widths", "width_ratio", width_ratio))
+    if not 1.0 / ratio < np.inf:
+        raise ValueError(f"mup_widths: one over width_ratio must be finite, got {width_ratio!r}")
     head = None if head_width is None else 1.0 / float(positive("mup_widths", "head_width", head_width))
     return MupWidths(matrix_rate=1.0 / ratio, matrix_init=ratio**-0.5, attention_logits=head)

@@ -77,7 +77,10 @@ class Rule(Value, abstract=True):
 
 def positive(owner: str, name: str, value: Any) -> np.ndarray:
     """The number or numbers in float64: positive and finite, or an error that names them."""
-    numbers = np.asarray(value)
+    try:
+        numbers = np.asarray(float(value) if type(value) is int else value)  # NumPy has no ints beyond 64 bits
+    except OverflowError:
+        numbers = np.asarray(np.inf)
     if numbers.dtype.kind not in "iuf":
         raise TypeError(f"{owner}: {name} must be a number, got {value!r:.60}")
     numbers = numbers.astype(np.float64)
@@ -94,7 +97,18 @@ def positive_int(owner: str, name: str, value: Any) -> int:
     return int(value)
 
 
-def plain(numbers: np.ndarray) -> Any:
+def power_law(scale: float, *factors: tuple[np.ndarray, float]) -> Any:
+    """The scale times every base to its exponent: a float where there is one number, else the array.
+
+    What no float64 holds is 0 or infinite, without a warning.
+    """
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        for base, exponent in factors:
+            scale = scale * base**exponent
+    return plain(scale)
+
+
+def plain(numbers: Any) -> Any:
     """A float where there is one number, else the array."""
     return float(numbers) if np.ndim(numbers) == 0 else numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from optax_lrs._horizon import Horizon
-from optax_lrs.laws._rule import Rule, plain, positive, whole_sequences
+from optax_lrs.laws._rule import Rule, positive, power_law, whole_sequences
 from optax_lrs.schedules import Cosine
 
 
@@ -86,11 +86,11 @@ class StepLaw(Rule):
             A float, or a float64 array.
         """
         params, tokens = positive("StepLaw", "params", params), positive("StepLaw", "tokens", tokens)
-        return plain(self.rate_scale * params**self.params_exponent * tokens**self.tokens_exponent)
+        return power_law(self.rate_scale, (params, self.params_exponent), (tokens, self.tokens_exponent))
 
     def batch_tokens(self, *, tokens: Any) -> Any:
         """The optimal tokens of an update, from the tokens of the whole run; not rounded."""
-        return plain(self.batch_scale * positive("StepLaw", "tokens", tokens) ** self.batch_exponent)
+        return power_law(self.batch_scale, (positive("StepLaw", "tokens", tokens), self.batch_exponent))
 
     def batch_sequences(self, *, tokens: float, sequence_length: int = 2048, multiple: int = 1) -> int:
         """The optimal batch in whole sequences, the nearest multiple of ``multiple``: :func:`whole_sequences`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 from optax_lrs._horizon import Horizon
@@ -95,7 +96,7 @@ class Suggestions:
         sequence_length: the tokens of a sequence.
         batch_sequences: the sequences of an update that the schedules are for.
         total_steps: the updates that the tokens make.
-        batch_given: whether the batch was asked for; otherwise it is StepLaw's.
+        batch_asked: the tokens of an update that were asked for; None: the batch is StepLaw's.
         rows: a :class:`Suggestion` for every rule.
         left_out: which rules were not asked, and what they need.
     """
@@ -105,7 +106,7 @@ class Suggestions:
     sequence_length: int
     batch_sequences: int
     total_steps: int
-    batch_given: bool
+    batch_asked: float | None
     rows: tuple[Suggestion, ...]
     left_out: tuple[str, ...]
 
@@ -206,7 +207,10 @@ def suggest(
         if loss is None:
             left_out.append(f"{type(rule).__name__} needs the final loss")
         else:
-            batch = whole_sequences(rule.batch_tokens(loss=loss), **how) * sequence_length
+            found = rule.batch_tokens(loss=loss)
+            if not 0 < found < math.inf:
+                raise ValueError(f"suggest: {type(rule).__name__} has no batch for loss={loss!r}")
+            batch = whole_sequences(found, **how) * sequence_length
             is_ceiling = isinstance(rule, CriticalBatch)
             rows.append(_row(rule, dict(loss=loss), batch_tokens=batch, is_ceiling=is_ceiling))
     if noise_scale_tokens is None:
@@ -218,10 +222,11 @@ def suggest(
             paper="arXiv:1812.06162", remark="recalled, not verified", validity="the run in which it was measured",
             assumes="measured in this run, or one like it; it grows as the loss falls",
         ))  # fmt: skip
+    steps = Horizon.of(tokens=tokens, tokens_per_step=per_step).steps
+    asked = None if batch_tokens is None else wanted
     return Suggestions(
-        params=params, tokens=tokens, sequence_length=sequence_length, batch_sequences=sequences, rows=tuple(rows),
-        total_steps=Horizon.of(tokens=tokens, tokens_per_step=per_step).steps, batch_given=batch_tokens is not None,
-        left_out=tuple(left_out),
+        params=params, tokens=tokens, sequence_length=sequence_length, batch_sequences=sequences, total_steps=steps,
+        batch_asked=asked, rows=tuple(rows), left_out=tuple(left_out),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ _HEAD = ("rule", "rate", "batch in tokens", "warmup", "steps", "range")
 
 def text(said: Suggestions) -> str:
     """The run, a line for every rule, the spread, and what stands behind each."""
-    whose = "given" if said.batch_given else "StepLaw's"
+    whose = "StepLaw's" if said.batch_asked is None else f"the nearest to {said.batch_asked:,.0f}"
     lines = [
         f"params  {said.params:.6g}, without embeddings",
         f"tokens  {said.tokens:.6g}",
