@@ -399,6 +399,7 @@ def test_bad_input_is_one_line_and_status_2(arguments, capsys):
     assert not captured.out and captured.err.startswith("optax_lrs: ") and captured.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_other_commands_load_no_laws():
     code = "import sys, optax_lrs.__main__ as m; m.main(['list']); sys.exit('optax_lrs.laws' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
