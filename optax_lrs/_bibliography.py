@@ -78,6 +78,11 @@ WORKS: dict[str, Work] = {
     "1711.05101": Work(
         "Ilya Loshchilov and Frank Hutter", "Decoupled Weight Decay Regularization", 2019, booktitle=_ICLR
     ),
+    "1812.06162": Work(
+        "Sam McCandlish and Jared Kaplan and Dario Amodei and {OpenAI Dota Team}",
+        "An Empirical Model of Large-Batch Training",
+        2018,
+    ),
     "1903.09900": Work(
         "Andrew Hundt and Varun Jain and Gregory D. Hager",
         "sharpDARTS: Faster and More Accurate Differentiable Architecture Search",
@@ -94,6 +99,12 @@ WORKS: dict[str, Work] = {
         "On the Adequacy of Untuned Warmup for Adaptive Optimization",
         2021,
         booktitle="AAAI Conference on Artificial Intelligence",
+    ),
+    "2001.08361": Work(
+        "Jared Kaplan and Sam McCandlish and Tom Henighan and Tom B. Brown and Benjamin Chess and Rewon Child and Scott Gray "
+        "and Alec Radford and Jeffrey Wu and Dario Amodei",
+        "Scaling Laws for Neural Language Models",
+        2020,
     ),
     "2012.13628": Work(
         "Ahmadreza Jeddi and Mohammad Javad Shafiee and Alexander Wong",
@@ -181,6 +192,12 @@ WORKS: dict[str, Work] = {
         "Beyond Cosine Decay: On the Effectiveness of Infinite Learning Rate Schedule for Continual Pre-training",
         2025,
         booktitle="Conference on Lifelong Learning Agents (CoLLAs)",
+    ),
+    "2503.04715": Work(
+        "Houyi Li and Wenzhen Zheng and Qiufeng Wang and Hanshan Zhang and Zili Wang and Shijie Xuyang and Yuantao Fan and "
+        "Zhenyu Ding and Haoying Wang and Ning Ding and Shuigeng Zhou and Xiangyu Zhang and Daxin Jiang",
+        "Predictable Scale: Part I, Step Law -- Optimal Hyperparameter Scaling Law in Large Language Model Pretraining",
+        2025,
     ),
     "2503.12811": Work(
         "Kairong Luo and Haodong Wen and Shengding Hu and Zhenbo Sun and Zhiyuan Liu and Maosong Sun and Kaifeng Lyu and "
