@@ -93,6 +93,7 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import laws as laws
     from optax_lrs import theory as theory
     from optax_lrs.refinement import PowerFit as PowerFit
     from optax_lrs.refinement import RefinedState as RefinedState
@@ -104,6 +105,7 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "laws": "laws",
     "theory": "theory",
     "PowerFit": "refinement",
     "RefinedState": "refinement",

@@ -1,4 +1,4 @@
-"""The command line: ``python -m optax_lrs list | show | plot | gallery | cite``."""
+"""The command line: ``python -m optax_lrs list | show | plot | gallery | suggest | cite``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from optax_lrs._schedule import Schedule
 from optax_lrs._sections import Section, check_steps, sections, seen_steps
 from optax_lrs._value import Value
 from optax_lrs.cite import bibtex, papers, reference
-from optax_lrs.commands import refine
+from optax_lrs.commands import refine, suggest
 from optax_lrs.gallery import gallery
 from optax_lrs.plot import plot
+from optax_lrs.profiles import Profile
 
 _MOST_SECTIONS = 20
 
@@ -67,6 +68,8 @@ def _arguments() -> argparse.ArgumentParser:
             "-o", "--output", default=output, help=f"where to write the picture: .png, .svg, .pdf; {output} by default"
         )
 
+    suggest.add(commands)
+
     cites = commands.add_parser("cite", help="BibTeX for what you use")
     cites.add_argument(
         "used", nargs="*", help="names, reprs or JSON files of schedules, or arXiv numbers; by default all there are"
@@ -86,7 +89,7 @@ def _list(args: argparse.Namespace) -> int:
             print(f"| `{cls._name}` | {_summary(cls)} | {arguments} | {_link(cls.paper)} |")
         return 0
     for cls in [*schedules, *(cls for cls in Value.registry.values() if cls not in schedules)]:
-        kind = "schedule" if cls in schedules else "profile"
+        kind = "schedule" if cls in schedules else "profile" if issubclass(cls, Profile) else "law"
         print(f"{kind:9} {cls._name:20} {_summary(cls)}")
     return 0
 

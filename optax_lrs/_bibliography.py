@@ -78,6 +78,11 @@ WORKS: dict[str, Work] = {
     "1711.05101": Work(
         "Ilya Loshchilov and Frank Hutter", "Decoupled Weight Decay Regularization", 2019, booktitle=_ICLR
     ),
+    "1812.06162": Work(
+        "Sam McCandlish and Jared Kaplan and Dario Amodei and {OpenAI Dota Team}",
+        "An Empirical Model of Large-Batch Training",
+        2018,
+    ),
     "1903.09900": Work(
         "Andrew Hundt and Varun Jain and Gregory D. Hager",
         "sharpDARTS: Faster and More Accurate Differentiable Architecture Search",
@@ -94,6 +99,12 @@ WORKS: dict[str, Work] = {
         "On the Adequacy of Untuned Warmup for Adaptive Optimization",
         2021,
         booktitle="AAAI Conference on Artificial Intelligence",
+    ),
+    "2001.08361": Work(
+        "Jared Kaplan and Sam McCandlish and Tom Henighan and Tom B. Brown and Benjamin Chess and Rewon Child and Scott Gray "
+        "and Alec Radford and Jeffrey Wu and Dario Amodei",
+        "Scaling Laws for Neural Language Models",
+        2020,
     ),
     "2012.13628": Work(
         "Ahmadreza Jeddi and Mohammad Javad Shafiee and Alexander Wong",
@@ -154,6 +165,9 @@ WORKS: dict[str, Work] = {
         "Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler",
         2024,
     ),
+    "2408.11029": Work(
+        "Howe Tissue and Venus Wang and Lu Wang", "Scaling Law with Learning Rate Annealing", 2025, booktitle=_NEURIPS
+    ),
     "2410.05192": Work(
         "Kaiyue Wen and Zhiyuan Li and Jason Wang and David Hall and Percy Liang and Tengyu Ma",
         "Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective",
@@ -179,6 +193,12 @@ WORKS: dict[str, Work] = {
         2025,
         booktitle="Conference on Lifelong Learning Agents (CoLLAs)",
     ),
+    "2503.04715": Work(
+        "Houyi Li and Wenzhen Zheng and Qiufeng Wang and Hanshan Zhang and Zili Wang and Shijie Xuyang and Yuantao Fan and "
+        "Zhenyu Ding and Haoying Wang and Ning Ding and Shuigeng Zhou and Xiangyu Zhang and Daxin Jiang",
+        "Predictable Scale: Part I, Step Law -- Optimal Hyperparameter Scaling Law in Large Language Model Pretraining",
+        2025,
+    ),
     "2503.12811": Work(
         "Kairong Luo and Haodong Wen and Shengding Hu and Zhenbo Sun and Zhiyuan Liu and Maosong Sun and Kaifeng Lyu and "
         "Wenguang Chen",
@@ -191,6 +211,12 @@ WORKS: dict[str, Work] = {
         "Jiachuan Wang and Haoyang Li and Lei Chen and Lionel M. Ni and Haifeng Zhang and Jun Wang",
         "PLM: Efficient Peripheral Language Models Hardware-Co-Designed for Ubiquitous Computing",
         2025,
+    ),
+    "2505.07796": Work(
+        "Xingjin Wang and Howe Tissue and Lu Wang and Linjing Li and Daniel Dajun Zeng",
+        "Learning Dynamics in Continual Pre-Training for Large Language Models",
+        2025,
+        booktitle="International Conference on Machine Learning (ICML)",
     ),
     "2505.24452": Work(
         "Anda Tang and Yiming Dong and Yutao Zeng and Xun Zhou and Zhouchen Lin",

@@ -195,7 +195,8 @@ def wrong(name, kind):
 def mistakes(draw):
     """A class, its example's fields with one of them wrong, and the name of that one."""
     cls = draw(st.sampled_from(sorted((cls for cls in olrs.Schedule.registry.values()
-                                       if cls.__module__.startswith("optax_lrs.") and cls._kinds),
+                                       if cls.__module__.startswith("optax_lrs.") and cls._kinds
+                                       and issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))),
                                       key=lambda cls: cls._name)))  # fmt: skip
     name = draw(st.sampled_from(list(cls._kinds)))
     kind = cls._kinds[name]

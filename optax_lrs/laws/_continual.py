@@ -1,0 +1,133 @@
+"""The annealing law of continual pre-training."""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+
+from optax_lrs.laws._annealing import Annealing
+from optax_lrs.laws._fit import FitReport
+from optax_lrs.laws._law import Law
+from optax_lrs.laws._observations import treated
+from optax_lrs.laws._one_power import log_sum, power_column
+from optax_lrs.laws._recurrences import annealing_area, annealing_slope, drops
+
+_PUBLISHED = {
+    "general": (3.057, 0.490, 0.497, 0.299, 0.298, 0.366, 28.0, 0.189),
+    "target": (3.024, 0.412, 0.677, 0.278, 0.324, -0.666, 5662.0, 0.146),
+}
+
+
+class ContinualAnnealing(Law):
+    r"""The annealing law of a run that goes on with other data from one step on.
+
+    .. math::
+        L = L_0 + A (S_1^{\mathrm{pt}} + S_1^{\mathrm{cpt}})^{-\alpha} - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
+            + B \left(1 - (1 + E\,S_1^{\mathrm{cpt}})^{-\beta}\right)
+
+    The sums of :class:`Annealing`, of the pre-training (pt) and of the continued one (cpt) apart, and a term for the change
+    of data: it raises the loss on what was trained on before (B > 0, forgetting) and lowers that on the new data (B < 0). It
+    needs runs with losses before and after the change, under two schedules at least. Reported: a checkpoint that was annealed
+    less reaches a lower loss on the new data.
+
+    The formula and the published fits are read from a summary of the paper. How its areas are split at the change is
+    inferred: here a drop counts in the area of the phase that it falls into, the step from the last rate of the one to the
+    first of the other counts in the second (re-warming is a negative drop), and the first area stays what it was at the change.
+
+    Args:
+        irreducible: :math:`L_0`.
+        power_scale: :math:`A`.
+        power_exponent: :math:`\alpha`.
+        former_drop_scale: :math:`C_1`.
+        drop_scale: :math:`C_2`.
+        shift_scale: :math:`B`; may be negative.
+        shift_speed: :math:`E`.
+        shift_exponent: :math:`\beta`.
+        switch_step: the first step on the new data; one for each run in ``fit(..., switch_step=[…])``, of which the law keeps
+            the first.
+        decay_factor: :math:`\lambda`.
+        warmup: how the law sees the first warmup; see :meth:`Law.fit`.
+        report: of the fit; None for given parameters.
+
+    Example:
+        >>> law = ContinualAnnealing.published("general", switch_step=20_000)
+        >>> law.curve(np.full(22_500, 2e-4), [19_999, 22_499]).round(3)
+        array([3.303, 3.436])
+
+    References:
+        *Learning Dynamics in Continual Pre-Training for Large Language Models*, arXiv:2505.07796 (ICML 2025).
+    """
+
+    paper: ClassVar = "arXiv:2505.07796"
+    linear: ClassVar = ("irreducible", "power_scale", "former_drop_scale", "drop_scale", "shift_scale")
+    others: ClassVar = ("power_exponent", "shift_speed", "shift_exponent", "decay_factor")
+    signed: ClassVar = ("shift_scale",)
+    held: ClassVar = Annealing.held
+    settings: ClassVar = ("warmup", "switch_step")
+    starts: ClassVar = tuple(
+        {"power_exponent": 0.5, "shift_speed": speed, "shift_exponent": exponent, "decay_factor": 0.999}
+        for speed in (10.0, 1000.0) for exponent in (0.2, 1.0)
+    )  # fmt: skip
+
+    irreducible: float
+    power_scale: float
+    power_exponent: float
+    former_drop_scale: float
+    drop_scale: float
+    shift_scale: float
+    shift_speed: float
+    shift_exponent: float
+    switch_step: int
+    decay_factor: float = 0.999
+    warmup: str = "counted"
+    report: FitReport | None = None
+
+    @classmethod
+    def published(cls, domain: Literal["general", "target"], *, switch_step: int) -> Self:
+        """The paper's fit of the loss on the general, or on the target domain (recalled from a summary, not verified)."""
+        if domain not in _PUBLISHED:
+            raise ValueError(f"domain must be one of {', '.join(_PUBLISHED)}, got {domain!r}")
+        names = ("irreducible", "power_scale", "power_exponent", "former_drop_scale", "drop_scale", "shift_scale",
+                 "shift_speed", "shift_exponent")  # fmt: skip
+        return cls(**dict(zip(names, _PUBLISHED[domain])), switch_step=switch_step, warmup="as_peak")
+
+    def check(self) -> None:
+        """Besides the rules of every law: the change is not at the first step."""
+        super().check()
+        self.require(self.switch_step > 0, "switch_step must be positive", "switch_step")
+
+    @classmethod
+    def plan(cls, lrs, steps, warmup, switch_step):
+        """The logarithm of the whole sum, the sum since the change, and the two areas and their slopes."""
+        summed, seen = treated(lrs, warmup)
+        changes, after = drops(seen), np.arange(len(lrs)) >= switch_step
+        since = np.cumsum(np.where(after, summed, 0.0))[steps]
+        before_at = np.minimum(steps, switch_step - 1)
+        kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
+        areas = kept(lambda factor: (annealing_area(changes, factor)[before_at],
+                                     annealing_area(changes * after, factor)[steps]))  # fmt: skip
+        slopes = kept(lambda factor: (annealing_slope(changes, factor)[before_at],
+                                      annealing_slope(changes * after, factor)[steps]))  # fmt: skip
+        return log_sum(lrs, steps, warmup), since, areas, slopes
+
+    @classmethod
+    def basis(cls, plan, values, *, slopes=True):
+        """A constant, the power, the two areas, and the change of data."""
+        logs, since, areas, area_slopes = plan
+        factor, speed, exponent = values["decay_factor"], values["shift_speed"], values["shift_exponent"]
+        power, slope = power_column(logs, values["power_exponent"])
+        grown = np.log1p(speed * since)
+        left = np.exp(-exponent * grown)
+        former, latter = areas(factor)
+        columns = np.stack([np.ones_like(power), power, -former, -latter, -np.expm1(-exponent * grown)], axis=1)
+        changes = {
+            "power_exponent": [(1, slope)],
+            "shift_speed": [(4, exponent * left * since / (1 + speed * since))],
+            "shift_exponent": [(4, grown * left)],
+        }
+        if slopes:
+            bends = area_slopes(factor)
+            changes["decay_factor"] = [(2, -bends[0]), (3, -bends[1])]
+        return columns, changes

@@ -1,0 +1,163 @@
+"""From observations to a law: starts, bounds, weights, and what makes a fit doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optax_lrs._value import Value
+from optax_lrs.laws._observations import Observations, warmup_length
+from optax_lrs.laws._solve import Problem, Solution, solve
+
+_LOOSE = 1e3  # condition of the Jacobian from which on parameters are said to be hardly determined
+_DROP = 0.02  # share of the peak by which the rate must fall within the observed steps, to show what a fall does
+
+
+class FitReport(Value):
+    """What a law was fitted to, and how that went.
+
+    Args:
+        objective: the sum of Huber's losses of the logarithms, weighted, at the optimum.
+        rmse: the root mean square of the residuals of the logarithms: 0.002 is 0.2% of the loss.
+        highest_lr: the highest rate of the runs.
+        longest_steps: the last step that was observed.
+        points: how many losses there were.
+        runs: how many runs.
+        doubts: what makes the fit doubtful; empty if nothing was found.
+    """
+
+    objective: float
+    rmse: float
+    highest_lr: float
+    longest_steps: int
+    points: int
+    runs: int
+    doubts: tuple[str, ...] = ()
+
+
+def fitted(
+    cls: type,
+    seen: Sequence[Observations],
+    *,
+    weights: Sequence[float] | np.ndarray | None = None,
+    settings: Mapping[str, Any],
+    delta: float,
+    fixed: Mapping[str, float | None] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    prior: Mapping[str, tuple[float, float]] | None = None,
+    starts: Sequence[Mapping[str, float]] | None = None,
+) -> Any:
+    """The law of class ``cls`` that fits the observations best; the arguments are those of ``Law.fit``."""
+    problem = problem_of(
+        cls, seen, weights=weights, settings=settings, delta=delta, fixed=fixed, bounds=bounds, prior=prior
+    )
+    solution = solve(problem, starts or cls.starts)
+    return law_of(cls, seen, problem, solution, settings)
+
+
+def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> Problem:
+    """The minimisation, checked: every mistake in the arguments and every lack in the data ends here."""
+    names = (*cls.linear, *cls.others)
+    for argument, mapping in dict(fixed=fixed, bounds=bounds, prior=prior).items():
+        unknown = [name for name in mapping or {} if name not in names]
+        if unknown:
+            raise ValueError(
+                f"{cls.__name__}.fit: {argument} names {unknown[0]!r}; the parameters are {', '.join(names)}"
+            )
+    if not delta > 0:
+        raise ValueError(f"{cls.__name__}.fit: delta must be positive, got {delta!r}")
+    for name, (low, high) in (bounds or {}).items():
+        if not 0 <= low < high:
+            raise ValueError(f"{cls.__name__}.fit: bounds[{name!r}] must be 0 <= lowest < highest, got {(low, high)!r}")
+    for name, (centre, width) in (prior or {}).items():
+        if not (centre > 0 and width > 0):
+            raise ValueError(
+                f"{cls.__name__}.fit: prior[{name!r}] must be a positive (centre, width), got {(centre, width)!r}"
+            )
+    fixed = {name: value for name, value in {**cls.held, **(fixed or {})}.items() if value is not None}
+    for each in seen:
+        warmup = warmup_length(each.lrs)
+        if each.steps[-1] <= warmup:
+            raise ValueError(
+                f"{cls.__name__}.fit: a run that ends at step {each.steps[-1]}, while its rate still rises from the start"
+            )
+    count, needed = sum(len(each.steps) for each in seen), len(names) - len(fixed)
+    if not seen or count <= needed:
+        raise ValueError(f"{cls.__name__}.fit: {count} losses in {len(seen)} runs cannot determine {needed} parameters")
+    if len(cls.linear) > 2 and not any(_falls(each) for each in seen):
+        raise ValueError(
+            f"{cls.__name__}.fit: the rate is constant in every run, which does not show what a fall of it does: add a run "
+            "whose rate decays, or fit OnePower"
+        )
+    prior = cls.priors if prior is None else prior
+    plans = [
+        cls.plan(each.lrs, each.steps, **each_settings(cls, settings, len(seen), i)) for i, each in enumerate(seen)
+    ]
+
+    def basis(values):
+        parts = [cls.basis(plan, values) for plan in plans]
+        slopes: dict[str, list[tuple[int, np.ndarray]]] = {}
+        for name in parts[0][1]:
+            each = [part[1][name] for part in parts]
+            slopes[name] = [(same[0][0], np.concatenate([slope for _, slope in same])) for same in zip(*each)]
+        return np.concatenate([part[0] for part in parts]), slopes
+
+    return Problem(
+        linear=cls.linear, others=cls.others, basis=basis, losses=np.concatenate([each.losses for each in seen]),
+        weights=_weights(cls, seen, weights), delta=delta, bounds=bounds or {}, prior=prior or {}, fixed=fixed, signed=cls.signed,
+    )  # fmt: skip
+
+
+def law_of(cls, seen: Sequence[Observations], problem: Problem, solution: Solution, settings: Mapping[str, Any]) -> Any:
+    """The law with its report."""
+    columns, _ = problem.basis(solution.parameters)
+    residuals = np.log(columns @ [solution.parameters[name] for name in cls.linear]) - np.log(problem.losses)
+    doubts = []
+    if not solution.converged:
+        doubts.append("the optimiser did not converge")
+    if solution.condition > _LOOSE:
+        doubts.append(
+            f"the runs hardly determine the parameters (condition {solution.condition:.0e}): add a run with another schedule"
+        )
+    report = FitReport(
+        objective=solution.objective, rmse=float(np.sqrt(np.mean(residuals**2))),
+        highest_lr=max(float(each.lrs.max()) for each in seen), longest_steps=max(int(each.steps[-1]) for each in seen),
+        points=len(residuals), runs=len(seen), doubts=tuple(doubts),
+    )  # fmt: skip
+    return cls(**solution.parameters, **each_settings(cls, settings, len(seen), 0), report=report)
+
+
+def each_settings(cls: type, settings: Mapping[str, Any], count: int, index: int) -> dict[str, Any]:
+    """The settings of one of the runs: of a sequence the run's own."""
+    for name, value in settings.items():
+        if name not in cls.settings:
+            raise TypeError(
+                f"{cls.__name__}.fit: unknown argument {name!r}; the law's settings are {', '.join(cls.settings)}"
+            )
+        if isinstance(value, (list, tuple)) and len(value) != count:
+            raise ValueError(
+                f"{cls.__name__}.fit: {name} must be one, or one for each of {count} runs, got {value!r:.60}"
+            )
+    return {name: value[index] if isinstance(value, (list, tuple)) else value for name, value in settings.items()}
+
+
+def _falls(seen: Observations) -> bool:
+    """Whether the rate falls visibly between the first step observed and the last."""
+    during = seen.lrs[seen.steps[0] : seen.steps[-1] + 1]
+    return float(np.max(np.maximum.accumulate(during) - during)) > _DROP * float(seen.lrs.max())
+
+
+def _weights(cls: type, seen: Sequence[Observations], weights: Any) -> np.ndarray:
+    """One for each point, from one for each run."""
+    counts = [len(each.steps) for each in seen]
+    if weights is None:
+        return np.ones(sum(counts))
+    weights = [np.asarray(weight, np.float64) for weight in weights]
+    if len(weights) != len(seen) or any(np.any(~np.isfinite(weight)) or np.any(weight < 0) for weight in weights):
+        raise ValueError(f"{cls.__name__}.fit: weights must be {len(seen)} numbers, one for each run, not negative")
+    each = np.concatenate([np.broadcast_to(weight, (count,)) for weight, count in zip(weights, counts)])
+    if not each.sum() > 0:
+        raise ValueError(f"{cls.__name__}.fit: the weights must not all be zero")
+    return each * len(each) / each.sum()

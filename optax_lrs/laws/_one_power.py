@@ -1,0 +1,72 @@
+"""The one-power law: the sum of rates alone decides."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from optax_lrs.laws._fit import FitReport
+from optax_lrs.laws._law import Law
+from optax_lrs.laws._observations import treated
+
+
+class OnePower(Law):
+    r"""The baseline: a power of the sum of rates, whatever the order of the rates.
+
+    .. math:: L(s) = L_0 + A\,S_1(s)^{-\alpha}, \qquad S_1(s) = \sum_{i=0}^{s} \eta_i
+
+    It misses that the loss drops when the rate does: on the held-out 25M curves of Luo et al. its R² is 0.94 (0.83 in their
+    table), against 0.998 of :class:`Annealing`. Compare with it, and use it for runs of one constant rate.
+
+    Args:
+        irreducible: :math:`L_0`.
+        power_scale: :math:`A`.
+        power_exponent: :math:`\alpha`.
+        warmup: how the law sees the warmup; see :meth:`Law.fit`.
+        report: of the fit; None for given parameters.
+
+    Example:
+        >>> law = OnePower(irreducible=2.0, power_scale=1.0, power_exponent=0.5)
+        >>> print(law.curve([1.0, 2.0, 1.0]))
+        [3.         2.57735027 2.5       ]
+
+    References:
+        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR 2025),
+        which uses it as the baseline.
+    """
+
+    paper: ClassVar = "arXiv:2503.12811"
+    linear: ClassVar = ("irreducible", "power_scale")
+    others: ClassVar = ("power_exponent",)
+    starts: ClassVar = ({"power_exponent": 0.2}, {"power_exponent": 0.5}, {"power_exponent": 1.0})
+
+    irreducible: float
+    power_scale: float
+    power_exponent: float
+    warmup: str = "counted"
+    report: FitReport | None = None
+
+    @classmethod
+    def plan(cls, lrs, steps, warmup):
+        """The logarithm of the sum of rates."""
+        return log_sum(lrs, steps, warmup)
+
+    @classmethod
+    def basis(cls, plan, values, *, slopes=True):
+        """A constant and the power."""
+        power, slope = power_column(plan, values["power_exponent"])
+        return np.stack([np.ones_like(power), power], axis=1), {"power_exponent": [(1, slope)]}
+
+
+def log_sum(lrs: np.ndarray, steps: np.ndarray, warmup: str) -> np.ndarray:
+    """The logarithm of the sum of rates up to each of the steps; minus infinity where it is zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.cumsum(treated(lrs, warmup)[0])[steps])
+
+
+def power_column(logs: np.ndarray, exponent: float) -> tuple[np.ndarray, np.ndarray]:
+    """The power of the sum, infinite where it is zero, and its derivative in the exponent."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        power = np.exp(-exponent * logs)
+        return power, -logs * power

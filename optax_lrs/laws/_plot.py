@@ -1,0 +1,40 @@
+"""The picture of a fit. matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optax_lrs._run import Run
+from optax_lrs.laws._law import Law
+from optax_lrs.laws._observations import observe
+
+
+def plot_fit(law: Law, runs: Sequence[Run], *, labels: Sequence[str] | None, axes: Any, **how: Any) -> Any:
+    """The picture of :meth:`Law.plot`."""
+    labels = [f"run {number}" for number in range(len(runs))] if labels is None else list(labels)
+    if not runs or len(labels) != len(runs):
+        raise ValueError(f"plot: {len(runs)} runs need as many labels, one at least, got {labels!r}")
+    seen = [observe(run, **how) for run in runs]
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        ratios = dict(height_ratios=[3, 1])
+        _, axes = plt.subplots(2, 1, figsize=(8, 5.6), sharex=True, layout="constrained", gridspec_kw=ratios)
+    above, below = axes
+    for number, (each, label) in enumerate(zip(seen, labels)):
+        predicted = law.curve(each.lrs, each.steps)
+        colour = f"C{number % 10}"
+        above.plot(each.steps, each.losses, ".", color=colour, markersize=3, alpha=0.5)
+        above.plot(each.steps, predicted, color=colour, linewidth=1.4, label=label)
+        below.plot(each.steps, 100 * np.log(each.losses / predicted), color=colour, linewidth=0.9)
+    below.axhline(0, color="0.4", linewidth=0.7)
+    above.set(ylabel="loss: dots observed, lines predicted")
+    below.set(xlabel="step", ylabel="observed above, %")
+    above.legend(frameon=False, fontsize="small")
+    for ax in (above, below):
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes

@@ -1,0 +1,26 @@
+"""The rates of any schedule, on the host."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from optax_lrs._schedule import Schedule
+
+
+def rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
+    """The rates of a schedule at the steps of a run of that length, float64, shape [steps]."""
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"steps must be a positive int, got {steps!r}")
+    every = np.arange(steps)
+    if isinstance(schedule, Schedule):
+        return np.asarray(schedule.at(every), np.float64)
+    if not callable(schedule):
+        raise TypeError(f"schedule must be a Schedule or an optax.Schedule, got {schedule!r:.60}")
+    try:
+        found = jax.vmap(schedule)(jnp.arange(steps))
+    except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
+        found = [float(schedule(step)) for step in range(steps)]
+    return np.broadcast_to(np.asarray(found, np.float64), (steps,))
