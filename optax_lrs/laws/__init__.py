@@ -6,6 +6,7 @@ from optax_lrs.laws._ensemble import Ensemble as Ensemble
 from optax_lrs.laws._fit import FitReport as FitReport
 from optax_lrs.laws._law import Law as Law
 from optax_lrs.laws._law import LawWarning as LawWarning
+from optax_lrs.laws._lr_gradients import lr_gradient as lr_gradient
 from optax_lrs.laws._multi_power import MultiPower as MultiPower
 from optax_lrs.laws._observations import tidy as tidy
 from optax_lrs.laws._one_power import OnePower as OnePower
