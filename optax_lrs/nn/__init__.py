@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from optax_lrs.nn._audit import scale_invariant_leaves as scale_invariant_leaves
+from optax_lrs.nn._config import LayerConfig as LayerConfig
 from optax_lrs.nn._report import Audit as Audit
 from optax_lrs.nn._report import Joint as Joint
 from optax_lrs.nn._report import Leaf as Leaf
