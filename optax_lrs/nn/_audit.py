@@ -41,8 +41,10 @@ def scale_invariant_leaves(
     It costs about 2n backward and 5n forward passes for n leaves, all through two compiled programs; so take a small
     batch. For a flax nnx model::
 
-        apply, params = olrs.nn.nnx.functional(model)
-        audit = olrs.nn.scale_invariant_leaves(apply, params, batch)
+        from optax_lrs import nn
+
+        apply, params = nn.nnx.functional(model)
+        audit = nn.scale_invariant_leaves(apply, params, batch)
         print(audit)
 
     Randomness (dropout) must be fixed inside ``apply``. Use the mode of training: with running averages a BatchNorm is
@@ -57,8 +59,8 @@ def scale_invariant_leaves(
         seed: of the noise and the random combinations.
 
     Returns:
-        An :class:`Audit`: print it; ``audit.mask`` and ``audit.patterns`` are for ``project_weights``,
-        ``audit.mistakes(...)`` tells what another choice would get wrong.
+        An :class:`Audit`: print it; ``audit.mask``, ``audit.patterns``, ``audit.separate`` and ``audit.joint`` are for
+        ``project_weights``, ``audit.mistakes(...)`` tells what another choice would get wrong.
 
     Raises:
         TypeError: if ``apply`` cannot be called.
@@ -82,7 +84,9 @@ def scale_invariant_leaves(
         is ours.
     """
     if not callable(apply):
-        raise TypeError(f"scale_invariant_leaves: apply must be a function of parameters and a batch, got {apply!r:.80}")
+        raise TypeError(
+            f"scale_invariant_leaves: apply must be a function of parameters and a batch, got {apply!r:.80}"
+        )
     if not 0 < tolerance < NEARLY:
         raise ValueError(f"scale_invariant_leaves: tolerance must be above 0 and below {NEARLY}, got {tolerance!r}")
     keyed, structure = jax.tree_util.tree_flatten_with_path(params)
@@ -93,11 +97,12 @@ def scale_invariant_leaves(
     shapes = [tuple(map(int, jnp.shape(leaf))) for _, leaf in keyed]
     measure = Measure(apply, params, batch, seed)
     found = _Findings(measure, tolerance)
-    leaves = [Leaf(path, shape, "not floating", *[math.nan] * 3, ()) for path, shape in zip(paths, shapes)]
+    dtypes = [jnp.result_type(leaf) for _, leaf in keyed]
+    leaves = [Leaf(*about, "not floating", *[math.nan] * 3, ()) for about in zip(paths, shapes, dtypes)]
     for row, i in enumerate(floating):
         change, effect, radial = found.change[row], found.effect[row], found.radial[row]
-        leaves[i] = Leaf(paths[i], shapes[i], found.verdicts[row], float(change), float(effect), float(radial),
-                         found.free_axes[row])  # fmt: skip
+        measured = float(change), float(effect), float(radial)
+        leaves[i] = Leaf(paths[i], shapes[i], dtypes[i], found.verdicts[row], *measured, found.free_axes[row])
     names = [paths[i] for i in floating]
     groups, exchanges = found.joint(names)
     return Audit(tuple(leaves), groups, exchanges, found.floor, structure)

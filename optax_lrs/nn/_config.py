@@ -82,6 +82,9 @@ class LayerConfig:
         return None if self.axes is None else tuple(dict(self.axes).get(name) for name in names)
 
 
+DEFAULT = LayerConfig()
+
+
 def rotate(x: jax.Array) -> jax.Array:
     """Rotary positions: pairs of channels turn with the position; (..., length, heads, channels), no norm changes."""
     length, channels = x.shape[-3], x.shape[-1]

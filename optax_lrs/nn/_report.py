@@ -27,6 +27,7 @@ class Leaf(NamedTuple):
 
     path: str  # as _paths.parameter_path writes it
     shape: tuple[int, ...]
+    dtype: Any
     verdict: str  # a key of VERDICTS
     change: float  # the largest relative change of an output under a factor of 1/2, 2 or 10; nan if not floating
     effect: float  # the same where each element has a factor of its own, from 1/2 to 2: what the leaf can do at all
@@ -67,12 +68,28 @@ class Audit:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Regular expressions for the whole paths of the invariant leaves and of no other.
+        """Regular expressions for the whole paths of the invariant leaves and of no other: ``project_weights(audit.patterns)``.
 
         Numbers become ``[0-9]+`` where that is still true: one pattern for all the blocks of a model.
         """
-        chosen = [leaf.path for leaf in self.leaves if leaf.verdict == "invariant"]
-        others = [leaf.path for leaf in self.leaves if leaf.verdict != "invariant"]
+        return self._patterns([leaf.path for leaf in self.leaves if leaf.verdict == "invariant"])
+
+    @property
+    def separate(self) -> dict[str, tuple[int, ...]]:
+        """Of the invariant leaves those that are stacks: pattern to the axis, 0, each index of which is a matrix.
+
+        A stack has three axes or more and may be scaled along axis 0 index by index: layers of a scan, experts, heads.
+        """
+        return {pattern: (0,) for pattern in self._patterns([leaf.path for leaf in self.leaves if _is_stack(leaf)])}
+
+    @property
+    def joint(self) -> tuple[str, ...]:
+        """Patterns of the groups that have one parent, such as a normalization's scale and offset, or kernel and bias."""
+        same = [group for group in self.groups if len({path.rpartition("/")[0] for path in group.exponents}) == 1]
+        return self._patterns([path for group in same for path in group.exponents])
+
+    def _patterns(self, chosen: list[str]) -> tuple[str, ...]:
+        others = [leaf.path for leaf in self.leaves if leaf.path not in chosen]
         found: list[str] = []
         for path in chosen:
             if any(re.fullmatch(pattern, path) for pattern in found):
@@ -85,7 +102,8 @@ class Audit:
         """What projecting these leaves, each by itself, would get wrong: by path, why.
 
         Args:
-            chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of a path and a shape.
+            chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of a path and a
+                leaf (a ``jax.ShapeDtypeStruct``).
 
         Raises:
             ValueError: if a pattern matches no path, or the tree has another structure.
@@ -101,21 +119,25 @@ class Audit:
         return found
 
     def paper_default(self) -> Any:
-        """The paper's choice as a tree of bools: what has two axes or more, but for embeddings and the last layer.
+        """The paper's choice as a tree of bools: hidden matrices; no embedding, last layer, bias or normalization.
 
-        It goes by names: ``embed`` anywhere in the path is an embedding; ``head``, ``logits``, ``output``, ``unembed``
-        or ``classifier`` as (the beginning of) a part of the path is a last layer.
+        It goes by rank (two axes or more) and by names, as one does who has not measured: the names of the last layer
+        are head, logits, readout, classifier, and at the top of the tree out and output.
         """
         return self.structure.unflatten([_paper_chooses(leaf.path, leaf.shape) for leaf in self.leaves])
 
     def _chosen(self, chosen: Any) -> list[bool]:
         if callable(chosen):
-            return [bool(chosen(leaf.path, leaf.shape)) for leaf in self.leaves]
+            return [bool(chosen(leaf.path, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))) for leaf in self.leaves]
         if isinstance(chosen, str) or (isinstance(chosen, Sequence) and all(isinstance(p, str) for p in chosen)):
-            patterns = [_paths.checked_pattern(p, "mistakes") for p in ([chosen] if isinstance(chosen, str) else chosen)]
+            patterns = [
+                _paths.checked_pattern(p, "mistakes") for p in ([chosen] if isinstance(chosen, str) else chosen)
+            ]
             for pattern in patterns:
                 if not any(re.fullmatch(pattern, leaf.path) for leaf in self.leaves):
-                    raise ValueError(f"mistakes: the pattern {pattern!r} matches no path: {[x.path for x in self.leaves]}")
+                    raise ValueError(
+                        f"mistakes: the pattern {pattern!r} matches no path: {[x.path for x in self.leaves]}"
+                    )
             return [any(re.fullmatch(pattern, leaf.path) for pattern in patterns) for leaf in self.leaves]
         if jax.tree.structure(chosen) != self.structure:
             raise ValueError(f"mistakes: the tree of bools must be like the parameters, got {chosen!r:.200}")
@@ -127,7 +149,9 @@ class Audit:
                  granularity(leaf)) for leaf in self.leaves]  # fmt: skip
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in [head, *rows]]
-        lines.append(f"(change: of the outputs, at most, if scaled by 1/2, 2 or 10; {_percent(self.floor)} is rounding)")
+        lines.append(
+            f"(change: of the outputs, at most, if scaled by 1/2, 2 or 10; {_percent(self.floor)} is rounding)"
+        )
         verdicts = dict.fromkeys(leaf.verdict for leaf in self.leaves if leaf.verdict in ("nearly", "no effect"))
         lines += [f"{verdict}: {VERDICTS[verdict]}" for verdict in verdicts]
         lines += [f"invariant together: {group}" for group in self.groups]
@@ -145,7 +169,7 @@ def granularity(leaf: Leaf) -> str:
     """What to project, in words: the paper's whole matrix; of a stack of matrices each one."""
     if leaf.verdict != "invariant":
         return "-"
-    stacked = len(leaf.shape) > 2 and 0 in leaf.free_axes
+    stacked = _is_stack(leaf)
     text = "each of axis 0" if stacked else "whole"
     others = [str(axis) for axis in leaf.free_axes if not (stacked and axis == 0)]
     return f"{text} (or each of axis {', '.join(others)})" if others else text
@@ -155,6 +179,11 @@ def _percent(change: float) -> str:
     return "-" if np.isnan(change) else f"{100 * change:.{0 if change > 0.1 else 1}{'f' if change > 1e-3 else 'e'}}%"
 
 
+def _is_stack(leaf: Leaf) -> bool:
+    return leaf.verdict == "invariant" and len(leaf.shape) > 2 and 0 in leaf.free_axes
+
+
 def _paper_chooses(path: str, shape: tuple[int, ...]) -> bool:
-    last = re.search(r"(^|[/_.])(head|logits?|output|unembed|classifier)", path, re.IGNORECASE)
-    return len(shape) > 1 and "embed" not in path.lower() and not last
+    names = r"(.*/)?(.*embed.*|.*norm.*|.*bias|(.*_)?scale|offset|(.*_)?head|.*logits|readout|classifier)(/.*)?"
+    last = r"(params/)?(out|output)(/.*)?"
+    return len(shape) > 1 and not re.fullmatch(f"{names}|{last}", path, re.IGNORECASE)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from flax import linen
 
-from optax_lrs.nn._config import LayerConfig
+from optax_lrs.nn._config import DEFAULT, LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
@@ -45,7 +45,7 @@ class NormDense(linen.Module):
     """
 
     features: int
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
     linear: bool = False
     names: tuple[str | None, str | None] = ("in", "out")
 
@@ -85,7 +85,7 @@ class NormConv(linen.Module):
     strides: int | Sequence[int] = 1
     padding: Any = "SAME"
     feature_group_count: int = 1
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
     linear: bool = False
 
     @linen.compact

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from optax_lrs.nn._config import LayerConfig
+from optax_lrs.nn._config import DEFAULT, LayerConfig
 from optax_lrs.nn.linen._layers import NormConv, NormDense, initializer, normalization
 
 
@@ -29,7 +29,7 @@ class MLP(linen.Module):
 
     hidden_features: Sequence[int]
     out_features: int
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -60,7 +60,7 @@ class ResBlock(linen.Module):
     features: int
     strides: int = 1
     branch_scale: float = 1.0
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -91,7 +91,7 @@ class ResNet(linen.Module):
     stage_features: Sequence[int]
     out_features: int
     blocks: int = 2
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -6,10 +6,9 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen
 
-from optax_lrs.nn._config import LayerConfig, checked_heads, rotate
+from optax_lrs.nn._config import DEFAULT, LayerConfig, checked_heads, rotate
 from optax_lrs.nn.linen._layers import NormDense, initializer, normalization
 
 
@@ -42,7 +41,7 @@ class Attention(linen.Module):
 
     heads: int
     causal: bool = True
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -80,7 +79,7 @@ class FeedForward(linen.Module):
 
     hidden_features: int
     gated: bool = False
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -112,7 +111,7 @@ class TransformerBlock(linen.Module):
     gated: bool = False
     causal: bool = True
     branch_scale: float = 1.0
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -155,7 +154,7 @@ class Transformer(linen.Module):
     hidden_features: int | None = None
     gated: bool = False
     scan_layers: bool = False
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = DEFAULT
 
     @linen.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 from flax import nnx
 
 
@@ -19,10 +20,15 @@ def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]
 
     Example:
         >>> from optax_lrs.nn import nnx as layers, scale_invariant_leaves
-        >>> import jax
         >>> apply, params = functional(layers.MLP(4, (32,), 2, rngs=nnx.Rngs(0)))
         >>> scale_invariant_leaves(apply, params, jax.random.normal(jax.random.key(1), (8, 4))).patterns
         ('layers/[0-9]+/dense/kernel',)
     """
     graph, params, rest = nnx.split(model, nnx.Param, ...)
-    return lambda params, batch: nnx.merge(graph, params, rest)(batch), params
+
+    def apply(params: Any, batch: Any) -> Any:
+        # Variables of this call's own: those of the model may not change within a transformation, nor by a call.
+        own = jax.tree.map(lambda leaf: leaf, (params, rest))
+        return nnx.merge(graph, *own)(batch)
+
+    return apply, params

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from optax_lrs.nn._config import LayerConfig
+from optax_lrs.nn._config import DEFAULT, LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
@@ -48,7 +48,7 @@ class NormDense(nnx.Module):
         True
     """
 
-    def __init__(self, in_features: int, out_features: int, *, config: LayerConfig = LayerConfig(), linear: bool = False,
+    def __init__(self, in_features: int, out_features: int, *, config: LayerConfig = DEFAULT, linear: bool = False,
                  names: tuple[str | None, str | None] = ("in", "out"), rngs: nnx.Rngs):  # fmt: skip
         self.dense = nnx.Linear(
             in_features, out_features, use_bias=False, dtype=config.dtype, param_dtype=config.param_dtype,
@@ -87,7 +87,7 @@ class NormConv(nnx.Module):
 
     def __init__(self, in_features: int, out_features: int, kernel_size: Sequence[int], *,
                  strides: int | Sequence[int] = 1, padding: Any = "SAME", feature_group_count: int = 1,
-                 config: LayerConfig = LayerConfig(), linear: bool = False, rngs: nnx.Rngs):  # fmt: skip
+                 config: LayerConfig = DEFAULT, linear: bool = False, rngs: nnx.Rngs):  # fmt: skip
         self.conv = nnx.Conv(
             in_features, out_features, tuple(kernel_size), strides, padding=padding, use_bias=False, dtype=config.dtype,
             param_dtype=config.param_dtype, feature_group_count=feature_group_count,

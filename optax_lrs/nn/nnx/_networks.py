@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from optax_lrs.nn._config import LayerConfig
+from optax_lrs.nn._config import DEFAULT, LayerConfig
 from optax_lrs.nn.nnx._layers import NormConv, NormDense, initializer, normalization
 
 
@@ -30,7 +30,7 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, in_features: int, hidden_features: Sequence[int], out_features: int, *,
-                 config: LayerConfig = LayerConfig(), rngs: nnx.Rngs):  # fmt: skip
+                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
         sizes = [in_features, *hidden_features]
         self.layers = nnx.List([NormDense(a, b, config=config, rngs=rngs) for a, b in zip(sizes[:-1], sizes[1:])])
         self.head = nnx.Linear(
@@ -65,7 +65,7 @@ class ResBlock(nnx.Module):
     """
 
     def __init__(self, in_features: int, out_features: int, *, strides: int = 1, branch_scale: float = 1.0,
-                 config: LayerConfig = LayerConfig(), rngs: nnx.Rngs):  # fmt: skip
+                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
         self.norm = normalization(config, in_features, rngs)
         self.first = NormConv(in_features, out_features, (3, 3), strides=strides, config=config, rngs=rngs)
         self.second = NormConv(out_features, out_features, (3, 3), config=config, linear=True, rngs=rngs)
@@ -100,7 +100,7 @@ class ResNet(nnx.Module):
     """
 
     def __init__(self, in_features: int, stage_features: Sequence[int], out_features: int, *, blocks: int = 2,
-                 config: LayerConfig = LayerConfig(), rngs: nnx.Rngs):  # fmt: skip
+                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
         if not stage_features or blocks < 1:
             raise ValueError(f"ResNet: needs a stage and a block, got {stage_features=} and {blocks=}")
         self.stem = NormConv(in_features, stage_features[0], (3, 3), config=config, linear=True, rngs=rngs)

@@ -6,10 +6,9 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from optax_lrs.nn._config import LayerConfig, checked_heads, rotate
+from optax_lrs.nn._config import DEFAULT, LayerConfig, checked_heads, rotate
 from optax_lrs.nn.nnx._layers import NormDense, initializer, normalization
 
 
@@ -43,7 +42,7 @@ class Attention(nnx.Module):
         (1, 5, 16)
     """
 
-    def __init__(self, features: int, heads: int, *, causal: bool = True, config: LayerConfig = LayerConfig(),
+    def __init__(self, features: int, heads: int, *, causal: bool = True, config: LayerConfig = DEFAULT,
                  rngs: nnx.Rngs):  # fmt: skip
         shape, names = (heads, checked_heads(features, heads)), ("embed", "heads", "head_dim")
         self.query = kernel(config, features, shape, names, rngs)
@@ -84,7 +83,7 @@ class FeedForward(nnx.Module):
         (2, 8)
     """
 
-    def __init__(self, features: int, hidden_features: int, *, gated: bool = False, config: LayerConfig = LayerConfig(),
+    def __init__(self, features: int, hidden_features: int, *, gated: bool = False, config: LayerConfig = DEFAULT,
                  rngs: nnx.Rngs):  # fmt: skip
         names = ("embed", "mlp")
         gate = None
@@ -120,7 +119,7 @@ class TransformerBlock(nnx.Module):
     """
 
     def __init__(self, features: int, heads: int, hidden_features: int, *, gated: bool = False, causal: bool = True,
-                 branch_scale: float = 1.0, config: LayerConfig = LayerConfig(), rngs: nnx.Rngs):  # fmt: skip
+                 branch_scale: float = 1.0, config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
         self.attention_norm = normalization(config, features, rngs)
         self.attention = Attention(features, heads, causal=causal, config=config, rngs=rngs)
         self.forward_norm = normalization(config, features, rngs)
@@ -159,7 +158,7 @@ class Transformer(nnx.Module):
     """
 
     def __init__(self, vocabulary: int, features: int, depth: int, heads: int, *, hidden_features: int | None = None,
-                 gated: bool = False, scan_layers: bool = False, config: LayerConfig = LayerConfig(),
+                 gated: bool = False, scan_layers: bool = False, config: LayerConfig = DEFAULT,
                  rngs: nnx.Rngs):  # fmt: skip
         if depth < 1:
             raise ValueError(f"Transformer: depth must be at least 1, got {depth}")
