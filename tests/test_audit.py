@@ -162,11 +162,11 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
         x = jax.nn.gelu(layer_norm(x @ p["w2"], epsilon=2e-3))
         return x @ p["w3"] + 1e-3 * p["small"]
 
-    # Variances in front of the normalizations: far above the epsilon; above; and below.
+    # Variances in front of the first normalization far above its epsilon, and below it.
     found = [verdicts(scale_invariant_leaves(apply, {"w1": c * w1, "w2": w2, "w3": w3, "small": jnp.zeros(3)}, X))
              for c in (30.0, 0.1)]  # fmt: skip
     assert [verdict["w1"] for verdict in found] == ["invariant", "no"]
-    assert [verdict["w2"] for verdict in found] == ["nearly", "nearly"]
+    assert found[0]["w2"] == "nearly"
     # The offset changes outputs by less than a thousandth. It is no more invariant for that.
     assert [verdict["small"] for verdict in found] == ["no", "no"]
 

@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 
 
+LECUN = jax.nn.initializers.lecun_normal()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerConfig:
     r"""How the layers of a network normalize, compute, store and shard.
@@ -20,10 +23,10 @@ class LayerConfig:
     .. math:: \sqrt{\frac{\sigma^2 + \epsilon}{\sigma^2 + \epsilon/c^2}} \approx
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
 
-    5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a variance is small (a mean over a long
-    context, a kernel initialised with 0.02) take a smaller epsilon. It also bounds the gradient, which is up to
-    :math:`\epsilon^{-1/2}` times larger in front of a normalization where all activations are 0: an input of zeros
-    that passes n such layers can overflow after a dozen of them.
+    5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a variance is small (a mean
+    over a long context, a kernel initialised with 0.02) take a smaller epsilon. But it also bounds the gradient, which
+    grows by up to :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0: at 1e-6 an input of
+    zeros can overflow float32 after 13 of them, if no ReLU stops it.
 
     Args:
         norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over the last axis.
@@ -61,7 +64,7 @@ class LayerConfig:
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
     dtype: Any = None
     param_dtype: Any = jnp.float32
-    kernel_init: Callable[..., jax.Array] = jax.nn.initializers.lecun_normal()
+    kernel_init: Callable[..., jax.Array] = LECUN
     axes: Mapping[str, Any] | tuple[tuple[str, Any], ...] | None = None  # kept as a tuple of pairs: modules are hashed
 
     def __post_init__(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -32,7 +33,7 @@ class MLP(nnx.Module):
     def __init__(self, in_features: int, hidden_features: Sequence[int], out_features: int, *,
                  config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
         sizes = [in_features, *hidden_features]
-        self.layers = nnx.List([NormDense(a, b, config=config, rngs=rngs) for a, b in zip(sizes[:-1], sizes[1:])])
+        self.layers = nnx.List([NormDense(a, b, config=config, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.head = nnx.Linear(
             sizes[-1], out_features, dtype=config.dtype, param_dtype=config.param_dtype,
             kernel_init=initializer(config, ("in", None)), rngs=rngs,
