@@ -22,6 +22,13 @@ CASES = [
 ] + [
     Case("adamw with a live schedule",
          lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), olrs.scale_by_live_schedule(SCHEDULES[1]))),
+    Case("project_weights", olrs.project_weights),
+    Case("project_weights(deferred)", lambda: olrs.project_weights(mode="deferred")),
+    Case("project_weights(manual)", lambda: olrs.project_weights(mode="manual")),
+    Case("project_weights(every_steps=2)", lambda: olrs.project_weights(every_steps=2)),
+    Case("project_weights(per neuron)", lambda: olrs.project_weights(separate=-1, radius=olrs.sqrt_fan_out)),
+    Case("project_weights(deferred, per neuron)", lambda: olrs.project_weights(separate=0, mode="deferred")),
+    Case("project_weights(heads)", lambda: olrs.project_weights(separate=olrs.Heads(-1, 2), schedule=SCHEDULES[1])),
 ]  # fmt: skip
 
 

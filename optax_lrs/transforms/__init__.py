@@ -13,3 +13,9 @@ from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
 from optax_lrs.transforms._plateau import PlateauState as PlateauState
 from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
+from optax_lrs.transforms._project_weights import project_weights as project_weights
+from optax_lrs.transforms._projection import Projection as Projection
+from optax_lrs.transforms._projection import ProjectWeightsState as ProjectWeightsState
+from optax_lrs.transforms._radii import sqrt_fan_in as sqrt_fan_in
+from optax_lrs.transforms._radii import sqrt_fan_out as sqrt_fan_out
+from optax_lrs.transforms._weight_blocks import Heads as Heads
