@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from optax_lrs import project_weights
 from optax_lrs.nn import scale_invariant_leaves
 
 KEY = jax.random.key(0)
@@ -77,7 +78,7 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     assert together(audit) == {frozenset({"1/kernel", "1/bias"})}
     assert audit.mask == jax.tree.map(lambda _: False, params) | {"2": {"kernel": True}}
     assert audit.patterns == ("2/kernel",) and audit.separate == {}  # not [0-9]+/kernel: the first is none
-    assert audit.joint == (r"[0-9]+/bias", "1/kernel")
+    assert audit.joint == ()  # a kernel and its bias have no common radius that anyone would know
     assert jax.tree.structure(audit.mask) == jax.tree.structure(params)
     # by shape and name the paper's choice is both kernels (and what is unused)
     wrong = audit.mistakes(audit.paper_default())
@@ -103,6 +104,7 @@ def test_scale_and_offset_of_a_normalization_are_a_pair_before_a_homogeneous_act
     relu, gelu = network(jax.nn.relu), network(jax.nn.gelu)
     assert invariant(relu) == invariant(gelu) == {"w1", "w2"}
     assert together(relu) == {frozenset({"scale", "offset"})} and together(gelu) == set()
+    assert relu.joint == ("offset", "scale") and gelu.joint == ()
 
 
 @pytest.mark.slow
@@ -121,6 +123,10 @@ def test_a_residual_stream_before_and_after():
         return scale_invariant_leaves(apply, params, X)
 
     before, after = network(lambda x: x), network(rms_norm)
+    tx = project_weights(after.patterns, separate=after.separate)
+    grown = jax.tree.map(lambda w: 3 * w * (1 + jnp.arange(len(w))).reshape(-1, 1, 1), params["up"])
+    projected = tx.project(params | {"up": grown}, tx.init(params))
+    np.testing.assert_allclose(projected["up"], params["up"], rtol=1e-5)
     assert invariant(before) == {"up"} and invariant(after) == {"embed", "up", "down"}
     assert together(before) == {frozenset({"embed", "down"})} and together(after) == set()
     # layers of a stack are matrices of their own

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-
 LECUN = jax.nn.initializers.lecun_normal()
 
 

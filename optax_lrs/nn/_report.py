@@ -84,9 +84,14 @@ class Audit:
 
     @property
     def joint(self) -> tuple[str, ...]:
-        """Patterns of the groups that have one parent, such as a normalization's scale and offset, or kernel and bias."""
-        same = [group for group in self.groups if len({path.rpartition("/")[0] for path in group.exponents}) == 1]
-        return self._patterns([path for group in same for path in group.exponents])
+        """Patterns of the pairs of scale and offset: ``project_weights(..., joint=audit.joint)``.
+
+        They are the groups of leaves of one parent and one shape.
+        """
+        shapes = {leaf.path: leaf.shape for leaf in self.leaves}
+        same = [group.exponents for group in self.groups
+                if len({(path.rpartition("/")[0], shapes[path]) for path in group.exponents}) == 1]  # fmt: skip
+        return self._patterns([path for group in same for path in group])
 
     def _patterns(self, chosen: list[str]) -> tuple[str, ...]:
         others = [leaf.path for leaf in self.leaves if leaf.path not in chosen]
