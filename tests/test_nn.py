@@ -23,8 +23,8 @@ NETWORKS = {
             lambda c: nn.linen.MLP((8, 12), 3, config=c), VECTORS),
     "resnet": (lambda c, rngs: nn.nnx.ResNet(2, (4, 6), 3, blocks=1, config=c, rngs=rngs),
                lambda c: nn.linen.ResNet((4, 6), 3, blocks=1, config=c), IMAGES),
-    "transformer": (lambda c, rngs: nn.nnx.Transformer(11, 8, 2, 2, config=c, rngs=rngs),
-                    lambda c: nn.linen.Transformer(11, 8, 2, 2, config=c), TOKENS),
+    "transformer": (lambda c, rngs: nn.nnx.Transformer(11, 8, 1, 2, config=c, rngs=rngs),
+                    lambda c: nn.linen.Transformer(11, 8, 1, 2, config=c), TOKENS),
     "scanned": (lambda c, rngs: nn.nnx.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c, rngs=rngs),
                 lambda c: nn.linen.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c), TOKENS),
 }  # fmt: skip

@@ -35,7 +35,7 @@ class Attention(linen.Module):
         config: how to normalize, compute, store and shard. Queries and keys always have an RMS norm.
 
     Example:
-        >>> jax.eval_shape(Attention(2).init_with_output, jax.random.key(0), jnp.ones((1, 5, 16)))[0].shape
+        >>> jax.eval_shape(Attention(2).init_with_output, jax.random.key(0), jax.numpy.ones((1, 5, 16)))[0].shape
         (1, 5, 16)
     """
 
@@ -73,7 +73,7 @@ class FeedForward(linen.Module):
         config: how to normalize, compute, store and shard.
 
     Example:
-        >>> jax.eval_shape(FeedForward(32, gated=True).init_with_output, jax.random.key(0), jnp.ones((2, 8)))[0].shape
+        >>> jax.eval_shape(FeedForward(32, gated=True).init_with_output, jax.random.key(0), jax.numpy.ones((2, 8)))[0].shape
         (2, 8)
     """
 
@@ -102,7 +102,7 @@ class TransformerBlock(linen.Module):
         config: how to normalize, compute, store and shard.
 
     Example:
-        >>> jax.eval_shape(TransformerBlock(2, 64).init_with_output, jax.random.key(0), jnp.ones((1, 5, 16)))[0].shape
+        >>> jax.eval_shape(TransformerBlock(2, 64).init_with_output, jax.random.key(0), jax.numpy.ones((1, 5, 16)))[0].shape
         (1, 5, 16)
     """
 
@@ -142,7 +142,7 @@ class Transformer(linen.Module):
 
     Example:
         >>> model = Transformer(256, 16, 2, 2, scan_layers=True)
-        >>> logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((1, 5), int))
+        >>> logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jax.numpy.zeros((1, 5), int))
         >>> logits.shape, variables["params"]["blocks"]["attention"]["query"]["kernel"].shape
         ((1, 5, 256), (2, 16, 2, 8))
     """

@@ -38,7 +38,7 @@ class Attention(nnx.Module):
         rngs: for the initial values.
 
     Example:
-        >>> nnx.eval_shape(lambda: Attention(16, 2, rngs=nnx.Rngs(0))(jnp.ones((1, 5, 16)))).shape
+        >>> nnx.eval_shape(lambda: Attention(16, 2, rngs=nnx.Rngs(0))(jax.numpy.ones((1, 5, 16)))).shape
         (1, 5, 16)
     """
 
@@ -79,7 +79,7 @@ class FeedForward(nnx.Module):
         rngs: for the initial values.
 
     Example:
-        >>> nnx.eval_shape(lambda: FeedForward(8, 32, gated=True, rngs=nnx.Rngs(0))(jnp.ones((2, 8)))).shape
+        >>> nnx.eval_shape(lambda: FeedForward(8, 32, gated=True, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 8)))).shape
         (2, 8)
     """
 
@@ -114,7 +114,7 @@ class TransformerBlock(nnx.Module):
         rngs: for the initial values.
 
     Example:
-        >>> nnx.eval_shape(lambda: TransformerBlock(16, 2, 64, rngs=nnx.Rngs(0))(jnp.ones((1, 5, 16)))).shape
+        >>> nnx.eval_shape(lambda: TransformerBlock(16, 2, 64, rngs=nnx.Rngs(0))(jax.numpy.ones((1, 5, 16)))).shape
         (1, 5, 16)
     """
 
@@ -153,7 +153,7 @@ class Transformer(nnx.Module):
 
     Example:
         >>> model = nnx.eval_shape(lambda: Transformer(256, 16, 2, 2, scan_layers=True, rngs=nnx.Rngs(0)))
-        >>> nnx.eval_shape(lambda model: model(jnp.zeros((1, 5), int)), model).shape, model.blocks.attention.query.kernel.shape
+        >>> nnx.eval_shape(lambda model: model(jax.numpy.zeros((1, 5), int)), model).shape, model.blocks.attention.query.kernel.shape
         ((1, 5, 256), (2, 16, 2, 8))
     """
 
