@@ -19,6 +19,7 @@ LAYERS = [
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 LATE = {"flax", "orbax", "scipy", "matplotlib", "sklearn", "pandas"}
+FLAX = {PACKAGE / "nn" / "linen", PACKAGE / "nn" / "nnx"}  # subclasses of flax's modules, imported on demand
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -51,7 +52,8 @@ def test_imports_go_down(file):
             other = part(module)
             assert RANK[other] < RANK[own] or other == own, f"{own} imports {other}"
     for module in imports(tree, top_level=True):
-        assert module.split(".")[0] not in LATE, f"{module} at the top of {file.name}: import it where it is used"
+        late = LATE - {"flax"} if file.parent in FLAX else LATE
+        assert module.split(".")[0] not in late, f"{module} at the top of {file.name}: import it where it is used"
 
 
 def test_no_name_says_nothing_and_no_file_is_long():
@@ -77,6 +79,11 @@ def run(code: str) -> str:
 def test_import_is_lazy():
     loaded = run("import sys, optax_lrs; print(*{m.split('.')[0] for m in sys.modules})").split()
     assert not LATE & set(loaded)
+    loaded = run(
+        "import sys, optax_lrs; print('optax_lrs.nn' in sys.modules); import optax_lrs.nn; print(*sys.modules)"
+    )
+    assert loaded.startswith("False")
+    assert not {"flax", "scipy.optimize", "optax_lrs.nn.nnx", "optax_lrs.nn.linen"} & set(loaded.split())
 
 
 def test_building_and_host_evaluation_start_no_backend():

@@ -1,0 +1,102 @@
+"""A kernel, its normalization, its nonlinearity: dense and convolutional."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+
+from optax_lrs.nn._config import DEFAULT, LayerConfig
+
+
+def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
+    """The initializer of a kernel (or ``init``), with the metadata of its named axes if there are any."""
+    init, spec = init or config.kernel_init, config.spec(*names)
+    return init if spec is None else nnx.with_partitioning(init, spec)
+
+
+def normalization(config: LayerConfig, features: int, rngs: nnx.Rngs) -> nnx.Module:
+    """The normalization of these features, the last axis."""
+    options = {"epsilon": config.epsilon, "use_scale": config.use_scale, "dtype": config.dtype,
+               "param_dtype": config.param_dtype, "use_fast_variance": False, "rngs": rngs}  # fmt: skip
+    if config.norm == "rms":
+        return nnx.RMSNorm(features, **options)
+    return nnx.LayerNorm(features, use_bias=config.use_bias, **options)
+
+
+class NormDense(nnx.Module):
+    r"""A dense layer without bias, a normalization, a nonlinearity: :math:`\phi(\mathrm{norm}(x W))`.
+
+    No output depends on the scale of ``dense.kernel``.
+
+    Args:
+        in_features: length of the last axis of the input.
+        out_features: of the output.
+        config: how to normalize, compute, store and shard.
+        linear: leave the nonlinearity out.
+        names: of the kernel's axes, for ``config.axes``.
+        rngs: for the initial values.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> layer = NormDense(4, 8, rngs=nnx.Rngs(0))
+        >>> before = layer(jnp.arange(4.0))
+        >>> layer.dense.kernel[...] *= 10
+        >>> bool(jnp.allclose(layer(jnp.arange(4.0)), before, rtol=1e-5))
+        True
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, config: LayerConfig = DEFAULT, linear: bool = False,
+                 names: tuple[str | None, str | None] = ("in", "out"), rngs: nnx.Rngs):  # fmt: skip
+        self.dense = nnx.Linear(
+            in_features, out_features, use_bias=False, dtype=config.dtype, param_dtype=config.param_dtype,
+            kernel_init=initializer(config, names), rngs=rngs,
+        )  # fmt: skip
+        self.norm = normalization(config, out_features, rngs)
+        self.activation = None if linear else config.activation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., in_features) to (..., out_features)."""
+        x = self.norm(self.dense(x))
+        return x if self.activation is None else self.activation(x)
+
+
+class NormConv(nnx.Module):
+    r"""A convolution without bias, a normalization over the channels of each position, a nonlinearity.
+
+    No output depends on the scale of ``conv.kernel``, all of it: kernel positions, inputs and outputs.
+
+    Args:
+        in_features: channels of the input, the last axis.
+        out_features: channels of the output.
+        kernel_size: in each spatial axis.
+        strides: one number, or one for each spatial axis.
+        padding: as in ``nnx.Conv``.
+        feature_group_count: as many as channels for a depthwise convolution.
+        config: how to normalize, compute, store and shard.
+        linear: leave the nonlinearity out.
+        rngs: for the initial values.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> nnx.eval_shape(lambda: NormConv(3, 16, (3, 3), strides=2, rngs=nnx.Rngs(0))(jnp.ones((1, 8, 8, 3)))).shape
+        (1, 4, 4, 16)
+    """
+
+    def __init__(self, in_features: int, out_features: int, kernel_size: Sequence[int], *,
+                 strides: int | Sequence[int] = 1, padding: Any = "SAME", feature_group_count: int = 1,
+                 config: LayerConfig = DEFAULT, linear: bool = False, rngs: nnx.Rngs):  # fmt: skip
+        self.conv = nnx.Conv(
+            in_features, out_features, tuple(kernel_size), strides, padding=padding, use_bias=False, dtype=config.dtype,
+            param_dtype=config.param_dtype, feature_group_count=feature_group_count,
+            kernel_init=initializer(config, (*[None] * len(kernel_size), "in", "out")), rngs=rngs,
+        )  # fmt: skip
+        self.norm = normalization(config, out_features, rngs)
+        self.activation = None if linear else config.activation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., *space, in_features) to (..., *space, out_features)."""
+        x = self.norm(self.conv(x))
+        return x if self.activation is None else self.activation(x)
