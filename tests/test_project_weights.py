@@ -47,7 +47,9 @@ def test_golden(mode):
             after(whole, {"w": jnp.asarray(W)})[0]["w"], GOLDEN, rtol=5e-8
         )  # the radius: float32
         rows = olrs.project_weights("w", radius=1.0, separate=0, mode=mode)
-        np.testing.assert_allclose(after(rows, {"w": jnp.asarray(W)})[0]["w"], GOLDEN_ROWS, rtol=1e-11)
+        np.testing.assert_allclose(
+            after(rows, {"w": jnp.asarray(W)})[0]["w"], GOLDEN_ROWS, rtol=1e-11 if mode == "exact" else 1e-7
+        )
         norm = {"norm": {"scale": jnp.array([1.2, 0.7, 1.1]), "bias": jnp.array([0.3, -0.4, 0.1])}}
         joint = olrs.project_weights("norm/scale", joint="norm/.*", mode=mode)
         params, state = after(joint, norm)
@@ -131,8 +133,8 @@ def test_granularity(shape, options, separate, heads):
     first, update = rng.normal(size=shape), rng.normal(size=shape)
     radii = ref.block_norms(first, separate, heads)
     expected = ref.project_blocks(first + update, radii, separate, heads)
-    params = {"w": jnp.asarray(first, jnp.float32), "z": jnp.ones((2, 3))}
-    updates = {"w": jnp.asarray(update, jnp.float32), "z": jnp.zeros((2, 3))}
+    params = {"w": jnp.asarray(first, jnp.float32), "z": jnp.ones((2, 6))}
+    updates = {"w": jnp.asarray(update, jnp.float32), "z": jnp.zeros((2, 6))}
     for mode in MODES:
         projection = olrs.project_weights(mode=mode, **options)
         moved, state = after(projection, params, updates)
@@ -215,10 +217,10 @@ def test_what_has_no_direction_is_left_alone_and_counted(mode):
 @pytest.mark.parametrize("mode", ["exact", "deferred"])
 def test_nothing_that_is_not_finite_enters_the_rule(mode, bad):
     """The update passes as it is, for apply_if_finite or the user to see; the other weights and the radii are sane."""
-    params = {"a": jnp.ones((2, 2)), "b": jnp.ones((2, 2))}
+    params = {"a": jnp.ones((2, 2)), "c": jnp.ones((2, 2))}
     projection = olrs.project_weights(mode=mode)
     state = projection.init(params)
-    wrong = {"a": jnp.full((2, 2), bad, jnp.float32), "b": jnp.ones((2, 2))}
+    wrong = {"a": jnp.full((2, 2), bad, jnp.float32), "c": jnp.ones((2, 2))}
     led, state = projection.update(wrong, state, params)
     np.testing.assert_array_equal(led["a"], wrong["a"])
     led, state = projection.update(jax.tree.map(jnp.ones_like, params), state, params)  # the bad step was not taken
@@ -262,8 +264,9 @@ def norms_over_time(projection, first, size, steps, dtype, outward=0.0):
     return np.array([ref.norm(w) for w in weights]) / ref.norm(params["w"].astype(jnp.float32))
 
 
+@pytest.mark.slow
 def test_norms_stay_over_ten_thousand_steps():
-    first = np.random.default_rng(4).normal(size=(64, 32))
+    first = np.random.default_rng(4).normal(size=(48, 24))
     exact = norms_over_time(olrs.project_weights("w"), first, 0.03, 10_000, jnp.float32)
     assert np.abs(exact - 1).max() < 1e-6
     deferred = norms_over_time(olrs.project_weights("w", mode="deferred"), first, 0.03, 10_000, jnp.float32)
@@ -359,12 +362,15 @@ def test_weight_decay_under_a_projection_changes_no_direction():
     def direction(decay, every):
         tx = optax.chain(optax.sgd(1.0), olrs.decay_weights(olrs.Constant(value=decay)),
                          olrs.project_weights("w", every_steps=every))  # fmt: skip
-        w, state = {"w": jnp.asarray(first)}, None
-        state = tx.init(w)
-        for update in updates:
-            tangent = update - np.asarray(w["w"]) * float(np.vdot(update, w["w"]) / np.vdot(w["w"], w["w"]))
-            led, state = tx.update({"w": jnp.asarray(tangent)}, state, w)
-            w = optax.apply_updates(w, led)
+
+        def step(carry, update):
+            w, state = carry
+            tangent = update - w["w"] * jnp.vdot(update, w["w"]) / jnp.vdot(w["w"], w["w"])
+            led, state = tx.update({"w": tangent}, state, w)
+            return (optax.apply_updates(w, led), state), None
+
+        w = {"w": jnp.asarray(first)}
+        (w, _), _ = jax.lax.scan(step, (w, tx.init(w)), jnp.asarray(updates))
         return w["w"] / ref.norm(w["w"])
 
     with jax.enable_x64(True):
@@ -409,7 +415,7 @@ def test_nnx_optimizer():
         np.testing.assert_allclose(jnp.linalg.norm(model.layers[0].kernel[...]), before, rtol=1e-6)
         assert list(projection.growth(params, optimizer.opt_state)) == ["layers/0/kernel"]
         structure = jax.tree.structure(optimizer.opt_state)
-        nnx.update(optimizer.opt_state, projection.remeasure(params, optimizer.opt_state))
+        optimizer.opt_state = nnx.data(projection.remeasure(params, optimizer.opt_state))
         assert jax.tree.structure(optimizer.opt_state) == structure
         step(model, optimizer)
 
