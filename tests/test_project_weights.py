@@ -488,6 +488,71 @@ def test_specs_of_the_state_by_map_params():
     assert mapped[1] == olrs.ProjectWeightsState(*["whole"] * 5)
 
 
+# ── what must fail ────────────────────────────────────────────────────────────────────────────
+
+TREE = {"h": {"kernel": jnp.asarray(W, jnp.bfloat16).astype(jnp.float32), "bias": jnp.ones(3)}}
+
+
+def holds_the_norm(tx):
+    params, _ = after(tx, TREE, jax.tree.map(jnp.ones_like, TREE), steps=3)
+    np.testing.assert_allclose(ref.norm(params["h"]["kernel"]), ref.norm(TREE["h"]["kernel"]), rtol=1e-6)
+
+
+def leaves_biases_alone(tx):
+    params, _ = after(tx, TREE, jax.tree.map(jnp.ones_like, TREE), steps=3)
+    np.testing.assert_array_equal(params["h"]["bias"], 4.0)
+
+
+def measures_in_float32(tx):
+    params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), TREE)
+    (radius,) = tx.init(params).radii
+    assert radius.dtype == jnp.float32
+    np.testing.assert_allclose(radius, ref.norm(params["h"]["kernel"].astype(jnp.float32)), rtol=1e-6)
+
+
+def wrong(*, before=False, biases=False, dtype=jnp.float32):
+    """Normalize-and-Project with a mistake in it."""
+    norm = lambda w: jnp.sqrt(jnp.sum(w.astype(dtype) ** 2))  # noqa: E731
+    is_projected = lambda path: biases or path[-1].key == "kernel"  # noqa: E731
+
+    def init(params):
+        leaves = jax.tree_util.tree_leaves_with_path(params)
+        radii = [norm(w) for path, w in leaves if is_projected(path)]
+        return olrs.ProjectWeightsState(None, jnp.stack(radii[-1:] if not biases else radii), None, None, None)
+
+    def update(updates, state, params=None, **extra):
+        def led(path, u, p):
+            if not is_projected(path):
+                return u
+            radius = state.radii[0 if biases and path[-1].key == "bias" else -1]
+            return radius / norm(p) * p + u - p if before else radius / norm(p + u) * (p + u) - p
+
+        return jax.tree_util.tree_map_with_path(led, updates, params), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+RULES = [holds_the_norm, leaves_biases_alone, measures_in_float32]
+BROKEN = [
+    (dict(before=True), holds_the_norm),  # projects, then adds the update
+    (dict(biases=True), leaves_biases_alone),
+    (dict(dtype=jnp.bfloat16), measures_in_float32),
+    (dict(dtype=jnp.bfloat16), holds_the_norm),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules(rule):
+    rule(olrs.project_weights())
+    rule(wrong())  # with no mistake in it
+
+
+@pytest.mark.parametrize(("mistake", "rule"), BROKEN)
+def test_the_rules_catch(mistake, rule):
+    with pytest.raises(AssertionError):
+        rule(wrong(**mistake))
+
+
 # ── mistakes ──────────────────────────────────────────────────────────────────────────────────
 
 

@@ -55,16 +55,21 @@ def compiled_step(projection, params, specs, mesh, project=None):
     return jitted.lower(params, state, params).compile()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exact", "deferred", "manual"])
 def test_collectives_do_not_grow_with_the_leaves(mode):
-    """One all-reduce for each distinct sharding, and nothing is gathered."""
+    """One all-reduce for each distinct way to lie, and nothing is gathered.
+
+    On a mesh of one axis it is one. Over two axes XLA's CPU backend reduces one axis after the other, a TPU's at once.
+    """
     mesh = mesh_of()
     for layouts, most in [
         (["fsdp"], 1),
-        (["tp"], 1),
-        (["tp", "transposed"], 2),
-        (["fsdp", "tp", "transposed", "whole"], 3),
+        (["tp"], 2),
+        (["tp", "transposed"], 4),
+        (["fsdp", "tp", "transposed", "whole"], 5),
     ]:
+        counts = set()
         for number in (4, 12):
             params = weights([f"w{i}" for i in range(number)])
             specs = {name: LAYOUTS[layouts[i % len(layouts)]] for i, name in enumerate(params)}
@@ -72,6 +77,8 @@ def test_collectives_do_not_grow_with_the_leaves(mode):
             project = projection.project if mode == "manual" else None
             found = collectives(compiled_step(projection, params, specs, mesh, project))
             assert found.keys() == {"all-reduce"} and found["all-reduce"] <= most, (mode, layouts, number, found)
+            counts.add(found["all-reduce"])
+        assert len(counts) == 1, (layouts, counts)
 
 
 def test_the_count_is_of_collectives():
@@ -102,7 +109,7 @@ def test_shards_have_the_norms_of_the_whole(kind, options):
             mine, own = step_of(alone)(params, alone.init(params), updates)
             for name in params:
                 np.testing.assert_allclose(there[name], mine[name], rtol=1e-5, atol=1e-6)
-                assert there[name].sharding.spec == LAYOUTS[name]
+                assert there[name].sharding.is_equivalent_to(NamedSharding(mesh, LAYOUTS[name]), 3)
                 np.testing.assert_allclose(exact[name], alone.project(mine, own)[name], rtol=1e-5, atol=1e-6)
             np.testing.assert_allclose(state.norms, own.norms, rtol=1e-6)
 
@@ -110,8 +117,8 @@ def test_shards_have_the_norms_of_the_whole(kind, options):
 GRIDS = [dict(separate=0), dict(separate=(0, -1)), dict(separate=(0, olrs.Heads(-1, 4))), dict(separate=1)]
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
-@pytest.mark.parametrize("options", GRIDS, ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "check_vma"), [*((grid, True) for grid in GRIDS), (GRIDS[1], False)], ids=str)
 def test_shard_map(options, check_vma):
     """Local shards and one psum: the same as whole arrays; a copy on several devices counts once."""
     params, updates = weights(LAYOUTS), weights(LAYOUTS, seed=1)
