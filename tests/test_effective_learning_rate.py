@@ -123,6 +123,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_unprojected_with_rates_per_layer_is_projected(name):
     """The same directions to 1e-12 after 1,000 steps, float64: SGD as in the paper, any optimizer scaled on both sides."""
@@ -169,6 +170,7 @@ def test_the_papers_rule_the_other_way():
     assert max(np.abs(free[layer] - one[layer]).max() for layer in free) > 1e-6
 
 
+@pytest.mark.slow
 def test_under_a_projection_the_effective_rate_is_the_schedule():
     with jax.enable_x64(True):
         loss, params = two_layers()
