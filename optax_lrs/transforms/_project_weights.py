@@ -69,7 +69,8 @@ def project_weights(
 
     **Precision.** Norms, products and radii are float32 (or wider, as the weights are), rounded once. Weights of 16 bits:
     bfloat16 has steps of 1/128 to 1/256, so that a projection moves no weight until the scale leaves 1 by 0.2%, and
-    every weight beyond 0.4%. Norms therefore stay within 0.4% of the radius, not nearer. Nothing is lost in between: the norm
+    every weight beyond 0.4%. Norms are therefore sure to stay within 0.4% of the radius (deferred: and one update's
+    growth), not nearer. Nothing is lost in between: the norm
     of the rounded weights is measured anew in every step, and ``projection.growth`` tells it.
 
     **What cannot be projected** is left as the update has it and counted in ``skipped``: a norm that is zero, infinite or
