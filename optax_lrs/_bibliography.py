@@ -165,6 +165,13 @@ WORKS: dict[str, Work] = {
         "Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler",
         2024,
     ),
+    "2407.01800": Work(
+        "Clare Lyle and Zeyu Zheng and Khimya Khetarpal and James Martens and Hado van Hasselt and Razvan Pascanu"
+        " and Will Dabney",
+        "Normalization and effective learning rates in reinforcement learning",
+        2024,
+        booktitle=_NEURIPS,
+    ),
     "2408.11029": Work(
         "Howe Tissue and Venus Wang and Lu Wang", "Scaling Law with Learning Rate Annealing", 2025, booktitle=_NEURIPS
     ),

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+
+_NO_HIDDEN_LAYER = re.compile(
+    r".*embed.*|wte|wpe|pos|cls|.*norm.*|ln(_.*|\d+)?|bn\d*|(.*_)?head|(.*_)?logits|readout|classifier", re.IGNORECASE
+)
+"""Names, at any place in a path, of embeddings, norms and last layers."""
+_NO_MATRIX = re.compile(r".*bias|b|(.*_)?scale|offset|gamma|beta", re.IGNORECASE)
+"""Names, at the end of a path, of biases and of the scales and offsets of norms."""
+_LAST = re.compile(r"(params/)?(out|output|output_layer|final|final_layer|fc_out)(/.*)?", re.IGNORECASE)
+"""Names that mean the last layer at the top of a tree only; below it, an attention's or a block's output."""
 
 
 def name(key: tuple[Any, ...]) -> str:
@@ -48,3 +58,10 @@ def labelled(params: Any, patterns: Sequence[str], *, others: Any, owner: str) -
         why = "is preceded by others" if any(re.fullmatch(idle[0], path) for path in paths) else "matches no path"
         raise ValueError(f"{owner}: the pattern {idle[0]!r} {why}; the paths are {some}")
     return jax.tree.unflatten(jax.tree.structure(params, is_leaf=is_leaf), found)
+
+
+def is_hidden_matrix(path: str, leaf: Any) -> bool:
+    """Whether a leaf is, by its rank and its name, a hidden layer's matrix or kernel: what is projected by default."""
+    *_, name = names = path.split("/")
+    named_otherwise = _LAST.fullmatch(path) or _NO_MATRIX.fullmatch(name) or any(map(_NO_HIDDEN_LAYER.fullmatch, names))
+    return jnp.ndim(leaf) >= 2 and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not named_otherwise

@@ -126,10 +126,10 @@ class Audit:
     def paper_default(self) -> Any:
         """The paper's choice as a tree of bools: hidden matrices; no embedding, last layer, bias or normalization.
 
-        It goes by rank (two axes or more) and by names, as one does who has not measured: the names of the last layer
-        are head, logits, readout, classifier, and at the top of the tree out and output.
+        It goes by rank and by names, as one does who has not measured, and as ``project_weights`` does by default.
         """
-        return self.structure.unflatten([_paper_chooses(leaf.path, leaf.shape) for leaf in self.leaves])
+        shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.leaves]
+        return self.structure.unflatten([_paths.is_hidden_matrix(x.path, s) for x, s in zip(self.leaves, shapes)])
 
     def _chosen(self, chosen: Any) -> list[bool]:
         if callable(chosen):
@@ -186,9 +186,3 @@ def _percent(change: float) -> str:
 
 def _is_stack(leaf: Leaf) -> bool:
     return leaf.verdict == "invariant" and len(leaf.shape) > 2 and 0 in leaf.free_axes
-
-
-def _paper_chooses(path: str, shape: tuple[int, ...]) -> bool:
-    names = r"(.*/)?(.*embed.*|.*norm.*|.*bias|(.*_)?scale|offset|(.*_)?head|.*logits|readout|classifier)(/.*)?"
-    last = r"(params/)?(out|output)(/.*)?"
-    return len(shape) > 1 and not re.fullmatch(f"{names}|{last}", path, re.IGNORECASE)
