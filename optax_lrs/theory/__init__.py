@@ -1,5 +1,50 @@
-"""Convex theory as a calculator for schedules."""
+r"""Convex theory as a calculator for schedules: what a schedule is worth, and how to change it when the run changes.
 
+For convex functions there is a bound on how far the *last* parameters of a run are from the optimum, for any rates and any
+norms of the gradients (:func:`bound_terms`). It is no theorem about neural networks, and yet it describes them well: it
+shows the drop of the loss in the cooldown, that longer cooldowns want higher rates, and how rates fall with the horizon
+(arXiv:2501.18965). Import it by name: ``from optax_lrs import theory``.
+
+**Rank schedules.** Lower is better; each is compared at its own best rate, so only shapes count. Any ``optax.Schedule``
+will do, and any array of rates. With the norms recorded in a run, the ranking is for that task::
+
+    theory.optimal_bound(olrs.Cosine(peak=1.0, total_steps=T), total_steps=T)
+    theory.optimal_bound(lrs, grad_norms=run.grad_norms)
+
+**What would a longer cooldown buy, and which rate does it want?** ::
+
+    theory.wsd_terms(total_steps=50_000, decay_steps=10_000).optimal_bound
+    theory.rate_transfer(total_steps=50_000, decay_steps=10_000, new_decay_steps=30_000)  # multiply the tuned peak by it
+
+**The run becomes longer.** Keep the tuned peak and begin the cooldown later, or go on with a lower rate::
+
+    theory.adapted_cooldown(total_steps=50_000, decay_steps=10_000, new_total_steps=100_000)
+    theory.two_stage_factor(total_steps=50_000, decay_steps=10_000, new_total_steps=100_000)
+
+**Where in the run is the gain?** :func:`bound_along_run` is the loss curve's counterpart. **Which rates are best if nothing
+is known?** :func:`worst_case_optimum`: linear decay.
+
+All functions of arrays take time proportional to the number of steps (0.2 s for a million), are NumPy in float64 for NumPy
+and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`bound_terms_and_gradient` is for minimisers
+without JAX. Lengths of runs and cooldowns cost nothing: they have closed forms.
+
+**Limits.**
+
+- The bound is for subgradient steps with the gradients' Euclidean norms. Using it for Adam is an experience, not a theorem.
+- It knows *ratios* of rates, between shapes, cooldowns and horizons; never the rate itself, which takes the distance to
+  the optimum.
+- It is about twice the true worst case, and neural networks are not the worst case: read a ranking, not a loss.
+- It does not see what limits the rate from above: a rate at which training diverges can be optimal here. Warmup is such a
+  thing; with equal norms it looks like a waste.
+- It bounds the last parameters, not the best or an average of them; for the average it is :func:`average_iterate_bound`.
+"""
+
+from optax_lrs.theory._along_run import bound_along_run as bound_along_run
+from optax_lrs.theory._average_iterate import average_iterate_bound as average_iterate_bound
+from optax_lrs.theory._average_iterate import average_iterate_terms as average_iterate_terms
+from optax_lrs.theory._closed_forms import WorstCaseOptimum as WorstCaseOptimum
+from optax_lrs.theory._closed_forms import worst_case_optimum as worst_case_optimum
+from optax_lrs.theory._closed_forms import wsd_terms as wsd_terms
 from optax_lrs.theory._last_iterate import BoundTerms as BoundTerms
 from optax_lrs.theory._last_iterate import bound_terms as bound_terms
 from optax_lrs.theory._last_iterate import bound_terms_and_gradient as bound_terms_and_gradient
@@ -9,3 +54,6 @@ from optax_lrs.theory._last_iterate import optimal_rate as optimal_rate
 from optax_lrs.theory._refined import RefinedRates as RefinedRates
 from optax_lrs.theory._refined import refined_rates as refined_rates
 from optax_lrs.theory._refined import refined_shape as refined_shape
+from optax_lrs.theory._transfer import adapted_cooldown as adapted_cooldown
+from optax_lrs.theory._transfer import rate_transfer as rate_transfer
+from optax_lrs.theory._transfer import two_stage_factor as two_stage_factor

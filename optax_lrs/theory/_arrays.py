@@ -35,7 +35,7 @@ def prepared(owner: str, lrs: Rates, grad_norms: Any, distance: Any, total_steps
         )
     given = dict(lrs=lrs, grad_norms=grad_norms, distance=distance)
     if any(isinstance(value, jax.Array) for value in given.values()):
-        xp, dtype = jnp, _float_type(given.values())
+        xp, dtype = jnp, _float_type(owner, given)
         given = {key: jnp.asarray(value).astype(dtype) for key, value in given.items()}
     else:
         xp = np
@@ -69,9 +69,13 @@ def _sampled(owner: str, schedule: Callable, total_steps: int | None) -> Any:
     return rates if isinstance(rates, jax.core.Tracer) else np.asarray(rates, np.float64)
 
 
-def _float_type(values: Any) -> Any:
-    dtype = jnp.result_type(*(value for value in values if isinstance(value, jax.Array)))
-    return jnp.promote_types(dtype, jnp.float32)
+def _float_type(owner: str, given: dict[str, Any]) -> Any:
+    arrays = [value for value in given.values() if isinstance(value, jax.Array)]
+    with jax.numpy_dtype_promotion("standard"):  # they are cast in the open, which strict promotion asks for
+        dtype = jnp.promote_types(jnp.result_type(*arrays), jnp.float32)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{owner}: lrs, grad_norms and distance must be real numbers, got {dtype}")
+    return dtype
 
 
 def _checked(owner: str, key: str, value: Any) -> np.ndarray:

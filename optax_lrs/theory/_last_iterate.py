@@ -79,7 +79,7 @@ def bound_terms(
         Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The single sum: J. Su,
         kexue.fm/archives/11494.
     """
-    return _terms(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
+    return terms_of(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
 
 
 def bound_terms_and_gradient(
@@ -117,7 +117,7 @@ def bound_terms_and_gradient(
     pull = rates * inputs.grad_norms**2 / ahead - 0.5 * before
     with np.errstate(divide="ignore"):
         push = -((inputs.distance / total) ** 2) / 2
-    return _terms(inputs), BoundTerms(xp.where(used, push, 0.0), xp.where(used, pull, 0.0))
+    return terms_of(inputs), BoundTerms(xp.where(used, push, 0.0), xp.where(used, pull, 0.0))
 
 
 def last_iterate_bound(
@@ -134,7 +134,7 @@ def last_iterate_bound(
         >>> print(f"{last_iterate_bound([0.1] * 100):.6f}")
         0.358869
     """
-    return _terms(prepared("last_iterate_bound", lrs, grad_norms, distance, total_steps)).bound()
+    return terms_of(prepared("last_iterate_bound", lrs, grad_norms, distance, total_steps)).bound()
 
 
 def optimal_rate(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None) -> Any:
@@ -152,7 +152,7 @@ def optimal_rate(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tota
         >>> print(f"linear decay wants {ratio:.2f} times the rate of a constant")
         linear decay wants 2.73 times the rate of a constant
     """
-    return _terms(prepared("optimal_rate", lrs, grad_norms, distance, total_steps)).optimal_rate
+    return terms_of(prepared("optimal_rate", lrs, grad_norms, distance, total_steps)).optimal_rate
 
 
 def optimal_bound(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None) -> Any:
@@ -173,7 +173,7 @@ def optimal_bound(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tot
         0.1034
         0.1016
     """
-    return _terms(prepared("optimal_bound", lrs, grad_norms, distance, total_steps)).optimal_bound
+    return terms_of(prepared("optimal_bound", lrs, grad_norms, distance, total_steps)).optimal_bound
 
 
 def _sums(inputs: Inputs) -> tuple[Any, Any, Any, Any]:
@@ -188,7 +188,8 @@ def _sums(inputs: Inputs) -> tuple[Any, Any, Any, Any]:
     return tails[0], rates, xp.where(used, ahead, 1.0).astype(lrs.dtype), used
 
 
-def _terms(inputs: Inputs) -> BoundTerms:
+def terms_of(inputs: Inputs) -> BoundTerms:
+    """The terms, of inputs already prepared."""
     xp, norms = inputs.xp, inputs.grad_norms
     total, rates, ahead, _ = _sums(inputs)
     with np.errstate(divide="ignore"):

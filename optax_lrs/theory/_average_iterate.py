@@ -1,0 +1,65 @@
+"""The bound on the average iterate: what is usually proved, and blind to the end of a schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optax_lrs.theory._arrays import Rates, prepared
+from optax_lrs.theory._last_iterate import BoundTerms
+
+
+def average_iterate_terms(
+    lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None
+) -> BoundTerms:
+    r"""The two terms of the bound on the average iterate, weighted by the rates, and on the best one.
+
+    .. math:: T_1 = \frac{D^2}{2 \sum_t \eta_t}, \qquad T_2 = \frac{\sum_t \eta_t^2 G_t^2}{2 \sum_t \eta_t} .
+
+    For comparison: it does not see in which order the rates come, so that for equal norms a constant is its best shape and
+    a cooldown no gain. That :func:`bound_terms` sees both is why it describes training and this one does not.
+
+    Args:
+        lrs: the rates, shape [T]; or any ``optax.Schedule``, with ``total_steps``.
+        grad_norms: the norms of the gradients, shape [T], or one number for all.
+        distance: how far the start is from the optimum, a number.
+        total_steps: the number of updates; needed with a schedule.
+
+    Returns:
+        The terms, NumPy's or JAX's as those of :func:`bound_terms`.
+
+    Raises:
+        ValueError, TypeError: as :func:`bound_terms`.
+
+    Example:
+        >>> import numpy as np
+        >>> for shape in (np.ones(400), 1 - np.arange(400) / 400):
+        ...     print(f"{average_iterate_terms(shape).optimal_bound:.4f}")
+        0.0500
+        0.0577
+
+    References:
+        Schaipp et al., arXiv:2501.18965, where it is the ablation.
+    """
+    xp, lrs, norms, distance = prepared("average_iterate_terms", lrs, grad_norms, distance, total_steps)
+    total = xp.sum(lrs)
+    with np.errstate(divide="ignore"):
+        distance_term = distance**2 / (2.0 * total)
+    # Over the sum before the square: squares of small rates leave float32. Without any rate there is nothing to divide.
+    return BoundTerms(distance_term, xp.sum(lrs * norms * (lrs * norms / xp.where(total > 0, total, 1.0))) / 2.0)
+
+
+def average_iterate_bound(
+    lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None
+) -> Any:
+    r"""The bound on the average iterate at these very rates, :math:`(D^2 + \sum \eta_t^2 G_t^2) / (2 \sum \eta_t)`.
+
+    Args:
+        lrs, grad_norms, distance, total_steps: as for :func:`average_iterate_terms`.
+
+    Example:
+        >>> print(f"{average_iterate_bound([0.1] * 100):.6f}")
+        0.100000
+    """
+    return average_iterate_terms(lrs, grad_norms, distance, total_steps=total_steps).bound()
