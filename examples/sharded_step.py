@@ -111,6 +111,7 @@ class Training(NamedTuple):
 
 def make_training(model: Model, schedule: optax.Schedule, steps: int) -> Training:
     tx = optax.chain(
+        olrs.record_grad_norm(norms=("l1", "l2"), steps=steps),  # of the raw gradients; refinement reads them
         optax.clip_by_global_norm(1.0),
         optax.scale_by_adam(b1=0.9, b2=0.95),
         optax.add_decayed_weights(0.1, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)),

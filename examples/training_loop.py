@@ -131,8 +131,9 @@ def train(plan: Plan, name: str, model: Model, validation_NxBxL: jax.Array, stop
     bar.close()
 
     losses, lrs, val_losses = (np.asarray(values_T, np.float64) for values_T in state.record)
-    run = olrs.Run(
-        steps=np.arange(steps), lrs=lrs, losses=losses, val_losses=val_losses, schedule=plan.schedules[name],
+    run = dataclasses.replace(
+        olrs.Run.from_state(state.opt_state),  # the norms of the gradients
+        lrs=lrs, losses=losses, val_losses=val_losses, schedule=plan.schedules[name],
         notes={**folder.settings, "source": plan.text.source, "unigram_entropy": plan.text.unigram_entropy()},
     )  # fmt: skip
     folder.finish(run)

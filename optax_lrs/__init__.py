@@ -1,6 +1,8 @@
 """Learning-rate schedules as values, and the transforms that feel them, for JAX and Optax."""
 
 import gc as _gc
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 import optax as _optax  # noqa: F401 - first, so that its import is as it always was
 
@@ -89,5 +91,39 @@ try:
 finally:
     if _collecting:
         _gc.enable()
+
+if _TYPE_CHECKING:
+    from optax_lrs import theory as theory
+    from optax_lrs.refinement import PowerFit as PowerFit
+    from optax_lrs.refinement import RefinedState as RefinedState
+    from optax_lrs.refinement import fit_warmup_power as fit_warmup_power
+    from optax_lrs.refinement import next_run as next_run
+    from optax_lrs.refinement import observed_norms as observed_norms
+    from optax_lrs.refinement import refine as refine
+    from optax_lrs.refinement import refined as refined
+
+# What not every program needs is imported when it is first named.
+_ON_DEMAND = {
+    "theory": "theory",
+    "PowerFit": "refinement",
+    "RefinedState": "refinement",
+    "fit_warmup_power": "refinement",
+    "next_run": "refinement",
+    "observed_norms": "refinement",
+    "refine": "refinement",
+    "refined": "refinement",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """The late parts; see PEP 562."""
+    import importlib
+
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module 'optax_lrs' has no attribute {name!r}")
+    part = importlib.import_module(f"optax_lrs.{_ON_DEMAND[name]}")
+    globals()[name] = value = part if name == _ON_DEMAND[name] else getattr(part, name)
+    return value
+
 
 __version__ = "0.1.0"

@@ -17,6 +17,7 @@ from optax_lrs._schedule import Schedule
 from optax_lrs._sections import Section, check_steps, sections, seen_steps
 from optax_lrs._value import Value
 from optax_lrs.cite import bibtex, papers, reference
+from optax_lrs.commands import refine
 from optax_lrs.gallery import gallery
 from optax_lrs.plot import plot
 
@@ -71,6 +72,7 @@ def _arguments() -> argparse.ArgumentParser:
         "used", nargs="*", help="names, reprs or JSON files of schedules, or arXiv numbers; by default all there are"
     )
     cites.set_defaults(run=_cite)
+    refine.add(commands)
     return parser
 
 
@@ -80,9 +82,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.markdown:
         print("| schedule | what it is | arguments | source |\n| --- | --- | --- | --- |")
         for cls in schedules:
-            print(
-                f"| `{cls._name}` | {_summary(cls)} | {', '.join(map(_argument, fields(cls)))} | {_link(cls.paper)} |"
-            )
+            arguments = ", ".join(_argument(field) for field in fields(cls) if field.name not in cls._notes)
+            print(f"| `{cls._name}` | {_summary(cls)} | {arguments} | {_link(cls.paper)} |")
         return 0
     for cls in [*schedules, *(cls for cls in Value.registry.values() if cls not in schedules)]:
         kind = "schedule" if cls in schedules else "profile"

@@ -1,5 +1,6 @@
 """Refinement: golden values, properties, the algorithm around the closed form, mistakes."""
 
+import sys
 import time
 
 import jax
@@ -11,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optax_lrs as olrs
-from optax_lrs import Run, theory
-from optax_lrs.refine import fit_warmup_power, observed_norms, refine
-from optax_lrs.refine._bound import minimal_shape
-from optax_lrs.refine._norms import running_median
+from optax_lrs import Run, fit_warmup_power, observed_norms, refine, theory
+from optax_lrs.refinement._bound import minimal_shape
+from optax_lrs.refinement._norms import running_median
 
 # Computed for this project from the paper's formulas, in float64; identical to the authors' closed form to 1.2e-16.
 GOLDENS = [
@@ -177,10 +177,9 @@ def test_gradients():
     norms = jnp.asarray([3.0, 1.0, 2.0, 0.5, 0.25])
     with jax.enable_x64(True):
         norms = jnp.asarray(norms, jnp.float64)
-        area = lambda g: jnp.sum(theory.refined_shape(g, power=2) * jnp.arange(5.0))  # noqa: E731
-        rates = lambda g: (
-            jnp.sum(theory.refined_rates(g, 2.0).lrs * jnp.arange(5.0)) + theory.refined_rates(g, 2.0).bound
-        )  # noqa: E731
+        weights = jnp.arange(5.0)
+        area = lambda g: weights @ theory.refined_shape(g, power=2)  # noqa: E731
+        rates = lambda g: weights @ theory.refined_rates(g, 2.0).lrs + theory.refined_rates(g, 2.0).bound  # noqa: E731
         for f in (area, rates):
             numeric = [(f(norms.at[i].add(1e-6)) - f(norms.at[i].add(-1e-6))) / 2e-6 for i in range(5)]
             np.testing.assert_allclose(jax.grad(f)(norms), numeric, rtol=1e-6, atol=1e-8)
@@ -241,6 +240,40 @@ def test_steps_that_are_not_even_and_norms_that_are_not_there():
     np.testing.assert_allclose(some.lrs, whole.lrs, rtol=1e-12)
     np.testing.assert_allclose(hole.lrs, whole.lrs, rtol=1e-12)
     assert "3 not finite left out" in hole.source
+
+
+@pytest.mark.parametrize(("count", "bins"), [(701, 1792), (701, 8), (5001, 1792)])
+def test_what_a_recorder_has_seen(count, bins):
+    """Every norm, or bins with a last row that spans fewer steps: the schedule ends where the run does."""
+    import optax
+
+    norms, lr = noisy(count).astype(np.float32), olrs.Linear(peak=0.5, total_steps=count)
+    tables = []
+    for how in (dict(steps=count), dict(bins=bins)):
+        tx = optax.chain(olrs.record_grad_norm(norms=("l1", "l2"), **how), optax.sgd(lr))
+
+        def step(state, norm, tx=tx):
+            return tx.update({"w": norm[None]}, state)[1], None
+
+        state, _ = jax.lax.scan(step, tx.init({"w": jnp.zeros(1)}), norms)
+        run = Run.from_state(state, schedule=lr)
+        tables.append(refine(run, optimizer="sgd"))
+        one = refine(run, optimizer="adam")  # of one parameter both norms are the same
+        assert one == refine(run, optimizer="adam", norm="l2") and one.ends_at == tables[-1].ends_at == count
+    exact, binned = (table.at(np.arange(count + 1)) for table in tables)
+    np.testing.assert_allclose(
+        exact, refine(run_of(norms, schedule=lr), optimizer="sgd").at(np.arange(count + 1)), atol=1e-6
+    )
+    if bins == 1792:  # the default
+        assert np.max(np.abs(binned - exact)) < 0.02 * 0.5
+
+
+def test_the_first_norm_decides_the_first_rates():
+    norms = noisy(200)
+    norms[0] = 0.05  # as the docstring warns: by chance, and it takes it all
+    table = refine(run_of(norms), optimizer="sgd", peak=1.0)
+    dropped = refine(Run(steps=range(1, 200), grad_norms=norms[1:]), optimizer="sgd", peak=1.0)
+    assert table.at(0) == 1.0 and table.at(100) < 0.01 < 0.1 < dropped.at(100)
 
 
 def test_a_spike_is_smoothed_away():
@@ -358,7 +391,7 @@ def test_refine_by_the_bound():
 def test_minimising_over_many_steps_is_coarse(monkeypatch):
     norms = running_median(noisy(3000), 0.1)
     fine = minimal_shape(norms)
-    monkeypatch.setattr("optax_lrs.refine._bound._MOST", 500)
+    monkeypatch.setattr(sys.modules["optax_lrs.refinement._bound"], "_MOST", 500)
     coarse = minimal_shape(norms)
     assert len(coarse) == len(fine) and coarse[-1] == 0
     closed = theory.refined_shape(np.append(norms, norms[-1]), power=2)
@@ -441,9 +474,16 @@ def test_mistakes(make, error, message):
         make()
 
 
-def test_without_scipy(monkeypatch):
-    import sys
+def test_an_old_scipy_would_take_minutes(monkeypatch):
+    import scipy
 
+    monkeypatch.setattr(scipy, "__version__", "1.14.1")
+    assert refine(run_of(noisy(1000)), optimizer="sgd", peak=1.0).ends_at == 1000
+    with pytest.raises(ImportError, match=r"100,000 norms need scipy 1.15 or newer, got 1.14.1: pip install"):
+        refine(run_of(noisy(100_000)), optimizer="sgd", peak=1.0)
+
+
+def test_without_scipy(monkeypatch):
     for module in ("scipy", "scipy.ndimage", "scipy.optimize"):
         monkeypatch.setitem(sys.modules, module, None)
     run = run_of(noisy(100))

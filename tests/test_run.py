@@ -1,5 +1,7 @@
 """Run files."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,90 @@ def test_files_that_hold_no_run(tmp_path):
             Run.read(tmp_path / name)
     with pytest.raises(OSError):
         Run.read(tmp_path / "missing.npz")
+
+
+# ── from text ────────────────────────────────────────────────────────────────────────────────
+
+
+def table(tmp_path, text):
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    return tmp_path / "log.csv"
+
+
+def test_from_csv(tmp_path):
+    path = table(tmp_path, "step,lr,train_loss,grad_norm,other\n50,1e-4,8.1,1.4,x\n100,2e-4,6.5,0.8,y\n")
+    run = Run.from_csv(path, notes={"seed": 1})
+    assert run == Run(steps=[50, 100], lrs=[1e-4, 2e-4], losses=[8.1, 6.5], grad_norms=[1.4, 0.8], notes={"seed": 1})
+    assert Run.from_csv(path, columns={"losses": "grad_norm"}).losses.tolist() == [1.4, 0.8]
+
+
+def test_from_csv_of_an_experiment_tracker(tmp_path):
+    """A mark, semicolons, slashes, quotes, blank lines; losses and norms in rows of their own; a resume."""
+    text = '\ufeff"Step";"train/loss";"train/gnorm";val/loss\n0;3.0;;\n0;;9.5;\n\n2;2.0;;2.5\n1.0;2.5;8.5\n2;1.9;inf;\n3;nan;7;\n'
+    lr = olrs.Linear(peak=1.0, total_steps=4)
+    run = Run.from_csv(table(tmp_path, text), columns={"grad_norms": "train/gnorm"}, schedule=lr)
+    nan = np.nan
+    assert run == Run(steps=[0, 1, 2, 3], losses=[3, 2.5, 1.9, nan], grad_norms=[9.5, 8.5, np.inf, 7],
+                      val_losses=[nan, nan, 2.5, nan], lrs=lr.at(range(4)), schedule=lr)  # fmt: skip
+    assert len(Run.from_csv(table(tmp_path, "iter\tlr\n"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("a,b\n1,2\n", {}, "has no column of steps, only a, b; name it"),
+        ("", {}, "has no column of steps, only nothing"),
+        ("step,b\n1,2\n", {"losses": "c"}, "no column 'c' for losses, only step, b"),
+        ("step\n1\n", {"loss": "step"}, "a Run has no column 'loss', only steps, lrs"),
+        ("step,loss\n1,2\n2,x\n", {}, "line 3, column 'loss': 'x' is no number"),
+        ("step,loss\n1.5,2\n", {}, "line 2: the step 1.5 is no int"),
+        ("step,loss\n,2\n", {}, "line 2: the step nan is no int"),
+        ("step,loss\n-1,2\n", {}, "not negative"),
+    ],
+)
+def test_bad_tables(tmp_path, text, columns, message):
+    with pytest.raises(ValueError, match=message):
+        Run.from_csv(table(tmp_path, text), columns=columns)
+
+
+# ── after a resume ───────────────────────────────────────────────────────────────────────────
+
+
+def test_concatenate():
+    lr, other = olrs.Constant(value=0.1), olrs.Constant(value=0.2)
+    a = Run(steps=range(6), losses=range(6), schedule=lr, notes={"skipped_steps": 1, "seed": 1})
+    b = Run(steps=[3, 4, 5, 6], grad_norms=[1, 2, 3, 4], schedule=other, notes={"skipped_steps": 2})
+    c = Run(steps=[5, 8], losses=[50, 80], grad_norms_l1=[7, 8])
+    nan = np.nan
+    assert Run.concatenate([a, b, c]) == Run(
+        steps=[0, 1, 2, 3, 4, 5, 8], losses=[0, 1, 2, nan, nan, 50, 80], grad_norms=[nan, nan, nan, 1, 2, nan, nan],
+        grad_norms_l1=[nan] * 5 + [7, 8], schedule=other, notes={"skipped_steps": 3, "seed": 1},
+    )  # fmt: skip
+    assert Run.concatenate([a]) == a and Run.concatenate([a, Run(steps=[])]) == a
+    assert Run.concatenate([b, Run(steps=[0])]).steps.tolist() == [0]  # a run that began anew
+    assert Run.concatenate([a, Run(steps=[4]), Run(steps=[2])]).steps.tolist() == [0, 1, 2]
+    for runs in ([], [None]):
+        with pytest.raises(ValueError, match="needs one Run or more"):
+            Run.concatenate(runs)
+
+
+# ── the format ───────────────────────────────────────────────────────────────────────────────
+
+
+def formats(path):
+    with np.load(path) as archive:
+        return json.loads(str(archive["meta"]))["format"]
+
+
+def test_the_format_rises_only_with_what_needs_it(tmp_path):
+    """A program that knows format 1 reads what has nothing new in it, and is told by the number what has."""
+    path = tmp_path / "run.npz"
+    for column, number in (("grad_norms", 1), ("grad_norms_l1", 2)):
+        run = Run(steps=[0, 1], **{column: [1.0, np.nan]})
+        run.write(path)
+        assert formats(path) == number and Run.read(path) == run
+    np.savez(path, steps=[0, 1], losses=[2.0, 1.0], meta=json.dumps({"format": 1, "notes": {"a": 1}, "schedule": None}))
+    assert Run.read(path) == Run(steps=[0, 1], losses=[2.0, 1.0], notes={"a": 1})
+    np.savez(path, steps=[0], meta=json.dumps({"format": 3, "notes": {}, "schedule": None}))
+    with pytest.raises(ValueError, match=r"format 3: this optax_lrs reads \(1, 2\)"):
+        Run.read(path)

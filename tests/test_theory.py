@@ -275,6 +275,7 @@ def test_transfer_with_other_profiles(decay):
 def test_transfer_at_any_horizon(steps):
     assert transfer(theory.two_stage_factor, 1, steps) == 1.0
     factors = [transfer(theory.two_stage_factor, ratio, steps) for ratio in (1.5, 2, 4, 100)]
+    assert transfer(theory.two_stage_factor, 10**6, steps) > 0.0005
     assert 0.08 < factors[3] < factors[2] < factors[1] < factors[0] < 0.66
     assert 0.61 < transfer(theory.adapted_cooldown, 2, steps) / (2 * steps) < 0.64
     h = math.log(theory.rate_transfer(total_steps=steps, decay_steps=steps // 5, new_decay_steps=steps))

@@ -20,6 +20,8 @@ SCHEDULES = [
 CASES = [
     Case(f"scale_by_live_schedule({type(s).__name__})", lambda s=s: olrs.scale_by_live_schedule(s)) for s in SCHEDULES
 ] + [
+    Case("refined",
+         lambda: olrs.refined(lambda rate: rate, SCHEDULES[1], optimizer="adam", total_steps=9)),
     Case("adamw with a live schedule",
          lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), olrs.scale_by_live_schedule(SCHEDULES[1]))),
 ]  # fmt: skip

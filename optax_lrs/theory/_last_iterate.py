@@ -44,14 +44,15 @@ def bound_terms(
         T_2 = \frac12 \sum_{t=1}^T \frac{\eta_t^2 G_t^2}{\sum_{k=\min(t+1,\,T)}^T \eta_k} .
 
     It is the published double sum, rewritten exactly. All sums run from the tail and nothing is subtracted, so that no
-    digits are lost where few rates are left: a relative error of about 1e-13 in float64 and 1e-6 in float32 after a
-    million steps.
+    digits are lost where few rates are left: after a million steps the relative error is below 1e-13 in float64 and 1e-6 in
+    float32.
 
     **Steps and the end.** ``lrs[s]`` is the rate of update s = 0, 1, …, as an Optax schedule counts, hence
-    :math:`\eta_t` = ``lrs[t - 1]``. The bound is on :math:`x_T`, the parameters that the last gradient is taken at. The
-    last rate must be positive (a schedule that reaches zero does so at step T, after the last update). Zeros at the end
-    move nothing: they and their norms are dropped, and T counts the updates up to the last positive rate. Zeros
-    elsewhere are steps like any other.
+    :math:`\eta_t` = ``lrs[t - 1]``. The bound is on :math:`x_T`, the parameters that the last gradient is taken at; the
+    last rate has not moved them, and a minimiser of the bound sets it freely (higher than its neighbour). Still it must
+    be positive (a schedule that reaches zero does so at step T, after the last update), and should not be tiny beside its
+    neighbour: the bound grows with the ratio of the two. Zeros at the end move nothing: they and their norms are
+    dropped, and T counts the updates up to the last positive rate. Zeros elsewhere are steps like any other.
 
     Args:
         lrs: the rates, shape [T], not negative; or any ``optax.Schedule``, which is asked for the steps from 0 to
@@ -75,9 +76,9 @@ def bound_terms(
         2.000000 0.945833 1.454145 2.750757
 
     References:
-        Defazio, Cutkosky, Mehta and Mishchenko, arXiv:2310.07831, Theorem 10 (recalled by the code below). Schaipp,
-        Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The single sum: J. Su,
-        kexue.fm/archives/11494.
+        Defazio, Cutkosky, Mehta and Mishchenko, arXiv:2310.07831, Theorem 10 (so cited by the code of the following; not
+        verified). Schaipp, Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The
+        single sum: J. Su, kexue.fm/archives/11494.
     """
     return terms_of(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
 

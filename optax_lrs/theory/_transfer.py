@@ -132,7 +132,7 @@ def two_stage_factor(
 
     Raises:
         ValueError: if the new run is shorter, its cooldown starts before the first one would have, a cooldown is longer
-            than its run, or the profile needs an end; or if no factor above 0.001 does it.
+            than its run, or the profile needs an end; or if no factor above 1e-9 does it.
         TypeError: if a count is no int, or ``decay`` no profile.
 
     Example:
@@ -166,7 +166,7 @@ def two_stage_factor(
     if excess(high) >= 0.0:  # nothing was extended
         return high
     while excess(low := 0.8 * high) < 0.0:
-        if low < 1e-3:
+        if low < 1e-9:
             raise ValueError(f"{owner}: no factor keeps the rate right for new_total_steps={new_total_steps}")
         high = low
     return float(brentq(excess, low, high, xtol=1e-14))

@@ -13,6 +13,11 @@ ROWS = 32  # at most so many rows a bin in a Run; see `BinnedNorms.observed`
 _TINY = float(np.finfo(np.float32).tiny)  # what stands for a norm of zero, whose logarithm is none
 
 
+def bins_within(size: int, columns: int) -> int:
+    """How many bins fit into ``size`` bytes with so many columns: an even number, a multiple of 8."""
+    return (size - 64) // (4 + 16 * columns) // 8 * 8  # 64: the scalars of the state
+
+
 class ExactNorms(NamedTuple):
     """Store of :func:`record_grad_norm` with ``steps``: every step's norm."""
 
@@ -36,7 +41,7 @@ class ExactNorms(NamedTuple):
 
     def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
         """Steps, norms by column and notes, from the first ``count`` steps; on the host."""
-        norms = {column: _host(buffer, np.float64) for column, buffer in self.norms.items()}
+        norms = {column: _host(buffer) for column, buffer in self.norms.items()}
         length = len(next(iter(norms.values())))
         notes = {"unrecorded_steps": count - length} if count > length else {}
         steps = np.arange(min(count, length), dtype=np.int64)
@@ -110,38 +115,43 @@ class BinnedNorms(NamedTuple):
         distribution with the mean and the variance of the others: of a bin of at most four steps these are its norms.
         The rows of a bin are spread over its steps in an order of their own, since the order within a bin is lost.
         """
-        size = len(_host(self.counts, np.float64))
-        doublings = (max(count - 1, 0) // size).bit_length()
-        span = 2**doublings
-        position = np.arange(size)
-        slots = np.where(position == size - 1, size - 1, position * (2**doublings % (size - 1)) % (size - 1))
-        used = -(-count // span)
+        span, tables, counts = self.in_order(count)
         rows_per_bin = min(span, ROWS)
         spacing = span // rows_per_bin
-        steps = np.arange(-(-count // spacing), dtype=np.int64) * spacing + (spacing - 1) // 2
-        if steps.size:
-            steps[-1] = min(steps[-1], count - 1)
-
-        counts = _host(self.counts, np.float64)[slots]
-        halves = counts[: size // 2], counts[size // 2 :]
-        waiting = np.arange(size // 2) + size // 2 >= used  # pairs of the last doubling that are still two bins
-        waiting &= doublings > 0
+        # A last row that stands for less than half of the others' steps is dropped, so that all are evenly spaced.
+        steps = np.arange((count + spacing // 2) // spacing, dtype=np.int64) * spacing + (spacing - 1) // 2
         norms = {}
-        for column, buffer in self.bins.items():
-            bins = _host(buffer, np.float64).reshape(size, 4)[slots]
-            together = _merged(bins[: size // 2].T, halves[0], bins[size // 2 :].T, halves[1], xp=np).T
-            bins[: size // 2][waiting] = together[waiting]
-            total = counts.copy()
-            total[: size // 2][waiting] = (halves[0] + halves[1])[waiting]
-            whole = _rows(bins[: used - 1], total[: used - 1], rows_per_bin)
-            last = _rows(bins[used - 1 : used], total[used - 1 : used], steps.size - whole.size)
+        for column, table in tables.items():
+            whole = _rows(table[:-1], counts[:-1], rows_per_bin)
+            last = _rows(table[-1:], counts[-1:], steps.size - whole.size)
             rows = np.concatenate([whole.ravel(), last.ravel()])
-            first = _host(self.firsts[column], np.float64)
             seen = np.flatnonzero(np.isfinite(rows))
-            if seen.size:  # refinement repeats the first row beyond the start: no other is as important
-                rows[seen[0]] = first
+            if seen.size:  # smoothing repeats the first row beyond the start: no other matters as much
+                rows[seen[0]] = _host(self.firsts[column])
             norms[column] = rows
         return steps, norms, {"bin_steps": span, "row_steps": spacing} if span > 1 else {}
+
+    def in_order(self, count: int) -> tuple[int, dict[str, np.ndarray], np.ndarray]:
+        """The span of a bin, the bins by column as [bins, 4], and their counts, in time's order; on the host."""
+        counts = _host(self.counts)
+        size = len(counts)
+        doublings = (max(count - 1, 0) // size).bit_length()
+        span = 2**doublings
+        used = -(-count // span)
+        position = np.arange(size)
+        slots = np.where(position == size - 1, size - 1, position * (span % (size - 1)) % (size - 1))
+        counts = counts[slots]
+        half = size // 2
+        # Of the last doubling, the pairs whose second bin's place no new bin has taken yet are still two bins.
+        pairs = np.arange(max(used - half, 0), half) if doublings else np.arange(0)
+        tables = {}
+        for column, buffer in self.bins.items():
+            table = _host(buffer).reshape(size, 4)[slots]
+            first, second = table[pairs].T, table[pairs + half].T
+            table[pairs] = _merged(first, counts[pairs], second, counts[pairs + half], xp=np).T
+            tables[column] = table[:used]
+        counts[pairs] += counts[pairs + half]
+        return span, tables, counts[:used]
 
 
 def _merged(a: Any, count_a: Any, b: Any, count_b: Any, xp: Any = jnp) -> Any:
@@ -164,7 +174,7 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
     logs = np.tile(mean[:, None], rows)
     if rows > 1:
         scores = np.array([statistics.NormalDist().inv_cdf((i + 0.5) / rows) for i in range(1, rows - 1)])
-        scores = scores / np.sqrt(np.mean(scores**2)) if rows > 2 else scores
+        scores = scores / np.sqrt(np.mean(scores**2)) if rows > 3 else scores
         logs[:, 1:-1] = (mean + centre)[:, None] + spread[:, None] * scores
         logs[:, 0], logs[:, -1] = low, high
         logs = np.clip(logs, low[:, None], high[:, None])
@@ -175,6 +185,6 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
     return np.where(logs <= np.log(_TINY) + 1e-3, 0.0, np.exp(logs))
 
 
-def _host(leaf: Any, dtype: Any) -> np.ndarray:
+def _host(leaf: Any) -> np.ndarray:
     (array,) = jax.tree.leaves(leaf)  # flax.nnx boxes each leaf of an optimizer state
-    return np.array(array, dtype)
+    return np.array(array, np.float64)

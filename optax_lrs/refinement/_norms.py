@@ -34,7 +34,7 @@ class ObservedNorms(NamedTuple):
     @property
     def spacing(self) -> float:
         """How many updates each of them stands for."""
-        return float(self.steps[-1] - self.steps[0]) / (len(self.steps) - 1)
+        return float(self.steps[1] - self.steps[0])
 
     @property
     def effective(self) -> np.ndarray:
@@ -65,8 +65,8 @@ def observed_norms(
         raise ValueError(
             f"refine: optimizer must be 'sgd' or 'adam' (AdamW and whatever else works by coordinate), got {optimizer!r}"
         )
-    smoothing = _share("smoothing", smoothing, highest=1.0)
-    clamp_fraction = _share("clamp_fraction", clamp_fraction, highest=0.5)
+    smoothing = share_of("smoothing", smoothing, highest=1.0)
+    clamp_fraction = share_of("clamp_fraction", clamp_fraction, highest=0.5)
     norm, column = _column(run, optimizer, norm)
     steps, raw, left_out = _at_even_steps(run.steps, column)
     smooth = running_median(raw, smoothing)
@@ -130,13 +130,15 @@ def _at_even_steps(steps: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, np
         raise ValueError(f"refine: a norm is not negative, got {norms[at]!r} at step {steps[at]}")
     gaps = np.diff(steps)
     even = steps.astype(np.float64)
-    if np.any(gaps != gaps[0]):
-        even = np.linspace(steps[0], steps[-1], min(int((steps[-1] - steps[0]) // gaps.min()) + 1, _MOST))
+    if np.any(gaps[:-1] != gaps[0]) or gaps[-1] > gaps[0]:  # the last row of a binned recorder may span fewer steps
+        usual = float(np.median(gaps))
+        even = np.linspace(steps[0], steps[-1], min(round((steps[-1] - steps[0]) / usual) + 1, _MOST))
     # Interpolation at a step that was recorded gives what was recorded, to the last bit.
     return even, np.interp(even, steps[known], norms[known]), int(np.count_nonzero(~known))
 
 
-def _share(key: str, value: Any, *, highest: float) -> float:
+def share_of(key: str, value: Any, *, highest: float) -> float:
+    """A number from 0 to the highest that makes sense."""
     try:
         share = float(value)
     except (TypeError, ValueError):

@@ -8,8 +8,8 @@ import numpy as np
 
 from optax_lrs._fields import count_of, number
 from optax_lrs._run import Run
-from optax_lrs.refine._bound import minimal_shape
-from optax_lrs.refine._norms import ObservedNorms, observed_norms
+from optax_lrs.refinement._bound import minimal_shape
+from optax_lrs.refinement._norms import ObservedNorms, observed_norms
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import refined_shape
 
@@ -51,7 +51,9 @@ def refine(
     makes tails like :math:`(1 - x)^3`, which are meant.
 
     The running median has an odd window of ``smoothing`` · n norms, the end mirrored, the first value repeated before
-    the start. Norms that are not finite are left out, steps that are not even are read from lines between the norms.
+    the start. So the first norm alone decides the first rates. In language models it is large, and gives the warmup; where
+    it may be small by chance (few parameters, tiny batches) it can take the whole schedule: look at :func:`observed_norms`,
+    and drop it if so. Norms that are not finite are left out, steps that are not even are read from lines between the norms.
 
     Unlike the paper's code: the last norm counts once more, for else the last update would have rate zero; the window is
     taken from the run's own length, and the first and last norms are kept; norms are kept from zero.
@@ -106,7 +108,7 @@ def refine(
     floor = number("refine", "floor", floor)
     if not 0 <= floor <= peak or not peak > 0:
         raise ValueError(f"refine: 0 <= floor <= peak must hold, and peak be positive, got floor={floor}, peak={peak}")
-    total_steps = norms.total_steps if total_steps is None else count_of("refine", "total_steps", total_steps)
+    total_steps = _length(run, norms) if total_steps is None else count_of("refine", "total_steps", total_steps)
     if total_steps < 1:
         raise ValueError(f"refine: total_steps must be at least 1, got {total_steps}")
     shape = shape_of(norms, method)
@@ -134,6 +136,12 @@ def knots_of(total_steps: int, knots: int | None) -> np.ndarray:
     if knots is None or total_steps + 1 <= knots:
         return np.arange(total_steps + 1)
     return np.round(np.linspace(0, total_steps, knots)).astype(np.int64)
+
+
+def _length(run: Run, norms: ObservedNorms) -> int:
+    """The steps that were observed; the end of the run's schedule, if rows of several steps cannot tell the two apart."""
+    end = None if run.schedule is None else run.schedule.ends_at
+    return end if end and abs(end - norms.total_steps) < norms.spacing else norms.total_steps
 
 
 def _peak(run: Run) -> float:

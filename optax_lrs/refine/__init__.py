@@ -1,7 +1,0 @@
-"""Refinement: from the gradient norms of a run to the schedule that the task wanted."""
-
-from optax_lrs.refine._fit import PowerFit as PowerFit
-from optax_lrs.refine._fit import fit_warmup_power as fit_warmup_power
-from optax_lrs.refine._norms import ObservedNorms as ObservedNorms
-from optax_lrs.refine._norms import observed_norms as observed_norms
-from optax_lrs.refine._refine import refine as refine
