@@ -18,7 +18,6 @@ from tuned import Train, interval, norm_of, ranks, shapes, tune
 
 import optax_lrs as olrs
 from optax_lrs import theory
-from optax_lrs.refine import refine
 
 BATCH = 16
 COMPARED = ("flat", "1/t", "1/sqrt(t)", "step", "cosine", "linear", "refined")
@@ -116,7 +115,7 @@ def noisy_cone(optimizer: str, steps: int) -> Train:
 def refined(norms: np.ndarray, optimizer: str, **options: Any) -> np.ndarray:
     """The refined shape for as many updates as there are norms."""
     run = olrs.Run(steps=np.arange(len(norms)), **{norm_of(optimizer): norms})
-    table = refine(run, optimizer=optimizer, peak=1.0, knots=None, **options)
+    table = olrs.refine(run, optimizer=optimizer, peak=1.0, knots=None, **options)
     return table.at(np.arange(len(norms)))
 
 

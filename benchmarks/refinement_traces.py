@@ -17,7 +17,6 @@ from scipy.stats import spearmanr
 
 import optax_lrs as olrs
 from optax_lrs import theory
-from optax_lrs.refine import refine
 
 STEPS = 50_000
 WARMUP = 300
@@ -50,7 +49,7 @@ def proposals(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
     """What refinement makes of each run, with the form for Adam."""
     rows = []
     for name, (run, loss) in found.items():
-        table = refine(run, optimizer="adam", norm="l2", peak=1.0, total_steps=STEPS, knots=None)
+        table = olrs.refine(run, optimizer="adam", norm="l2", peak=1.0, total_steps=STEPS, knots=None)
         shape = table.at(np.arange(STEPS))
         row = {"recorded under": name, "final loss": loss, "peak at": float(shape.argmax() / STEPS)}
         row |= {f"at {share:.0%}": float(shape[int(share * STEPS)]) for share in (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9)}
@@ -128,7 +127,7 @@ def binned(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
         exact = olrs.Run(steps=np.arange(STEPS), grad_norms=norms, grad_norms_l1=norms)
         for optimizer in ("adam", "sgd"):
             options = dict(optimizer=optimizer, peak=1.0, total_steps=STEPS, knots=None)
-            a, b = (refine(run, **options).at(np.arange(STEPS)) for run in (rough, exact))
+            a, b = (olrs.refine(run, **options).at(np.arange(STEPS)) for run in (rough, exact))
             rows.append({"recorded under": name, "optimizer": optimizer, "rows": len(rough),
                          "bytes": sum(x.nbytes for x in jax.tree.leaves(state)),
                          "largest difference": float(np.abs(a - b).max())})  # fmt: skip
