@@ -1,4 +1,4 @@
-"""Refinement on convex problems: logistic regression on real data, and a problem that grants what the theory assumes.
+"""Refinement on convex problems: logistic regression on real data, and |x| with noise that no schedule changes.
 
 Of each table the best peak is found for each schedule on its own; losses are of the whole training set after the last
 update, for that is what the theory is about.
@@ -94,7 +94,7 @@ def logistic(x: np.ndarray, y: np.ndarray, optimizer: str, steps: int) -> Train:
 
 
 def noisy_cone(optimizer: str, steps: int) -> Train:
-    """What the theory assumes: |x| in 20 dimensions, gradients with noise that falls tenfold, whatever the schedule."""
+    """|x| in 20 dimensions, with noise that falls tenfold whatever the schedule: here the norms are known beforehand."""
     del optimizer
     noise = jnp.geomspace(20.0, 2.0, steps)
 
@@ -166,7 +166,7 @@ def compare(
 
 
 def suite(quick: bool) -> list[dict[str, Any]]:
-    """Every data set with SGD and Adam, and the cone."""
+    """Every data set with SGD and Adam, and |x|."""
     steps, seeds, tuning = (300, 5, 3) if quick else (2000, 20, 10)
     sets = data_sets()
     names = ["iris", "breast cancer, 5 features"] if quick else list(sets)

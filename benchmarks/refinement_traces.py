@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from scipy.stats import spearmanr
 
 import optax_lrs as olrs
@@ -84,7 +83,10 @@ def agreement(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Spearman's rank correlation of each bound with the measured losses; 1 is the same order."""
     losses = [row["final loss"] for row in rows]
     keys = [key for key in rows[0] if key.startswith("bound")]
-    return [{"bound": key, "rank correlation": float(spearmanr([row[key] for row in rows], losses).statistic)} for key in keys]
+    return [
+        {"bound": key, "rank correlation": float(spearmanr([row[key] for row in rows], losses).statistic)}
+        for key in keys
+    ]
 
 
 def all_schedules(curves: pathlib.Path) -> list[dict[str, Any]]:
