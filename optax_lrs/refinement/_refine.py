@@ -50,6 +50,11 @@ def refine(
     argument by coordinate. Do not raise the tail to a minimum rate without a reason (``floor``): late growth of the norms
     makes tails like :math:`(1 - x)^3`, which are meant.
 
+    What to expect (measured by us, ``benchmarks/results``): small networks on digits ended lower than with linear decay in 7
+    of 8 cases; logistic regression did not (0.35% higher, and far higher where the data can be separated), nor did 400 steps
+    of a small transformer (equal). Refining the refined schedule once more made it worse wherever the norms had fallen because
+    the network learnt its data by heart.
+
     The running median has an odd window of ``smoothing`` · n norms, the end mirrored, the first value repeated before
     the start. So the first norm alone decides the first rates. In language models it is large, and gives the warmup; where
     it may be small by chance (few parameters, tiny batches) it can take the whole schedule: look at :func:`observed_norms`,
