@@ -42,6 +42,7 @@ def together(audit):
 X = normals((32, 6), seed=9)[0] * np.sqrt(6)
 
 
+@pytest.mark.slow
 def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
     params = {"w1": w1, "b1": jnp.zeros(8), "w2": w2, "w3": w3}
@@ -56,6 +57,7 @@ def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
     assert np.all(exponents[:, 0] == exponents[:, 1]) and np.all(exponents[:, 1:].sum(1) == 0)
 
 
+@pytest.mark.slow
 def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     """Kernel and bias are invariant together; at a bias of zero the kernel alone looks so, and it is not."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
@@ -90,6 +92,7 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     assert "invariant together: 1/bias · 1/kernel" in table and "1/kernel: projected, although" in table
 
 
+@pytest.mark.slow
 def test_scale_and_offset_of_a_normalization_are_a_pair_before_a_homogeneous_activation_only():
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
     params = {"w1": w1, "scale": jnp.ones(8), "offset": jnp.zeros(8), "w2": w2, "w3": w3}
@@ -160,6 +163,7 @@ def test_slices_of_batch_norm_heads_and_tables():
     }
 
 
+@pytest.mark.slow
 def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
 
