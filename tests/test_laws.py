@@ -11,6 +11,7 @@ from references_laws import annealing_double_sum, annealing_sums, huber, multi_p
 import optax_lrs as olrs
 from optax_lrs import laws
 from optax_lrs.laws import _solve
+from optax_lrs.laws._observations import warmup_length
 from optax_lrs.laws._rates import rates
 from optax_lrs.laws._recurrences import annealing_area, annealing_slope, decayed_sum, drops
 
@@ -146,6 +147,32 @@ def test_annealing_slope():
     changes = drops(lrs_of("wsd"))
     change = (annealing_area(changes, 0.99 + 1e-7) - annealing_area(changes, 0.99 - 1e-7)) / 2e-7
     np.testing.assert_allclose(annealing_slope(changes, 0.99), change, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("law", [ONE, ANNEALING, MULTI], ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("name", ["constant", "wsd", "one drop", "noise"])
+@pytest.mark.parametrize("warmup", ["counted", "as_peak", "summed"])
+def test_lr_gradient(law, name, warmup, monkeypatch):
+    # One step moved makes a block of drops rough: the error of interpolation, over so small a move, would be seen.
+    monkeypatch.setattr("optax_lrs.laws._kernel_sums._LEAF", 10**9)
+    law, lrs = law.replace(warmup=warmup), lrs_of(name)[:-1]
+    gradient, last = laws.lr_gradient(law, lrs), [len(lrs) - 1]
+    for step in (0, 50, 99, 100, 200, 201, 799, 800, 801, 1500, 1998):
+        if (warmup != "counted" and step == warmup_length(lrs)) or lrs[step] == 0:
+            continue  # a kink: another step may become the warmup's end; a rate of zero has no lower neighbour
+        change = np.zeros(len(lrs))
+        change[step] = 1e-4 * lrs[step]
+        if warmup_length(lrs + change) != warmup_length(lrs) or warmup_length(lrs - change) != warmup_length(lrs):
+            continue
+        up, down = law.curve(lrs + change, last)[0], law.curve(lrs - change, last)[0]
+        assert (up - down) / (2 * change[step]) == pytest.approx(gradient[step], rel=1e-3, abs=1e-3), step
+
+
+def test_lr_gradient_mistakes():
+    with pytest.raises(TypeError, match="law must be a OnePower"):
+        laws.lr_gradient(CONTINUAL, [0.1])
+    with pytest.raises(ValueError, match="all zero"):
+        laws.lr_gradient(MULTI, [0.0, 0.0])
 
 
 # ── invariants ────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from optax_lrs.laws._gamma_law import MupWidths as MupWidths
 from optax_lrs.laws._gamma_law import mup_widths as mup_widths
 from optax_lrs.laws._law import Law as Law
 from optax_lrs.laws._law import LawWarning as LawWarning
+from optax_lrs.laws._lr_gradients import lr_gradient as lr_gradient
 from optax_lrs.laws._multi_power import MultiPower as MultiPower
 from optax_lrs.laws._observations import tidy as tidy
 from optax_lrs.laws._one_power import OnePower as OnePower
