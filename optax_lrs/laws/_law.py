@@ -73,6 +73,8 @@ class Law(Value, abstract=True):
     """The prior of a fit that is given none: (centre, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)
     """The fields that say how the law reads the rates: known before the fit, arguments of ``plan``."""
+    optimum_is_a_corner: ClassVar[bool] = False
+    """Whether the schedule that minimises it jumps from one bound of the rate to another: no law to optimise freely."""
     paper: ClassVar[str] = ""
     """Where the law comes from: an arXiv number."""
 

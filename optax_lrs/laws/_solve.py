@@ -163,7 +163,8 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
             matrix[:rows, index] = change / predicted
         for row, (index, _, width) in enumerate(pulled, rows):
             matrix[row, index] = problem.delta / width
-        return matrix
+        # Where nothing holds the parameters, a step may take them so far that a product of two overflows.
+        return np.nan_to_num(matrix, nan=0.0, posinf=_MOST, neginf=-_MOST)
 
     def loss(squares):
         # Weighted Huber for the data, squares for the prior. The second derivative is left out: beyond delta Huber's is
@@ -192,7 +193,8 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
 
 
 def _log(predicted: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(predicted, _LEAST))  # a step that goes too far may predict a negative loss
+    # A step that goes too far may predict a negative loss, or one that overflows.
+    return np.log(np.clip(np.nan_to_num(predicted, nan=_MOST), _LEAST, _MOST))
 
 
 def _unknown(problem: Problem, name: str, value: float) -> float:
