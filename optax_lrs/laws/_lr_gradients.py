@@ -64,6 +64,17 @@ def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
     return by_seen + (_at_the_end_of_the_warmup(by_sum, lrs) if law.warmup == "as_peak" else by_sum)
 
 
+def last_loss(law: MultiPower | SublinearPower, lrs: np.ndarray) -> float:
+    """The last entry of the law's curve, by the sum over all drops: one step's is faster so than by blocks."""
+    if isinstance(law, SublinearPower):
+        return last_loss(law.as_multi_power(), effective(lrs, law.lr_power))
+    summed, seen = treated(lrs, law.warmup)
+    pace = law.drop_speed * np.maximum(seen, LOWEST) ** -law.lr_exponent
+    done = -np.expm1(-law.drop_exponent * np.log1p(pace * np.cumsum(summed[::-1])[::-1]))
+    gain = law.drop_scale * float(drops(seen) @ done)
+    return float(law.irreducible + law.power_scale * summed.sum() ** -law.power_exponent - gain)
+
+
 def _by_drops(weights: np.ndarray) -> np.ndarray:
     """The gradient of the sum over k of weight times drop: each rate ends one drop and starts the next; the first has none."""
     after = np.concatenate([weights[1:], [0.0]])

@@ -12,8 +12,10 @@ import optax
 
 from optax_lrs.laws._ensemble import Ensemble
 from optax_lrs.laws._law import Law, LawWarning
-from optax_lrs.laws._lr_gradients import lr_gradient
+from optax_lrs.laws._lr_gradients import last_loss, lr_gradient
+from optax_lrs.laws._multi_power import MultiPower
 from optax_lrs.laws._rates import rates
+from optax_lrs.laws._sublinear import SublinearPower
 from optax_lrs.schedules import Tabulated
 
 _LINEAR = (
@@ -43,9 +45,9 @@ def optimise(
     \text{end})\,v_j^2 / \sum_i v_i^2`, which needs no clipping; L-BFGS with the exact gradient finds v from several starts.
     The drops are at knots, closer together towards the end, with straight lines between.
 
-    What comes out for the published laws is a plateau of about 87% and a decay close to :math:`(1-x)^{1.5}` down to less
-    than a twentieth of the peak: 0.002 or less below the best schedule of that family, :func:`optimise_family`, and 0.05
-    below cosine (Luo et al. measured more than 0.02 in real runs). The law decides how much of it is true: its
+    What comes out for the published laws is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}` down to a hundredth of
+    the peak or less: no more than 0.0004 below the best schedule of that family (:func:`optimise_family` with
+    :data:`optax_lrs.profiles.power`), and 0.05 below cosine (Luo et al. measured more than 0.02 in real runs). The law decides how much of it is true: its
     optimum is where its errors are most flattering. Run the best simple shape beside it.
 
     :class:`Annealing` and :class:`OnePower` are refused. The annealing law is linear in the rates' drops but for the
@@ -73,8 +75,8 @@ def optimise(
     Example:
         >>> from optax_lrs.laws import MultiPower
         >>> lr = optimise(MultiPower.published("25M"), steps=2000, peak=3e-4, warmup_steps=200, knots=60)
-        >>> lr.at(200) == 3e-4, lr.at(1999) < 3e-5
-        (True, True)
+        >>> bool(lr.at(1999) < lr.at(200) / 10)
+        True
 
     References:
         Luo et al., arXiv:2503.12811, section 5 and appendix F.
@@ -102,7 +104,7 @@ def optimise(
         )
         by_drop = np.append(-np.cumsum(by_knot[::-1])[::-1][1:], 0.0)  # a drop lowers every knot from its own on
         by_root = 2 * (peak - end) * roots / total * (by_drop - by_drop @ squares / total)
-        return float(law.curve(lrs, [steps - 1])[0]), by_root
+        return last_loss(law, lrs), by_root
 
     from scipy.optimize import minimize
 
@@ -177,7 +179,7 @@ def optimise_family(
         ...     return olrs.WSD(peak=2e-4, total_steps=20_000, decay_steps=round(share * 20_000))
         >>> best = optimise_family(olrs.laws.Annealing.published(), tail, {"share": (0.1, 0.2, 0.25, 0.3, 0.5)}, steps=20_000)
         >>> best.arguments, round(best.loss, 4)
-        ({'share': 0.25}, 2.7776)
+        ({'share': 0.25}, 2.7775)
     """
     if not grid or not all(len(values) for values in grid.values()):
         raise ValueError(f"optimise_family: grid must have names, and values for each, got {dict(grid)!r:.80}")
@@ -203,6 +205,10 @@ def _checked(law, steps, peak, warmup_steps, end, knots) -> None:
         raise TypeError(f"optimise: law must be a Law or an Ensemble, got {law!r:.60}")
     if law.optimum_is_a_corner:
         raise ValueError(f"optimise: not by {type(law).__name__}: {_LINEAR}")
+    if not isinstance(law, (MultiPower, SublinearPower)):
+        raise TypeError(
+            f"optimise: needs the law's gradient, known of MultiPower and SublinearPower, not {type(law).__name__}"
+        )
     for name, value, least in (("steps", steps, 2), ("warmup_steps", warmup_steps, 0), ("knots", knots or 2, 2)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"optimise: {name} must be an int of at least {least}, got {value!r}")

@@ -58,7 +58,7 @@ class SublinearPower(Law):
         >>> law = SublinearPower(irreducible=2.7, power_scale=0.9, power_exponent=0.5, drop_scale=250.0, drop_speed=1.0,
         ...                      drop_exponent=0.5, lr_exponent=0.5)
         >>> print(law.curve([1e-3] * 900 + [2e-4] * 100, [899, 999]).round(3))
-        [3.649 3.569]
+        [3.649 3.564]
 
     References:
         Ours. The law that it changes: Luo et al., arXiv:2503.12811.
@@ -69,6 +69,7 @@ class SublinearPower(Law):
     starts: ClassVar = MultiPower.starts
     priors: ClassVar = MultiPower.priors
     settings: ClassVar = ("warmup", "lr_power")
+    late_weight: ClassVar = 0.5
 
     irreducible: float
     power_scale: float
@@ -78,7 +79,7 @@ class SublinearPower(Law):
     drop_exponent: float
     lr_exponent: float
     lr_power: float = 0.8
-    warmup: str = "counted"
+    warmup: str = "summed"
     report: FitReport | None = None
 
     def check(self) -> None:
