@@ -204,7 +204,8 @@ class Law(Value, abstract=True):
         Args:
             runs: runs with losses, and with a schedule or the rates at those steps.
             weights: how much each run counts; by default all alike. Its points count alike, or as ``late_weight`` says.
-            warmup: how the law sees the warmup; by default as the class does. ``"counted"``: as it was; its rise counts as a negative drop.
+            warmup: how the law sees the warmup; by default the class's ``warmup``. ``"counted"``: as it was; its rise
+                counts as a negative drop.
                 ``"as_peak"``: as if the rate had been at its peak (Tissue et al.). ``"summed"``: it counts in the sum of
                 rates, its rise does not (Luo et al.'s paper; their code counts it). Kept in the law.
             warmup_steps: the length of a warmup that the runs' ``lrs`` do not show; with a schedule it is not needed.

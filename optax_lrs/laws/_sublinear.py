@@ -27,20 +27,22 @@ class SublinearPower(Law):
             \zeta = \eta_\text{ref} \left(\frac{\eta}{\eta_\text{ref}}\right)^{p}, \quad S_1 = \sum_{\tau \le t} \zeta_\tau
 
     with :math:`G(x) = 1 - (1 + Cx)^{-\beta}` and :math:`\eta_\text{ref}` = 1e-3, which only sets the units. Both published laws
-    promise too low a loss for decays that are longer than those they were fitted to: they count a step at half the rate as
-    half a step of progress, and give for the fall to half the rate half of what a fall to zero gives. A power below one makes a
-    low rate worth more progress, and moves the gain to the end of the decay, as the curves do.
+    promise too low a loss for long decays when fitted to short ones, by up to 0.02 at 100M and 0.03 at 124M. They count a
+    step at half the rate as half a step of progress, and give a fall to half the rate half of what a fall to zero gives. A power
+    below one makes a low rate worth more progress, and moves the gain to the end of the decay, as the curves do.
 
-    Take it where you would take :class:`MultiPower`, which is p = 1; it needs no more runs: two (a constant one and one that
-    decays) are enough for the prior to be fitted with, three are better. ``lr_power`` is known before the fit and not
-    fitted. It was chosen among 0.6, 0.7, 0.8, 0.85, 0.9 and 1 by the mean error over splits other than the published ones
-    of the 25M, 100M and 124M curves of Luo et al. and Schaipp et al.: the best differs little by size (0.9, 0.8 and 0.8), and
-    from 0.7 to 0.9 every one of the three is better than p = 1. The prior is MultiPower's.
+    Take it where you would take :class:`MultiPower`, which is p = 1; with the prior two runs are enough, one constant and
+    one that decays; three are better. ``lr_power`` is not fitted. The fit differs in two more ways: a point weighs as the root
+    of its step (``late_weight``), for the end is what is asked for, and the warmup is ``"summed"``.
 
-    Held-out mean absolute errors, same splits, same prior, :class:`Annealing` / :class:`MultiPower` / this law: 25M, published
-    split, 0.0052 / 0.0040 / 0.0037; 100M 0.0043 / 0.0038 / 0.0029; 124M, fit to a stable run and a cosine, 0.0075 / 0.0095 /
-    0.0040 (0.13% of the loss). ``benchmarks/laws.py`` has the ablation: the sum of rates alone in the power, the drops alone,
-    and other powers. Not tested on other optimisers than AdamW, nor above 124M parameters.
+    How it was chosen: on the 25M and 100M curves of Luo et al. and the 124M ones of Schaipp et al., five splits each that are
+    not the published ones, by the mean absolute error on the curves left out. Of p = 0.6, 0.7, 0.8, 0.85, 0.9 and 1 the best
+    was 0.85 at 25M (0.9 equal), 0.8 at 100M, 0.8 at 124M; 0.8 was taken for all. The weights and the warmup gain or lose no
+    more than 5%. Reported on the published splits, :class:`Annealing` / :class:`MultiPower` / this law, mean absolute error:
+    25M 0.0052 / 0.0040 / 0.0036, 100M 0.0043 / 0.0038 / 0.0028, 124M (a stable run and a cosine) 0.0075 / 0.0095 / 0.0037,
+    which is 0.12% of the loss. But those splits share curves with the others, and the form was found by looking at residuals of
+    published splits too: only sizes and teams not seen here will tell. ``benchmarks/laws.py`` has the ablation. Not tested
+    on other optimisers than AdamW, nor above 124M parameters.
 
     Args:
         irreducible: :math:`L_0`.
@@ -50,7 +52,7 @@ class SublinearPower(Law):
         drop_speed: :math:`C`.
         drop_exponent: :math:`\beta`.
         lr_exponent: :math:`\gamma`.
-        lr_power: :math:`p`, above 0 and at most 1; an argument of :meth:`Law.fit`.
+        lr_power: :math:`p`, above 0 and at most 1; may be given to :meth:`Law.fit`.
         warmup: how the law sees the warmup; see :meth:`Law.fit`.
         report: of the fit; None for given parameters.
 
