@@ -40,7 +40,7 @@ PAPER = {  # means over the held-out curves, of Luo et al.'s table 1
     ("100M", "paper's multi-power"): (0.9982, 0.0038, 0.0051, 0.0013, 0.0058),
 }
 AUTHORS = {"25M": (0.9988, 0.00376), "100M": (0.9983, 0.00435)}  # held-out R² and MAE of the authors' parameters
-MEMBERS, LEVEL = 40, 0.9
+MEMBERS, LEVEL = 20, 0.9
 
 
 def published_parameters(runs: dict[str, olrs.Run], size: str) -> tuple[list[dict], list[Bar]]:

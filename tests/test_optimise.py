@@ -24,15 +24,15 @@ PEAK, T, WARMUP = 3e-4, 24_000, 2160
 def test_the_published_optima(size, loss, start):
     # Luo et al.'s optimised schedules: their losses, where they begin to fall, ends of 1.1 to 1.4e-6; at most a 20th of the peak.
     law = MULTI.published(size).replace(warmup="summed")
-    lr = laws.optimise(law, steps=T, peak=PEAK, warmup_steps=WARMUP)
+    lr = laws.optimise(law, steps=T, peak=PEAK, warmup_steps=WARMUP, knots=100, most_iterations=150)
     assert law.final_loss(lr, steps=T) == pytest.approx(loss, abs=1e-4)
     lrs = lr.at(range(T))
     np.testing.assert_allclose(lrs[:WARMUP], PEAK * np.arange(WARMUP) / WARMUP, rtol=1e-5)
     assert np.all(np.diff(lrs[WARMUP:]) <= 1e-12) and lrs[-1] < PEAK / 20
     assert np.argmax(lrs[WARMUP:] < 0.99 * PEAK) == pytest.approx(start, rel=0.05)
     # WSDSC: the peak, then a power of 1.5, is nearly as good.
-    best = laws.optimise_family(law, power_tail, {"power": (1.0, 1.5, 2.0), "decay": (2000, 2500, 3000, 4000)}, steps=T)
-    assert best.arguments["power"] == 1.5 and best.arguments["decay"] in (2500, 3000)
+    best = laws.optimise_family(law, power_tail, {"power": (1.0, 1.5, 2.0), "decay": (2000, 2500, 3000)}, steps=T)
+    assert best.arguments["power"] == 1.5 and best.arguments["decay"] == (3000 if size == "400M" else 2500)
     assert 0 < best.loss - law.final_loss(lr, steps=T) < 5e-4
 
 
@@ -41,7 +41,7 @@ def power_tail(power, decay):
 
 
 def test_published_power_tails():
-    # Luo et al.'s code, which counts the warmup: predicted losses of the power tails at the last of 24,000 steps, relative to each other.
+    # Luo et al.'s best among the peak and then (1-x)^p: p = 1.5 over 2,500 steps.
     law = MULTI.replace(warmup="summed")
     tails = {p: law.final_loss(power_tail(p, 2500), steps=T) for p in (1.0, 1.5, 2.0)}
     assert min(tails, key=tails.get) == 1.5
@@ -112,10 +112,19 @@ def test_our_law_is_fitted_and_weighs_late_points():
         assert law.lr_power == 0.8 and law.warmup == "summed" and law.report.objective < 1e-9
         wrong = laws.SublinearPower.fit(runs, lr_power=0.5)
         assert wrong.lr_power == 0.5 and wrong.report.objective > 10 * law.report.objective
-        early = [olrs.Run(steps=steps, losses=r.losses * np.where(steps < 400, 1.0005, 1.0), schedule=r.schedule) for r in runs]
-        late = [olrs.Run(steps=steps, losses=r.losses * np.where(steps >= 1240, 1.0005, 1.0), schedule=r.schedule) for r in runs]
+        early = [
+            olrs.Run(steps=steps, losses=r.losses * np.where(steps < 400, 1.0005, 1.0), schedule=r.schedule)
+            for r in runs
+        ]
+        late = [
+            olrs.Run(steps=steps, losses=r.losses * np.where(steps >= 1240, 1.0005, 1.0), schedule=r.schedule)
+            for r in runs
+        ]
         fixed = dict(fixed=truth.parameters)
-        ratio = laws.SublinearPower.fit(late, **fixed).report.objective / laws.SublinearPower.fit(early, **fixed).report.objective
+        ratio = (
+            laws.SublinearPower.fit(late, **fixed).report.objective
+            / laws.SublinearPower.fit(early, **fixed).report.objective
+        )
     weights = steps**0.5
     assert ratio == pytest.approx(weights[steps >= 1240].sum() / weights[steps < 400].sum(), rel=1e-6)
 
@@ -135,13 +144,20 @@ def test_the_end_is_kept():
 
 def test_an_ensemble_stands_for_its_law():
     ensemble = laws.Ensemble(law=MULTI, members=(MULTI,))
-    assert laws.optimise(ensemble, steps=200, peak=PEAK, knots=20) == laws.optimise(MULTI, steps=200, peak=PEAK, knots=20)
+    assert laws.optimise(ensemble, steps=200, peak=PEAK, knots=20) == laws.optimise(
+        MULTI, steps=200, peak=PEAK, knots=20
+    )
 
 
 def test_knots():
     assert _places(10, 2, None).tolist() == list(range(2, 10))
     places = _places(10_000, 100, 50)
-    assert places[0] == 100 and places[-1] == 9999 and np.all(np.diff(places) > 0) and np.diff(places)[-1] < np.diff(places)[0]
+    assert (
+        places[0] == 100
+        and places[-1] == 9999
+        and np.all(np.diff(places) > 0)
+        and np.diff(places)[-1] < np.diff(places)[0]
+    )
 
 
 # ── the laws whose optimum is no schedule ─────────────────────────────────────────────────────
@@ -150,8 +166,12 @@ def test_knots():
 def test_the_annealing_laws_optimum_collapses():
     # Luo et al., appendix F: to the peak and, within two steps, zero. Here: such schedules beat every tail of the family.
     cliff = {k: olrs.Tabulated(lrs=[2e-4, 2e-4, 0.0], steps=[0, k, k + 1]) for k in (17_000, 18_000, 18_500)}
-    tails = [olrs.WSD(peak=2e-4, total_steps=20_000, decay_steps=d, decay=profile)
-             for d in (2000, 4000, 5000, 8000) for profile in (profiles.linear, profiles.cosine, profiles.one_minus_sqrt)]  # fmt: skip
+    shapes = (profiles.linear, profiles.cosine, profiles.one_minus_sqrt)
+    tails = [
+        olrs.WSD(peak=2e-4, total_steps=20_000, decay_steps=d, decay=shape)
+        for d in (2000, 4000, 5000, 8000)
+        for shape in shapes
+    ]
     best = min(ANNEALING.final_loss(each, steps=20_001) for each in tails)
     assert min(ANNEALING.final_loss(each, steps=20_001) for each in cliff.values()) < best - 0.003
     for law in (ANNEALING, laws.OnePower(irreducible=2.0, power_scale=1.0, power_exponent=0.3)):
@@ -174,7 +194,9 @@ def test_published_shares(total, shape, share, loss):
     grid = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
     best = laws.optimise_family(ANNEALING, tail, {"share": grid}, steps=total + 1)
     assert best.arguments == {"share": share} and best.loss == pytest.approx(loss, abs=1e-6) and best.edges == ()
-    assert [point["loss"] for point in best.tried] == sorted(point["loss"] for point in best.tried) and len(best.tried) == 11
+    assert [point["loss"] for point in best.tried] == sorted(point["loss"] for point in best.tried) and len(
+        best.tried
+    ) == 11
     assert best.schedule == tail(share)
 
 

@@ -60,8 +60,11 @@ def add(commands: Any) -> None:
 
 def _predict(args: argparse.Namespace) -> int:
     from optax_lrs import laws  # the other commands need none
+    from optax_lrs.laws._choose import run_length
 
     candidates = _candidates(args.schedule)
+    for name, schedule in candidates.items():  # before the fit, which takes seconds
+        run_length(name, schedule, args.steps)
     runs = _runs(args)
     how = dict(warmup_steps=args.warmup_steps, first_step=args.first_step)
     cls = getattr(laws, _LAWS[args.law])

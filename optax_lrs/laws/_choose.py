@@ -166,7 +166,7 @@ def choose(
         raise ValueError("choose: candidates must be one schedule at least, by name")
     if not 0 < level < 1:
         raise ValueError(f"choose: level must be between 0 and 1, got {level!r}")
-    lengths = {name: _length(name, schedule, steps) for name, schedule in candidates.items()}
+    lengths = {name: run_length(name, schedule, steps) for name, schedule in candidates.items()}
     every = {name: rates(schedule, lengths[name]) for name, schedule in candidates.items()}
     last = {name: [len(lrs) - 1] for name, lrs in every.items()}
     losses = {name: float(law.curve(lrs, last[name])[0]) for name, lrs in every.items()}
@@ -201,7 +201,8 @@ def _errors(law: Law | Ensemble, every: list[np.ndarray], seed: int) -> np.ndarr
     return errors
 
 
-def _length(name: str, schedule: optax.Schedule, steps: int | None) -> int:
+def run_length(name: str, schedule: optax.Schedule, steps: int | None) -> int:
+    """The steps to predict for a candidate: those given, or else up to the schedule's own end."""
     if steps is not None:
         return steps
     end = schedule.ends_at if isinstance(schedule, Schedule) else None
