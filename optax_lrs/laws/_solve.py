@@ -11,6 +11,7 @@ import numpy as np
 Basis = Callable[[Mapping[str, float]], tuple[np.ndarray, Mapping[str, Sequence[tuple[int, np.ndarray]]]]]
 
 _LEAST, _MOST = 1e-12, 1e12  # of a parameter without bounds: all are positive
+_far_off = np.errstate(over="ignore", invalid="ignore")  # a step too far, which the optimiser takes back
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,6 +139,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
     def basis(key):  # residuals and Jacobian are wanted at the same unknowns, one after the other
         return problem.basis(parameters(np.frombuffer(key)))
 
+    @_far_off
     def residuals(unknowns):
         values = parameters(unknowns)
         columns, _ = basis(unknowns.tobytes())
@@ -147,6 +149,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         ]
         return np.concatenate([data, pulls])
 
+    @_far_off
     def jacobian(unknowns):
         values = parameters(unknowns)
         columns, slopes = basis(unknowns.tobytes())
