@@ -131,7 +131,9 @@ def choose(
     to the law's prediction. What the law misses even of the runs that it was fitted to: a normal error of the size of
     the fit's residuals, drawn for each candidate on its own. The latter is cautious for schedules that are much alike, whose
     errors are alike too, and knows nothing of a schedule unlike all that was fitted: differences of less than the
-    fit's residuals are never called real. The probability that a candidate ends lowest is the share of draws in which it
+    fit's residuals are never called real. It remains optimistic: on the 124M runs of Schaipp et al., fitted to two, of 54 pairs
+    called real at 90% by :class:`SublinearPower` 49 were in the right order, of 52 by :class:`MultiPower` 42, of 71 by
+    :class:`Annealing` 59. The probability that a candidate ends lowest is the share of draws in which it
     does.
 
     Args:
