@@ -1,8 +1,10 @@
-"""Loss-curve laws on published runs: fitted to three schedules, tested on six; and what a fit costs.
+"""Loss-curve laws on published runs: errors on schedules left out, choices, optima; and what a fit costs.
 
-    python benchmarks/laws.py --curves PATH
+    python benchmarks/laws.py --curves PATH [--runs PATH]
 
-PATH holds ``multi_power_law/25M/*.csv`` and ``100M``: the loss curves of Luo et al.'s repository (MIT licence).
+PATH holds ``multi_power_law/25M/*.csv`` and ``100M``, the loss curves of Luo et al.'s repository, and ``schaipp_124M``, those of
+Schaipp et al. (both MIT licence). ``--runs`` is a folder with what examples/pretrain.py wrote, of ten schedules say, a
+constant one and a cosine among them: the shortest of those are fitted, the others predicted.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import pathlib
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from law_choices import cooldowns, optima, own_runs
+from law_protocols import LAWS, ablation, everything, one_left_out
 from published_runs import FITTED, HELD_OUT, PUBLISHED, load
 from reporting import Bar, conclude, parse_args, print_table, progress, write_raw
 
@@ -26,14 +29,6 @@ from optax_lrs.laws._fit import problem_of
 from optax_lrs.laws._observations import observe
 from optax_lrs.laws._solve import Problem, huber, solve
 
-FITS: dict[str, Callable[[list[olrs.Run]], laws.Law]] = {
-    "one power": laws.OnePower.fit,
-    "annealing": laws.Annealing.fit,
-    "annealing, factor fitted": lambda runs: laws.Annealing.fit(runs, fixed={"decay_factor": None}),
-    "annealing, warmup as peak": lambda runs: laws.Annealing.fit(runs, warmup="as_peak"),
-    "multi-power": laws.MultiPower.fit,
-    "multi-power, no prior": lambda runs: laws.MultiPower.fit(runs, prior={}),
-}
 OBJECTIVES = {  # the best known, from other optimisers
     ("25M", "annealing"): 2.2631e-4, ("25M", "multi-power, no prior"): 1.387e-4,
     ("100M", "annealing"): 1.2888e-4, ("100M", "multi-power, no prior"): 2.133e-5,
@@ -44,7 +39,8 @@ PAPER = {  # means over the held-out curves, of Luo et al.'s table 1
     ("100M", "paper's annealing"): (0.9959, 0.0068, 0.0095, 0.0022, 0.0094),
     ("100M", "paper's multi-power"): (0.9982, 0.0038, 0.0051, 0.0013, 0.0058),
 }
-MEMBERS, LEVEL = 40, 0.9
+AUTHORS = {"25M": (0.9988, 0.00376), "100M": (0.9983, 0.00435)}  # held-out R² and MAE of the authors' parameters
+MEMBERS, LEVEL = 20, 0.9
 
 
 def published_parameters(runs: dict[str, olrs.Run], size: str) -> tuple[list[dict], list[Bar]]:
@@ -67,19 +63,23 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
     means.append(
         {"size": size, "law": "authors' parameters", **dict(zip(laws.Quality._fields, np.mean(authors, axis=0)))}
     )
-    for label in progress(list(FITS), size):
+    for label in progress(list(LAWS), size):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", laws.LawWarning)
             start = time.perf_counter()
-            law = FITS[label]([runs[name] for name in FITTED])
+            law = LAWS[label]([runs[name] for name in FITTED])
             seconds = time.perf_counter() - start
         found = [law.quality(runs[name]) for name in HELD_OUT]
         for name, quality in zip(HELD_OUT, found):
             each.append({"size": size, "law": label, "curve": name, **quality._asdict()})
         mean = dict(zip(laws.Quality._fields, np.mean(found, axis=0)))
         row = {"size": size, "law": label, **mean, "objective": law.report.objective, "seconds": seconds}
-        if label in ("annealing", "annealing, factor fitted", "multi-power") and members:
-            fixed = {} if label == "multi-power" else {"fixed": {"decay_factor": None if "fitted" in label else 0.999}}
+        if label in ("annealing", "annealing, factor fitted", "multi-power", "ours") and members:
+            fixed = (
+                {}
+                if label in ("multi-power", "ours")
+                else {"fixed": {"decay_factor": None if "fitted" in label else 0.999}}
+            )
             ensemble = law.bootstrap([runs[name] for name in FITTED], n=members, **fixed)
             row["covered"] = float(np.mean([covered(ensemble, runs[name]) for name in HELD_OUT]))
         means.append(row)
@@ -89,6 +89,13 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
         bars.append(
             Bar(f"{size}: {label}: seconds of the fit", seconds, 1.0 if "annealing" in label else 10.0, timing=True)
         )
+    ours = next(row for row in means if row["law"] == "ours")
+    least_r2, most_mae = AUTHORS[size]
+    bars.append(
+        Bar(f"{size}: ours: 1 - R2, of that of the authors' parameters", (1 - ours["r2"]) / (1 - least_r2), 1.0)
+    )
+    bars.append(Bar(f"{size}: ours: MAE, of that of the authors' parameters", ours["mae"] / most_mae, 1.0))
+    bars.append(Bar(f"{size}: ours: MAE, the aim: a tenth lower", ours["mae"] / most_mae, 0.9))
     return each, means, bars
 
 
@@ -156,6 +163,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs it."""
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("--curves", type=pathlib.Path, metavar="PATH", help="the published loss curves")
+    own.add_argument("--runs", type=pathlib.Path, metavar="PATH", help="runs of examples/pretrain.py")
     known, rest = own.parse_known_args(argv)
     args = parse_args(__doc__.splitlines()[0] + " Needs --curves PATH.", rest)
     if known.curves is None:
@@ -174,13 +182,30 @@ def main(argv: list[str] | None = None) -> int:
     tables["means"] = [{key: row.get(key) for key in columns} for row in tables["means"]]
     tables["speed"] = speed(load(known.curves, "25M"))
     bars += speed_bars(tables["speed"])
+    sizes = everything(known.curves)
+    tables["ablation"], more = ablation(sizes, quick=args.quick)
+    bars += more
+    tables["cooldowns"], tables["cooldown_curves"], more = cooldowns(sizes["124M"], 0 if args.quick else MEMBERS)
+    bars += more
+    tables["optima"], more = optima(quick=args.quick)
+    bars += more
+    if not args.quick:
+        tables["one_left_out"] = one_left_out(sizes)
+    if known.runs is not None:
+        tables["own_runs"] = own_runs(known.runs)
     print_table("authors' parameters", _shown(tables["published"]))
     if not args.quick:
         print_table("held-out curves", _shown(tables["held_out"]))
     print_table("means over the six held-out curves", _shown(tables["means"]))
+    print_table("mean absolute errors on the curves left out, by what was fitted", tables["ablation"])
+    print_table("one curve left out: its mean absolute error", tables.get("one_left_out", []))
+    print_table("124M, fitted to a stable run and a cosine of half the length", tables["cooldowns"])
+    print_table("124M by curve", tables["cooldown_curves"])
+    print_table("optima", tables["optima"])
+    print_table("runs of examples/pretrain.py", tables.get("own_runs", []))
     print_table("one fit from one start, 25M", tables["speed"])
     write_raw(args, bars, **tables)
-    return conclude(args, bars, f"{len(FITS)} laws at {len(PUBLISHED)} sizes")
+    return conclude(args, bars, f"{len(LAWS)} laws at {len(PUBLISHED)} sizes")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: ``python -m optax_lrs list | show | plot | gallery | suggest | cite``."""
+"""The command line: ``python -m optax_lrs list | show | plot | gallery | predict | refine | suggest | cite``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from optax_lrs._schedule import Schedule
 from optax_lrs._sections import Section, check_steps, sections, seen_steps
 from optax_lrs._value import Value
 from optax_lrs.cite import bibtex, papers, reference
-from optax_lrs.commands import refine, suggest
+from optax_lrs.commands import predict, refine, suggest
 from optax_lrs.gallery import gallery
 from optax_lrs.plot import plot
 from optax_lrs.profiles import Profile
@@ -68,6 +68,7 @@ def _arguments() -> argparse.ArgumentParser:
             "-o", "--output", default=output, help=f"where to write the picture: .png, .svg, .pdf; {output} by default"
         )
 
+    predict.add(commands)
     suggest.add(commands)
 
     cites = commands.add_parser("cite", help="BibTeX for what you use")

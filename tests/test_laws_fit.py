@@ -9,7 +9,7 @@ import optax_lrs as olrs
 from optax_lrs import Run, laws
 from optax_lrs.laws._fit import problem_of
 from optax_lrs.laws._observations import observe, rates_of, warmup_length
-from optax_lrs.laws._solve import huber, solve
+from optax_lrs.laws._solve import Problem, huber, solve
 
 T, PEAK = 6000, 1e-3
 ANNEALING = laws.Annealing(irreducible=2.6, power_scale=0.5, power_exponent=0.5, drop_scale=0.3, decay_factor=0.995)
@@ -157,6 +157,22 @@ def test_the_optimum_is_no_worse_than_a_general_optimisers(cls, truth):
     assert found.objective <= objective(np.log([truth.parameters[name] for name in problem.free]))
     better = minimize(objective, at, method="Nelder-Mead", options=dict(maxiter=400, initial_simplex=None)).fun
     assert found.objective <= better * (1 + 1e-3)
+
+
+def test_a_step_too_far_is_stepped_back_from():
+    # Without a prior two runs may leave a direction open, along which a product overflows before the optimiser turns.
+    losses = np.array([3.0, 2.5, 2.2, 2.1])
+
+    def basis(values):
+        with np.errstate(over="ignore", invalid="ignore"):
+            column = np.exp(values["speed"] * np.array([0.0, 400.0, 800.0, 1200.0])) / 1e300
+            return np.stack([np.ones(4), column], axis=1), {"speed": [(1, column * np.array([0.0, 400, 800, 1200]))]}
+
+    how = dict(losses=losses, weights=np.ones(4), delta=1e-3, bounds={}, prior={}, fixed={})
+    problem = Problem(linear=("level", "scale"), others=("speed",), basis=basis, **how)
+    for speed in (0.1, 1.0, 9.0):
+        found = solve(problem, [{"level": 1.0, "scale": 1.0, "speed": speed}])
+        assert all(np.isfinite(value) for value in found.parameters.values()) and np.isfinite(found.objective)
 
 
 def test_a_fit_does_not_depend_on_the_starts(annealed):

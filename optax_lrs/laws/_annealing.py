@@ -52,6 +52,7 @@ class Annealing(Law):
     """
 
     paper: ClassVar = "arXiv:2408.11029"
+    optimum_is_a_corner: ClassVar = True
     linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
     others: ClassVar = ("power_exponent", "decay_factor")
     held: ClassVar = {"decay_factor": 0.999}

@@ -61,6 +61,7 @@ class ContinualAnnealing(Law):
     """
 
     paper: ClassVar = "arXiv:2505.07796"
+    optimum_is_a_corner: ClassVar = True
     linear: ClassVar = ("irreducible", "power_scale", "former_drop_scale", "drop_scale", "shift_scale")
     others: ClassVar = ("power_exponent", "shift_speed", "shift_exponent", "decay_factor")
     signed: ClassVar = ("shift_scale",)

@@ -152,12 +152,14 @@ def _falls(seen: Observations) -> bool:
 def _weights(cls: type, seen: Sequence[Observations], weights: Any) -> np.ndarray:
     """One for each point, from one for each run."""
     counts = [len(each.steps) for each in seen]
-    if weights is None:
+    if weights is None and not cls.late_weight:
         return np.ones(sum(counts))
+    weights = np.ones(len(seen)) if weights is None else weights
     weights = [np.asarray(weight, np.float64) for weight in weights]
     if len(weights) != len(seen) or any(np.any(~np.isfinite(weight)) or np.any(weight < 0) for weight in weights):
         raise ValueError(f"{cls.__name__}.fit: weights must be {len(seen)} numbers, one for each run, not negative")
     each = np.concatenate([np.broadcast_to(weight, (count,)) for weight, count in zip(weights, counts)])
+    each = each * np.concatenate([one.steps for one in seen]) ** cls.late_weight
     if not each.sum() > 0:
         raise ValueError(f"{cls.__name__}.fit: the weights must not all be zero")
     return each * len(each) / each.sum()

@@ -73,6 +73,10 @@ class Law(Value, abstract=True):
     """The prior of a fit that is given none: (centre, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)
     """The fields that say how the law reads the rates: known before the fit, arguments of ``plan``."""
+    late_weight: ClassVar[float] = 0.0
+    """The power of the step with which a fit weighs the points of a run: 0 is alike."""
+    optimum_is_a_corner: ClassVar[bool] = False
+    """Whether the schedule that minimises it jumps from one bound of the rate to another: no law to optimise freely."""
     paper: ClassVar[str] = ""
     """Where the law comes from: an arXiv number."""
 
@@ -177,7 +181,7 @@ class Law(Value, abstract=True):
         runs: Run | Sequence[Run],
         *,
         weights: Sequence[float] | None = None,
-        warmup: Literal["counted", "as_peak", "summed"] = "counted",
+        warmup: Literal["counted", "as_peak", "summed"] | None = None,
         warmup_steps: int | None = None,
         between: Literal["linear", "hold"] = "linear",
         column: Literal["losses", "val_losses"] | None = None,
@@ -199,8 +203,9 @@ class Law(Value, abstract=True):
 
         Args:
             runs: runs with losses, and with a schedule or the rates at those steps.
-            weights: how much each run counts; by default each of its points counts alike.
-            warmup: how the law sees the warmup. ``"counted"``: as it was; its rise counts as a negative drop.
+            weights: how much each run counts; by default all alike. Its points count alike, or as ``late_weight`` says.
+            warmup: how the law sees the warmup; by default the class's ``warmup``. ``"counted"``: as it was; its rise
+                counts as a negative drop.
                 ``"as_peak"``: as if the rate had been at its peak (Tissue et al.). ``"summed"``: it counts in the sum of
                 rates, its rise does not (Luo et al.'s paper; their code counts it). Kept in the law.
             warmup_steps: the length of a warmup that the runs' ``lrs`` do not show; with a schedule it is not needed.
@@ -228,6 +233,7 @@ class Law(Value, abstract=True):
                 usable loss, ends before its warmup does, or its rates are not known.
         """
         runs = [runs] if isinstance(runs, Run) else list(runs)
+        warmup = cls.__dataclass_fields__["warmup"].default if warmup is None else warmup
         how = dict(column=column, points=points, first_step=first_step, warmup_steps=warmup_steps, between=between)
         seen = [observe(run, **how) for run in runs]
         law = fitted(cls, seen, weights=weights, settings=dict(warmup=warmup, **settings), delta=delta, fixed=fixed,

@@ -13,6 +13,7 @@ from optax_lrs.laws._multi_power import MultiPower
 from optax_lrs.laws._observations import checked_lrs, treated, warmup_length
 from optax_lrs.laws._one_power import OnePower
 from optax_lrs.laws._recurrences import drops
+from optax_lrs.laws._sublinear import SublinearPower, effective
 
 
 def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -22,7 +23,8 @@ def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
     stand for is the rate at its end.
 
     Args:
-        law: a :class:`OnePower`, :class:`Annealing` or :class:`MultiPower`.
+        law: a :class:`OnePower`, :class:`Annealing`, :class:`MultiPower` or :class:`SublinearPower`; of the last the
+            derivative at a rate of zero, which is infinite, is given as zero.
         lrs: the rate of every step, shape [T].
 
     Returns:
@@ -37,11 +39,17 @@ def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
         >>> lr_gradient(law, [2e-4] * 20_000)[[10_000, -1]].round(3).tolist()  # only at the end would less be better
         [-0.028, 0.383]
     """
-    if not isinstance(law, (OnePower, Annealing, MultiPower)):
-        raise TypeError(f"lr_gradient: law must be a OnePower, Annealing or MultiPower, got {type(law).__name__}")
+    if not isinstance(law, (OnePower, Annealing, MultiPower, SublinearPower)):
+        raise TypeError(
+            f"lr_gradient: law must be a OnePower, Annealing, MultiPower or SublinearPower, got {type(law).__name__}"
+        )
     lrs = checked_lrs(lrs)
     if not lrs.any():
         raise ValueError("lr_gradient: lrs are all zero, and the loss infinite")
+    if isinstance(law, SublinearPower):
+        powers = effective(lrs, law.lr_power)
+        slope = np.divide(law.lr_power * powers, lrs, out=np.zeros(len(lrs)), where=lrs > LOWEST)
+        return slope * lr_gradient(law.as_multi_power(), powers)
     summed, seen = treated(lrs, law.warmup)
     by_sum = np.full(len(lrs), -law.power_scale * law.power_exponent * summed.sum() ** (-law.power_exponent - 1))
     by_seen = np.zeros(len(lrs))
@@ -54,6 +62,17 @@ def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
         return by_sum + by_seen
     by_seen = _at_the_end_of_the_warmup(by_seen, lrs)
     return by_seen + (_at_the_end_of_the_warmup(by_sum, lrs) if law.warmup == "as_peak" else by_sum)
+
+
+def last_loss(law: MultiPower | SublinearPower, lrs: np.ndarray) -> float:
+    """The last entry of the law's curve, by the sum over all drops: one step's is faster so than by blocks."""
+    if isinstance(law, SublinearPower):
+        return last_loss(law.as_multi_power(), effective(lrs, law.lr_power))
+    summed, seen = treated(lrs, law.warmup)
+    pace = law.drop_speed * np.maximum(seen, LOWEST) ** -law.lr_exponent
+    done = -np.expm1(-law.drop_exponent * np.log1p(pace * np.cumsum(summed[::-1])[::-1]))
+    gain = law.drop_scale * float(drops(seen) @ done)
+    return float(law.irreducible + law.power_scale * summed.sum() ** -law.power_exponent - gain)
 
 
 def _by_drops(weights: np.ndarray) -> np.ndarray:

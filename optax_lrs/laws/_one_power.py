@@ -37,6 +37,7 @@ class OnePower(Law):
     """
 
     paper: ClassVar = "arXiv:2503.12811"
+    optimum_is_a_corner: ClassVar = True
     linear: ClassVar = ("irreducible", "power_scale")
     others: ClassVar = ("power_exponent",)
     starts: ClassVar = ({"power_exponent": 0.2}, {"power_exponent": 0.5}, {"power_exponent": 1.0})

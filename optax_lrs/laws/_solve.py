@@ -11,6 +11,7 @@ import numpy as np
 Basis = Callable[[Mapping[str, float]], tuple[np.ndarray, Mapping[str, Sequence[tuple[int, np.ndarray]]]]]
 
 _LEAST, _MOST = 1e-12, 1e12  # of a parameter without bounds: all are positive
+_far_off = np.errstate(over="ignore", invalid="ignore")  # a step too far, which the optimiser takes back
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,6 +139,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
     def basis(key):  # residuals and Jacobian are wanted at the same unknowns, one after the other
         return problem.basis(parameters(np.frombuffer(key)))
 
+    @_far_off
     def residuals(unknowns):
         values = parameters(unknowns)
         columns, _ = basis(unknowns.tobytes())
@@ -147,6 +149,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         ]
         return np.concatenate([data, pulls])
 
+    @_far_off
     def jacobian(unknowns):
         values = parameters(unknowns)
         columns, slopes = basis(unknowns.tobytes())
@@ -163,7 +166,8 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
             matrix[:rows, index] = change / predicted
         for row, (index, _, width) in enumerate(pulled, rows):
             matrix[row, index] = problem.delta / width
-        return matrix
+        # Where nothing holds the parameters, a step may take them so far that a product of two overflows.
+        return np.nan_to_num(matrix, nan=0.0, posinf=_MOST, neginf=-_MOST)
 
     def loss(squares):
         # Weighted Huber for the data, squares for the prior. The second derivative is left out: beyond delta Huber's is
@@ -192,7 +196,8 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
 
 
 def _log(predicted: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(predicted, _LEAST))  # a step that goes too far may predict a negative loss
+    # A step that goes too far may predict a negative loss, or one that overflows.
+    return np.log(np.clip(np.nan_to_num(predicted, nan=_MOST), _LEAST, _MOST))
 
 
 def _unknown(problem: Problem, name: str, value: float) -> float:
