@@ -63,12 +63,12 @@ def block_norms(
     joint: dict[int, jax.Array] = {}
     for part, piece in zip(sums, pieces):
         if piece.joint:
-            joint[piece.start] = joint.get(piece.start, 0.0) + part.reshape(-1)
+            joint[piece.start] = joint.get(piece.start, 0.0) + _replicated(part).reshape(-1)
     sums = [joint[p.start].reshape(p.grid) if p.joint else part for part, p in zip(sums, pieces)]
     norms = [jnp.sqrt(part) for part in sums]
     # Each norm once: the partners of a joint projection have the same.
     once = {piece.start: norm for norm, piece in zip(norms, pieces)}
-    return norms, jnp.concatenate([_replicated(once[start].astype(jnp.float32).reshape(-1)) for start in sorted(once)])
+    return norms, jnp.concatenate([_replicated(once[start].astype(jnp.float32)).reshape(-1) for start in sorted(once)])
 
 
 def taken(vector: jax.Array, piece: Piece, specs: list[PartitionSpec] | None) -> jax.Array:

@@ -50,9 +50,9 @@ def project_weights(
     redundant: drop them.
 
     **Which weights.** By default what is of rank 2 or more and is not named as an embedding, a norm's parameter, a bias or
-    a last layer: embed, wte, wpe, pos, cls, norm, ln, bn, bias, b, scale, offset, gamma, beta, head, logits, readout or
-    classifier at any place in the path (also as in ``pos_embedding``, ``lm_head``, ``ln_1``), and out, output or final at
-    the top of the tree. A last layer called ``Dense_3`` cannot be known: ``without="params/Dense_3/.*"``. Nor can a
+    a last layer: embed, wte, wpe, pos, cls, norm, ln, bn, head, logits, readout or classifier at any place in the path (also as
+    in ``pos_embedding``, ``lm_head``, ``ln_1``), bias, b, scale, offset, gamma or beta at its end, and out, output or final
+    at the top of the tree. A last layer called ``Dense_3`` cannot be known: ``without="params/Dense_3/.*"``. Nor can a
     stacked bias called ``shift``. After ``init``, ``projection.growth(params, state)`` lists what was chosen; if in doubt
     give ``weights``.
 

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 
 from optax_lrs._paths import checked_pattern, labelled, parameter_path
 
-_NO_MATRIX = re.compile(
-    r".*embed.*|wte|wpe|pos|cls|.*norm.*|ln(_.*|\d+)?|bn\d*|.*bias|b|(.*_)?scale|offset|gamma|beta"
-    r"|(.*_)?head|logits|(.*_)?logits|readout|classifier",
-    re.IGNORECASE,
+_NO_HIDDEN_LAYER = re.compile(
+    r".*embed.*|wte|wpe|pos|cls|.*norm.*|ln(_.*|\d+)?|bn\d*|(.*_)?head|(.*_)?logits|readout|classifier", re.IGNORECASE
 )
-"""Names, at any place in a path, of embeddings, norms, biases and last layers."""
+"""Names, at any place in a path, of embeddings, norms and last layers."""
+_NO_MATRIX = re.compile(r".*bias|b|(.*_)?scale|offset|gamma|beta", re.IGNORECASE)
+"""Names, at the end of a path, of biases and of the scales and offsets of norms."""
 _LAST = re.compile(r"(params/)?(out|output|output_layer|final|final_layer|fc_out)(/.*)?", re.IGNORECASE)
 """Names that mean the last layer at the top of a tree only; below it, an attention's or a block's output."""
 
@@ -76,7 +76,8 @@ class Piece(NamedTuple):
 
 def is_hidden_matrix(path: str, leaf: Any) -> bool:
     """Whether a leaf is, by its rank and its name, a hidden layer's matrix or kernel: what is projected by default."""
-    named_otherwise = _LAST.fullmatch(path) or any(_NO_MATRIX.fullmatch(name) for name in path.split("/"))
+    *_, name = names = path.split("/")
+    named_otherwise = _LAST.fullmatch(path) or _NO_MATRIX.fullmatch(name) or any(map(_NO_HIDDEN_LAYER.fullmatch, names))
     return jnp.ndim(leaf) >= 2 and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not named_otherwise
 
 
