@@ -123,6 +123,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_unprojected_with_rates_per_layer_is_projected(name):
     """The same directions to 1e-12 after 1,000 steps, float64: SGD as in the paper, any optimizer scaled on both sides."""
@@ -169,6 +170,7 @@ def test_the_papers_rule_the_other_way():
     assert max(np.abs(free[layer] - one[layer]).max() for layer in free) > 1e-6
 
 
+@pytest.mark.slow
 def test_under_a_projection_the_effective_rate_is_the_schedule():
     with jax.enable_x64(True):
         loss, params = two_layers()
@@ -207,7 +209,7 @@ def test_infinite_rates_are_told():
 
 
 def test_decay_to_init():
-    params = {"n": {"scale": jnp.ones(3), "bias": jnp.zeros(3)}, "w": jnp.ones(3)}
+    params = {"n": {"scale": jnp.ones(3), "bias": jnp.zeros(3)}, "w": jnp.ones(3), "bias": jnp.ones(3)}
     tx = optax.chain(optax.sgd(0.1), olrs.decay_to_init(olrs.Constant(value=0.25)))
     state = tx.init(params)
     mine = jax.tree.map(lambda p: p + 2.0, params)
@@ -217,6 +219,9 @@ def test_decay_to_init():
     np.testing.assert_allclose(mine["n"]["scale"], 1 + 2 * 0.75**3, rtol=1e-6)
     np.testing.assert_allclose(mine["n"]["bias"], 2 * 0.75**3, rtol=1e-6)
     np.testing.assert_array_equal(mine["w"], 3.0)
+    np.testing.assert_array_equal(mine["bias"], 3.0)  # no scale beside it: a layer's own
+    with pytest.raises(ValueError, match="no parameter is called scale"):
+        olrs.decay_to_init(olrs.Constant(value=0.1)).init({"w": jnp.ones(3)})
     with pytest.raises(ValueError, match="matches no path"):
         olrs.decay_to_init(olrs.Constant(value=0.1), "x").init(params)
     with pytest.raises(TypeError, match="schedule must be a schedule"):

@@ -355,6 +355,7 @@ def test_weight_decay_is_found(mode, decay):
         np.testing.assert_allclose(found["hidden/kernel"], decay * warmup.at(2), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weight_decay_under_a_projection_changes_no_direction():
     """Pitfall: a no-op at every step, but not with every_steps."""
     first, updates = walk(9, 30, size=0.05)
@@ -394,6 +395,7 @@ def test_every_step_counts_from_one():
 # ── where it lives ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_nnx_optimizer():
     model = nnx.Sequential(
         nnx.Linear(3, 4, rngs=nnx.Rngs(0)), nnx.LayerNorm(4, rngs=nnx.Rngs(0)), nnx.Linear(4, 2, rngs=nnx.Rngs(1))

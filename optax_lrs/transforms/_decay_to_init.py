@@ -23,7 +23,7 @@ class DecayToInitState(NamedTuple):
 
 
 def decay_to_init(
-    schedule: optax.Schedule, weights: str | Sequence[str] = r".*/(scale|bias)"
+    schedule: optax.Schedule, weights: str | Sequence[str] | None = None
 ) -> optax.GradientTransformationExtraArgs:
     r"""Takes parameters a scheduled share of the way back to their first values in each step.
 
@@ -35,11 +35,12 @@ def decay_to_init(
 
     Args:
         schedule: the share by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        weights: patterns of whole paths (see :func:`rates_by_path`) of what decays. Their first values are kept.
+        weights: patterns of whole paths (see :func:`rates_by_path`) of what decays; of these the first values are kept.
+            None: every ``scale``, and the ``bias`` beside one, as flax names them; no other layer's bias.
 
     Raises:
         TypeError: if ``schedule`` cannot be called (write ``Constant(value=...)`` for a number), or ``weights`` is no pattern.
-        ValueError: from ``init``, if a pattern matches no path; from ``update``, if it is given no parameters.
+        ValueError: from ``init``, if nothing decays or a pattern matches no path; from ``update``, if it is given no parameters.
 
     Example:
         >>> from optax_lrs import Constant
@@ -57,17 +58,29 @@ def decay_to_init(
     """
     if not callable(schedule):
         raise TypeError(f"{_OWNER}: schedule must be a schedule, such as Constant(value=1e-3), got {schedule!r:.80}")
-    if not isinstance(weights, (str, list, tuple)):
+    if weights is not None and not isinstance(weights, (str, list, tuple)):
         raise TypeError(f"{_OWNER}: weights must be a pattern or a sequence of patterns, got {weights!r:.60}")
-    patterns = [checked_pattern(pattern, _OWNER) for pattern in ([weights] if isinstance(weights, str) else weights)]
+    patterns = [
+        checked_pattern(pattern, _OWNER) for pattern in ([weights] if isinstance(weights, str) else weights or [])
+    ]
 
     def init(params):
         for pattern in patterns:
             labelled(params, [pattern], others=None, owner=_OWNER)
 
+        paths = {parameter_path(key) for key, _ in jax.tree_util.tree_flatten_with_path(params)[0]}
+        beside = lambda path: re.sub(r"(^|/)bias$", r"\1scale", path)  # noqa: E731
+
+        def decays(path):
+            if weights is not None:
+                return any(re.fullmatch(pattern, path) for pattern in patterns)
+            return bool(re.fullmatch(r"(.*/)?(scale|bias)", path)) and beside(path) in paths
+
+        if paths and not any(map(decays, paths)):
+            raise ValueError(f"{_OWNER}: no parameter is called scale; name what decays by patterns, weights=[...]")
+
         def kept(key, leaf):
-            decays = any(re.fullmatch(pattern, parameter_path(key)) for pattern in patterns)
-            return jnp.copy(leaf) if decays else None
+            return jnp.copy(leaf) if decays(parameter_path(key)) else None
 
         return DecayToInitState(jnp.zeros((), jnp.int32), jax.tree_util.tree_map_with_path(kept, params))
 

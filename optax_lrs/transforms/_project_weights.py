@@ -69,7 +69,8 @@ def project_weights(
 
     **Precision.** Norms, products and radii are float32 (or wider, as the weights are), rounded once. Weights of 16 bits:
     bfloat16 has steps of 1/128 to 1/256, so that a projection moves no weight until the scale leaves 1 by 0.2%, and
-    every weight beyond 0.4%. Norms therefore stay within 0.4% of the radius, not nearer. Nothing is lost in between: the norm
+    every weight beyond 0.4%. Norms are therefore sure to stay within 0.4% of the radius (deferred: and one update's
+    growth), not nearer. Nothing is lost in between: the norm
     of the rounded weights is measured anew in every step, and ``projection.growth`` tells it.
 
     **What cannot be projected** is left as the update has it and counted in ``skipped``: a norm that is zero, infinite or
@@ -89,10 +90,10 @@ def project_weights(
             matches counts). (): the whole matrix or kernel, as in the paper. 0: each layer of parameters stacked as
             [layers, ...]; ``-1``: each output neuron of a kernel [..., outputs]; ``(0, -1)``: both. The axis of the heads:
             each head; :class:`Heads` where an axis packs several.
-        joint: patterns of the scales and offsets of normalizations: those of one module are one vector of norm
-            :math:`\sqrt n`, n the width, as with a scale of 1 and an offset of 0 (recalled, not verified; the published
-            reimplementation has :math:`\sqrt 2`). For homogeneous activations such as ReLU only;
-            :func:`decay_to_init` is for others.
+        joint: patterns of the scales and offsets of normalizations, such as ``".*norm.*/(scale|bias)"`` (and of no other
+            biases): those of one module are one vector of norm :math:`\sqrt n`, n the width, as with a scale of 1 and an
+            offset of 0 (recalled, not verified; a published reimplementation has :math:`\sqrt 2`). For homogeneous
+            activations such as ReLU only; :func:`decay_to_init` is for others.
         radius: the norm at a factor of 1: a number, a function of a block's shape (:func:`sqrt_fan_in`,
             :func:`sqrt_fan_out`), or either by pattern. None: the norm that the parameters have in ``init``.
         schedule: a factor of the radius by step: a :class:`Schedule` or any ``optax.Schedule``. Norms that rise by a

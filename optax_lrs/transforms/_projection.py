@@ -81,7 +81,7 @@ class Projection(OnBlocks):
         Args:
             tx: the whole optimizer, this projection included or not.
             params: the parameters.
-            steps: how many updates to look at.
+            steps: how many updates to look at; inside ``optax.MultiSteps``, of micro-batches.
 
         Returns:
             The largest share of the weights that one update took away, where there was any; an empty dict is good news.
