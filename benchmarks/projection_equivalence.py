@@ -51,7 +51,7 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
         return {key: optax.tree.norm(value) if key != "head" else jnp.ones(()) for key, value in params.items()}
 
     def one_per_layer(tree, scales):
-        return {key: jax.tree.map(lambda x: x * scales[key], tree[key]) for key in tree}
+        return {key: {name: x * scales[key] for name, x in layer.items()} for key, layer in tree.items()}
 
     def difference(a, b):
         sizes = norms(a), norms(b)
