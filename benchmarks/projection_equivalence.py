@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -51,7 +52,7 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
         return {key: optax.tree.norm(value) if key != "head" else jnp.ones(()) for key, value in params.items()}
 
     def one_per_layer(tree, scales):
-        return {key: {name: x * scales[key] for name, x in layer.items()} for key, layer in tree.items()}
+        return {key: jax.tree.map(functools.partial(jnp.multiply, scales[key]), layer) for key, layer in tree.items()}
 
     def difference(a, b):
         sizes = norms(a), norms(b)
