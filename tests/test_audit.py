@@ -92,6 +92,18 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     assert "invariant together: 1/bias · 1/kernel" in table and "1/kernel: projected, although" in table
 
 
+def test_the_audit_works_where_doubles_are_enabled():
+    """Outputs are compared in float32; the random combinations of them must be float32 too."""
+    with jax.enable_x64(True):
+        w1, w2 = (jnp.asarray(w, jnp.float64) for w in normals((6, 8), (8, 3)))
+        params = {"hidden": {"kernel": w1}, "head": {"kernel": w2}}
+        x = jnp.asarray(X, jnp.float64)
+        audit = scale_invariant_leaves(
+            lambda p, x: layer_norm(x @ p["hidden"]["kernel"]) @ p["head"]["kernel"], params, x
+        )
+    assert verdicts(audit) == {"hidden/kernel": "invariant", "head/kernel": "no"}
+
+
 @pytest.mark.slow
 def test_scale_and_offset_of_a_normalization_are_a_pair_before_a_homogeneous_activation_only():
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))

@@ -112,7 +112,7 @@ class Measure:
             keys = jax.random.split(jax.random.fold_in(self.key, number), len(outputs))
             # Every output counts alike, whatever its size.
             (grads,) = backward([
-                jax.random.normal(key, y.shape) / jnp.maximum(jnp.linalg.norm(y.ravel()), 1e-30)
+                jax.random.normal(key, y.shape, y.dtype) / jnp.maximum(jnp.linalg.norm(y.ravel()), 1e-30)
                 for key, y in zip(keys, outputs, strict=True)
             ])  # fmt: skip
             return tuple(map(jnp.stack, zip(*map(self._sums, leaves, grads), strict=True)))
