@@ -60,7 +60,7 @@ def record_grad_norm(
         ...
         run = olrs.Run.from_state(opt_state, schedule=first)
 
-    What is recorded is what :func:`optax_lrs.refinement` needs: l2 norms for SGD, l1 norms for Adam and its kin. It needs no
+    What is recorded is what :func:`optax_lrs.refine` needs: l2 norms for SGD, l1 norms for Adam and its kin. It needs no
     extra argument. Nothing leaves the device before ``Run.from_state``. The gradients are read in the pass that clipping
     makes, and the sums ride in its all-reduces (compiled for TPU v5p: no collective more, HBM bytes x1.000). With
     bfloat16 gradients clipping sums in bfloat16; ours, in float32, then need all-reduces of their own (x1.005).
