@@ -71,20 +71,34 @@ try:
     from optax_lrs.schedules import stretched as stretched
     from optax_lrs.schedules import summed as summed
     from optax_lrs.schedules import switch as switch
+    from optax_lrs.transforms import DecayToInitState as DecayToInitState
     from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
+    from optax_lrs.transforms import EffectiveLearningRates as EffectiveLearningRates
+    from optax_lrs.transforms import EffectiveLearningRateState as EffectiveLearningRateState
     from optax_lrs.transforms import GreedyState as GreedyState
     from optax_lrs.transforms import GroupRatesState as GroupRatesState
+    from optax_lrs.transforms import Heads as Heads
     from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
     from optax_lrs.transforms import PlateauState as PlateauState
+    from optax_lrs.transforms import Projection as Projection
+    from optax_lrs.transforms import ProjectWeightsState as ProjectWeightsState
     from optax_lrs.transforms import RecordGradNormState as RecordGradNormState
+    from optax_lrs.transforms import ScaleByWeightNormState as ScaleByWeightNormState
+    from optax_lrs.transforms import decay_to_init as decay_to_init
     from optax_lrs.transforms import decay_weights as decay_weights
+    from optax_lrs.transforms import effective_learning_rate as effective_learning_rate
     from optax_lrs.transforms import layerwise_decay as layerwise_decay
     from optax_lrs.transforms import learning_rates as learning_rates
+    from optax_lrs.transforms import project_weights as project_weights
     from optax_lrs.transforms import rates_by_path as rates_by_path
+    from optax_lrs.transforms import record_effective_learning_rate as record_effective_learning_rate
     from optax_lrs.transforms import record_grad_norm as record_grad_norm
     from optax_lrs.transforms import scale_by_greedy as scale_by_greedy
     from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
     from optax_lrs.transforms import scale_by_plateau as scale_by_plateau
+    from optax_lrs.transforms import scale_by_weight_norm as scale_by_weight_norm
+    from optax_lrs.transforms import sqrt_fan_in as sqrt_fan_in
+    from optax_lrs.transforms import sqrt_fan_out as sqrt_fan_out
     from optax_lrs.transforms import with_schedule as with_schedule
 finally:
     if _collecting:

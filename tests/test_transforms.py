@@ -22,6 +22,18 @@ CASES = [
 ] + [
     Case("adamw with a live schedule",
          lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), olrs.scale_by_live_schedule(SCHEDULES[1]))),
+    Case("project_weights", olrs.project_weights),
+    Case("project_weights(deferred)", lambda: olrs.project_weights(mode="deferred")),
+    Case("project_weights(manual)", lambda: olrs.project_weights(mode="manual")),
+    Case("project_weights(every_steps=2)", lambda: olrs.project_weights(every_steps=2)),
+    Case("project_weights(per neuron)", lambda: olrs.project_weights(separate=-1, radius=olrs.sqrt_fan_out)),
+    Case("project_weights(deferred, per neuron)", lambda: olrs.project_weights(separate=0, mode="deferred")),
+    Case("project_weights(heads)", lambda: olrs.project_weights(separate=olrs.Heads(-1, 2), schedule=SCHEDULES[1])),
+    Case("project_weights(joint)", lambda: olrs.project_weights("layer/kernel", joint="layer/bias", mode="deferred")),
+    Case("decay_to_init", lambda: olrs.decay_to_init(olrs.Constant(value=0.1), ".*/kernel")),
+    Case("record_effective_learning_rate",
+         lambda: olrs.record_effective_learning_rate(SCHEDULES[1], power=2, separate=-1)),
+    Case("scale_by_weight_norm", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0)),
 ]  # fmt: skip
 
 

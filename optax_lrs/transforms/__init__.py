@@ -1,7 +1,18 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs.transforms._blocks import OnBlocks as OnBlocks
+from optax_lrs.transforms._decay_to_init import DecayToInitState as DecayToInitState
+from optax_lrs.transforms._decay_to_init import decay_to_init as decay_to_init
 from optax_lrs.transforms._decay_weights import DecayWeightsState as DecayWeightsState
 from optax_lrs.transforms._decay_weights import decay_weights as decay_weights
+from optax_lrs.transforms._effective_learning_rate import EffectiveLearningRates as EffectiveLearningRates
+from optax_lrs.transforms._effective_learning_rate import EffectiveLearningRateState as EffectiveLearningRateState
+from optax_lrs.transforms._effective_learning_rate import ScaleByWeightNormState as ScaleByWeightNormState
+from optax_lrs.transforms._effective_learning_rate import effective_learning_rate as effective_learning_rate
+from optax_lrs.transforms._effective_learning_rate import (
+    record_effective_learning_rate as record_effective_learning_rate,
+)
+from optax_lrs.transforms._effective_learning_rate import scale_by_weight_norm as scale_by_weight_norm
 from optax_lrs.transforms._greedy import GreedyState as GreedyState
 from optax_lrs.transforms._greedy import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms._groups import layerwise_decay as layerwise_decay
@@ -13,5 +24,11 @@ from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
 from optax_lrs.transforms._plateau import PlateauState as PlateauState
 from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
+from optax_lrs.transforms._project_weights import project_weights as project_weights
+from optax_lrs.transforms._projection import Projection as Projection
+from optax_lrs.transforms._projection import ProjectWeightsState as ProjectWeightsState
+from optax_lrs.transforms._radii import sqrt_fan_in as sqrt_fan_in
+from optax_lrs.transforms._radii import sqrt_fan_out as sqrt_fan_out
 from optax_lrs.transforms._record_grad_norm import RecordGradNormState as RecordGradNormState
 from optax_lrs.transforms._record_grad_norm import record_grad_norm as record_grad_norm
+from optax_lrs.transforms._weight_blocks import Heads as Heads
