@@ -108,13 +108,13 @@ RATES = [
         lambda: olrs.rates_by_path(
             optax.chain(clip(), *unclipped()[:2]), ours(), {"embedding": 0.1, "layers/.*_norm|norm": 2.0}
         ),
-        bars=SWAP, pods=True,
+        bars=SWAP,
     ),
     Variant(
         "decay_weights",
         lambda: optax.chain(clip(), optax.scale_by_adam(), olrs.scale_by_live_schedule(ours()),
                             olrs.decay_weights(olrs.Constant(value=1e-5))),
-        bars=SWAP, pods=True,
+        bars=SWAP,
     ),
     Variant(
         "scale_by_plateau", lambda: adamw(after=(olrs.scale_by_plateau(),)), bars=SWAP,
@@ -127,12 +127,13 @@ def example(cls: type[olrs.Schedule]) -> Callable[[], optax.GradientTransformati
     return lambda: adamw(olrs.scale_by_live_schedule(cls(**cls.example)))
 
 
-def literature() -> list[Variant]:
-    """Every schedule there is, at its own example, live."""
+def literature(every: bool) -> list[Variant]:
+    """Schedules at their own examples, live: some that are computed in different ways, or all that there are."""
     from optax_lrs._value import Value
 
-    classes = [cls for cls in Value.registry.values() if issubclass(cls, olrs.Schedule)]
-    return [Variant(f"schedule, {cls.__name__}", example(cls), bars=SWAP) for cls in classes]
+    names = [name for name, cls in Value.registry.items() if issubclass(cls, olrs.Schedule)]
+    chosen = names if every else ("WSD", "SGDR", "Tabulated", "Joined")
+    return [Variant(f"schedule, {name}", example(Value.registry[name]), bars=SWAP) for name in chosen]
 
 
 # ── the recorder ──────────────────────────────────────────────────────────────────────────────────

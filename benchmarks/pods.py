@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
         help="measure only the chain that this function returns (in the working folder, or importable); may be repeated",
     )  # fmt: skip
     found.add_argument("--base", default="clip+adamw", help="what --chain is held against (default: %(default)s)")
+    found.add_argument("--every-schedule", action="store_true", help="every schedule in the step, not four of them")
     found.add_argument("--only", metavar="REGEX", help="measure only the variants whose names match")
     return found.parse_args()
 
@@ -145,7 +146,7 @@ def inside(args: argparse.Namespace) -> int:
             raise ValueError(f"--base must be one of {', '.join(bases)}, got {args.base!r}")
         chosen = [pod_variants.own(text, args.base) for text in args.chain]
     else:
-        chosen = [*pod_variants.VARIANTS, *([] if args.quick else pod_variants.literature())]
+        chosen = [*pod_variants.VARIANTS, *([] if args.quick else pod_variants.literature(args.every_schedule))]
         chosen = [entry for entry in chosen if entry.quick or not args.quick]
     if args.only:
         chosen = [entry for entry in chosen if re.search(args.only, entry.name)]

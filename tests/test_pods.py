@@ -263,6 +263,7 @@ def short(entry, row, *others):
     return [bar.name.split(": ")[-1] for bar in pods.variant_bars(entry, row, [row, *others]) if not bar.holds(False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard_map", [False, True])
 def test_a_step_on_eight_devices(mesh, shard_map):
     tx = optax.chain(*pod_variants.unclipped())
@@ -284,6 +285,7 @@ def test_a_step_on_eight_devices(mesh, shard_map):
     assert found["hbm bytes"] >= 7 * known["copy bytes"]
 
 
+@pytest.mark.slow
 def test_the_recorder_holds_its_bars_on_eight_devices(beside):
     row = beside(olrs.record_grad_norm(norms=("l1", "l2")))
     binned = next(entry for entry in pod_variants.VARIANTS if entry.name == "recorder, binned, l1+l2")
@@ -294,12 +296,14 @@ def test_the_recorder_holds_its_bars_on_eight_devices(beside):
     assert row["all-reduces"] > 0 and row["state bytes more"] > 0
 
 
+@pytest.mark.slow
 def test_the_cost_of_the_exact_store_does_not_depend_on_its_length(beside):
     short, long = (beside(olrs.record_grad_norm(steps=steps)) for steps in (1_000, 1_000_000))
     assert short["hbm bytes"] == long["hbm bytes"]
     assert long["argument bytes"] - short["argument bytes"] == 4 * 999_000
 
 
+@pytest.mark.slow
 def test_what_is_wrong_on_purpose_is_caught(beside):
     right = beside(olrs.record_grad_norm(norms=("l1", "l2"), steps=10_000), "recorder, l1+l2, 10k steps")
     ways = {"io_callback": pod_variants.by_callback, "ravel_pytree": pod_variants.by_ravel}
@@ -310,6 +314,17 @@ def test_what_is_wrong_on_purpose_is_caught(beside):
         caught[entry.name] = [name for name in found if name.endswith(what)]
     assert all(caught.values()), caught
     assert not [name for name in short(pod_variants.WRONG[1][0], right, right) if name.endswith("10k steps")]
+
+
+@pytest.mark.slow
+def test_a_recorder_that_gathers_is_caught(mesh, beside):
+    def by_gather(buffer, count, updates):
+        whole = jax.lax.with_sharding_constraint(updates["head"], NamedSharding(mesh, PartitionSpec()))
+        return buffer.at[count].set(jnp.linalg.norm(whole))
+
+    row = beside(pod_variants.misplaced(by_gather, 1_000))
+    found = short(pod_variants.Variant("gathers", pod_variants.adamw, bars=dict(payload=2.0, collectives=0)), row)
+    assert found == ["gathers and the like more", "collectives more", "bytes into collectives, of the base's"]
 
 
 def exchanging(steps):
@@ -327,13 +342,18 @@ def exchanging(steps):
     return optax.GradientTransformation(init, update)
 
 
+@pytest.mark.slow
 def test_buffers_that_change_places_cost_their_length(beside):
     short, long = (beside(exchanging(steps)) for steps in (1_000, 100_000))
     assert long["hbm bytes"] - short["hbm bytes"] >= 99_000 * 4
 
 
 def test_every_variant_is_named_once_and_has_a_base():
-    entries = [*pod_variants.VARIANTS, *pod_variants.literature(), *(entry for entry, _ in pod_variants.WRONG)]
+    entries = [
+        *pod_variants.VARIANTS,
+        *pod_variants.literature(every=True),
+        *(entry for entry, _ in pod_variants.WRONG),
+    ]
     names = [entry.name for entry in entries]
     assert len(set(names)) == len(names)
     assert all(entry.base in pod_variants.BASES for entry in entries)
