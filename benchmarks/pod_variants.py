@@ -168,7 +168,7 @@ RECORDERS = [
     ),
     Variant("recorder, binned, l2", recorded(), bars=BINNED),
     Variant("recorder, binned, l1+l2", recorded(norms=BOTH), bars=BINNED, quick=True, pods=True),
-    Variant("recorder, binned, three groups", recorded(groups=GROUPS), bars=RECORD | dict(state=2 * 64 * KILO)),
+    Variant("recorder, binned, three groups", recorded(groups=GROUPS), bars=RECORD | dict(state=4 * 64 * KILO)),
     Variant(
         "recorder, l1+l2, 100k steps, no clip", unclipped_and_recorded(norms=BOTH, steps=100_000), base="adamw",
         # Then there are no sums to share, but still no pass: the gradients are read as Adam reads them.

@@ -196,7 +196,7 @@ def inside(args: argparse.Namespace) -> int:
         size = here[0]["copy bytes"] / 1e9 if here else 0
         print_table(f"{place}: one copy of a chip's parameters is {size:.3f} GB", table(here))
     write_raw(args, bars, steps=rows)
-    changed = [each for each in rows if each["base"]]
+    changed = [each for each in rows if each["base"] and each["variant"] not in {e.name for e, _ in pod_variants.WRONG}]
     worst = max((each["hbm of base"] for each in changed if each["place"] == AT), default=NAN)
     return conclude(
         args, bars, f"{len(changed)} steps beside their bases; at most {worst:.4f} of the base's HBM bytes on {AT}"

@@ -241,9 +241,11 @@ def test_trouble(kwargs):
     assert np.all(np.isnan(only_nan.grad_norms)) and only_nan.notes["skipped_steps"] == 9
 
 
-def test_the_state_is_small():
-    state = olrs.record_grad_norm(norms=BOTH).init({})
-    assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) <= 64 * 1024
+@pytest.mark.parametrize(("norms", "bins"), [(BOTH, 1816), (("l1",), 3272)])
+def test_the_default_state_is_small(norms, bins):
+    state = olrs.record_grad_norm(norms=norms).init({})
+    assert 65_000 < sum(leaf.nbytes for leaf in jax.tree.leaves(state)) <= 64 * 1024
+    assert state.store.counts.shape == (bins,)
 
 
 def test_vmap_over_runs():

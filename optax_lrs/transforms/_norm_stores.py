@@ -13,6 +13,11 @@ ROWS = 32  # at most so many rows a bin in a Run; see `BinnedNorms.observed`
 _TINY = float(np.finfo(np.float32).tiny)  # what stands for a norm of zero, whose logarithm is none
 
 
+def bins_within(size: int, columns: int) -> int:
+    """How many bins fit into ``size`` bytes with so many columns: an even number, a multiple of 8."""
+    return (size - 64) // (4 + 16 * columns) // 8 * 8  # 64: the scalars of the state
+
+
 class ExactNorms(NamedTuple):
     """Store of :func:`record_grad_norm` with ``steps``: every step's norm."""
 
