@@ -193,6 +193,59 @@ RECORDERS = [
     ),
 ]  # fmt: skip
 
+# ── the projection ────────────────────────────────────────────────────────────────────────────────
+
+
+def projected(**options: Any) -> Callable[[], optax.GradientTransformation]:
+    """The projection where it belongs: last."""
+    return lambda: adamw(after=(olrs.project_weights(**options),))
+
+
+def by_hand(**options: Any) -> Mapping[str, Any]:
+    """The step that projects the parameters itself, after the updates are applied."""
+    projection = olrs.project_weights(mode="manual", **options)
+    return dict(after=lambda params, state: (projection.project(params, state), state))
+
+
+# A reduction for the norms: one for each order in which the matrices are sharded; a few scalars a matrix and layer.
+PROJECT = dict(collectives=distinct_shardings(SMALL), conditionals=0, arguments=4 * KILO, temp=2 * MEGA)
+EXACT, ON_PARAMETERS, DEFERRED = (PROJECT | dict(hbm=most) for most in (1.40, 1.27, 1.01))
+LAYER, NEURON = dict(separate=0), dict(separate=(0, -1))  # norms by layer of stacked parameters; and by output neuron
+PROJECTIONS = [
+    Variant("projection, deferred", projected(mode="deferred"), bars=DEFERRED, quick=True, pods=True),
+    Variant("projection, deferred, by layer", projected(mode="deferred", **LAYER), bars=DEFERRED, pods=True),
+    Variant(  # a norm for each neuron is a number for each, in arguments and in collectives
+        "projection, deferred, by neuron", projected(mode="deferred", **NEURON), bars=DEFERRED | dict(arguments=None, temp=None)
+    ),
+    Variant("projection, exact, an update", projected(), bars=EXACT, quick=True, pods=True),
+    Variant("projection, exact, an update, by layer", projected(**LAYER), bars=EXACT),
+    Variant(
+        "projection, exact, on parameters", projected(mode="manual"), bars=ON_PARAMETERS, quick=True, pods=True,
+        step=by_hand(),
+    ),
+    Variant(
+        "projection, exact, on parameters, by layer", projected(mode="manual", **LAYER), bars=ON_PARAMETERS,
+        step=by_hand(**LAYER),
+    ),
+    Variant("projection, every 10 steps", projected(every_steps=10), bars=EXACT | dict(conditionals=1, temp=None, hbm=None)),
+    Variant(
+        "projection, deferred, shard_map, no clip",
+        lambda: optax.chain(*unclipped(), olrs.project_weights(mode="deferred", specs=SPECS)), base="adamw, shard_map",
+        bars=DEFERRED | dict(collectives=1), step=dict(shard_map=True),
+    ),
+    Variant(
+        "projection, exact, shard_map, no clip",
+        # 10 copies beside 7: 1.43 of a base without the clip's pass.
+        lambda: optax.chain(*unclipped(), olrs.project_weights(specs=SPECS)), base="adamw, shard_map",
+        bars=EXACT | dict(collectives=1, hbm=10.05 / 7), step=dict(shard_map=True),
+    ),
+    Variant(
+        "recorder, binned; projection, deferred",
+        lambda: adamw(before=(olrs.record_grad_norm(norms=BOTH),), after=(olrs.project_weights(mode="deferred"),)),
+        bars=DEFERRED | dict(arguments=None), pods=True,
+    ),
+]  # fmt: skip
+
 # ── wrong on purpose: what the count has to catch ─────────────────────────────────────────────────
 
 
@@ -248,4 +301,4 @@ def own(text: str, base: str) -> Variant:
     return found if isinstance(found, Variant) else Variant(text, made, base=base)
 
 
-VARIANTS = [*RATES, *RECORDERS]
+VARIANTS = [*RATES, *RECORDERS, *PROJECTIONS]
