@@ -196,21 +196,27 @@ RECORDERS = [
 # ── the projection ────────────────────────────────────────────────────────────────────────────────
 
 
+def every_matrix(path: str, leaf: Any) -> bool:
+    """Embedding and head too, which nobody would project: so that the ratios are of all weights."""
+    return leaf.ndim > 1 and "norm" not in path
+
+
 def projected(**options: Any) -> Callable[[], optax.GradientTransformation]:
     """The projection where it belongs: last."""
-    return lambda: adamw(after=(olrs.project_weights(**options),))
+    return lambda: adamw(after=(olrs.project_weights(every_matrix, **options),))
 
 
 def by_hand(**options: Any) -> Mapping[str, Any]:
     """The step that projects the parameters itself, after the updates are applied."""
-    projection = olrs.project_weights(mode="manual", **options)
+    projection = olrs.project_weights(every_matrix, mode="manual", **options)
     return dict(after=lambda params, state: (projection.project(params, state), state))
 
 
 # A reduction for the norms: one for each order in which the matrices are sharded; a few scalars a matrix and layer.
 PROJECT = dict(collectives=distinct_shardings(SMALL), conditionals=0, arguments=4 * KILO, temp=2 * MEGA)
 EXACT, ON_PARAMETERS, DEFERRED = (PROJECT | dict(hbm=most) for most in (1.40, 1.27, 1.01))
-LAYER, NEURON = dict(separate=0), dict(separate=(0, -1))  # norms by layer of stacked parameters; and by output neuron
+LAYER = dict(separate={"layers/.*": 0})  # norms by layer of stacked parameters
+NEURON = dict(separate={"layers/.*": (0, -1), ".*": -1})  # and by output neuron
 PROJECTIONS = [
     Variant("projection, deferred", projected(mode="deferred"), bars=DEFERRED, quick=True, pods=True),
     Variant("projection, deferred, by layer", projected(mode="deferred", **LAYER), bars=DEFERRED, pods=True),
@@ -230,18 +236,18 @@ PROJECTIONS = [
     Variant("projection, every 10 steps", projected(every_steps=10), bars=EXACT | dict(conditionals=1, temp=None, hbm=None)),
     Variant(
         "projection, deferred, shard_map, no clip",
-        lambda: optax.chain(*unclipped(), olrs.project_weights(mode="deferred", specs=SPECS)), base="adamw, shard_map",
-        bars=DEFERRED | dict(collectives=1), step=dict(shard_map=True),
+        lambda: optax.chain(*unclipped(), olrs.project_weights(every_matrix, mode="deferred", specs=SPECS)),
+        base="adamw, shard_map", bars=DEFERRED | dict(collectives=1), step=dict(shard_map=True),
     ),
     Variant(
         "projection, exact, shard_map, no clip",
         # 10 copies beside 7: 1.43 of a base without the clip's pass.
-        lambda: optax.chain(*unclipped(), olrs.project_weights(specs=SPECS)), base="adamw, shard_map",
+        lambda: optax.chain(*unclipped(), olrs.project_weights(every_matrix, specs=SPECS)), base="adamw, shard_map",
         bars=EXACT | dict(collectives=1, hbm=10.05 / 7), step=dict(shard_map=True),
     ),
     Variant(
         "recorder, binned; projection, deferred",
-        lambda: adamw(before=(olrs.record_grad_norm(norms=BOTH),), after=(olrs.project_weights(mode="deferred"),)),
+        lambda: adamw(before=(olrs.record_grad_norm(norms=BOTH),), after=(olrs.project_weights(every_matrix, mode="deferred"),)),
         bars=DEFERRED | dict(arguments=None), pods=True,
     ),
 ]  # fmt: skip

@@ -92,6 +92,7 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     assert "invariant together: 1/bias · 1/kernel" in table and "1/kernel: projected, although" in table
 
 
+@pytest.mark.slow
 def test_the_audit_works_where_doubles_are_enabled():
     """Outputs are compared in float32; the random combinations of them must be float32 too."""
     with jax.enable_x64(True):

@@ -181,7 +181,7 @@ def next_run(tx: optax.GradientTransformation, opt_state: Any, params: Any) -> A
 
 
 def _refined_table(state: RefinedState) -> Tabulated:
-    """As :func:`optax_lrs.refinement`, in JAX, and in float32."""
+    """As :func:`optax_lrs.refine`, in JAX, and in float32."""
     recipe = state.recipe
     is_live = lambda node: isinstance(node, LiveScheduleState)  # noqa: E731
     live = next(node for node in jax.tree.leaves(state.inner, is_leaf=is_live) if is_live(node))

@@ -27,7 +27,7 @@ def refined_shape(grad_norms: Any, *, power: float) -> Any:
     A weight for what the step is worth, times all the weight to come. Large norms at the start become a warmup; the sum
     of what is left becomes the decay to zero, exactly linear where the norms are constant; norms that grow towards the
     end make it faster. Only the norms from a step on decide how its rate compares with later ones. The last rate is
-    always zero, so that an update is lost: give one norm more than there are updates, as :func:`optax_lrs.refinement` does.
+    always zero, so that an update is lost: give one norm more than there are updates, as :func:`optax_lrs.refine` does.
 
     The sum runs from the end (a total minus a running sum has no correct digit there). Exact to a few roundings in
     float64, to about 1e-6 in float32 over a million steps. Norms are divided by the smallest first: nothing overflows.
