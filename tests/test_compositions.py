@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import optax_lrs as olrs
 from optax_lrs import profiles
+from optax_lrs._fields import Note
 from optax_lrs._schedule import RATES
 
 COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 2000))
@@ -178,6 +179,8 @@ def wrong(name, kind):
         return NO_SCHEDULES
     if kind is profiles.Profile:
         return [None, "linear", profiles.power, ONE, 0.5]
+    if kind is Note:
+        return [value for value in NO_NUMBERS if not isinstance(value, str)]
     optional = kind == (tuple[int, ...] | None)
     return [
         *NO_SEQUENCES[optional:],

@@ -252,7 +252,8 @@ def test_two_processes_agree_stop_together_and_resume_as_one(straight, corpus, t
     processes[1].send_signal(signal.SIGTERM)  # to one of them alone
     (printed, _), (silent, _) = [finish(process, 128 + signal.SIGTERM) for process in processes]
     assert "mesh data=4, model=1" in printed and "--resume" in printed.splitlines()[-1]
-    assert [line for line in silent.splitlines() if not line.startswith("[Gloo]")] == []  # that one speaks in C++
+    by_gloo = ("[Gloo]", "peer ranks")  # it speaks in C++, and threads of it break into each other's lines
+    assert [line for line in silent.splitlines() if not any(word in line for word in by_gloo)] == []
     assert 0 < max(saved_steps()) < STEPS
 
     pretrain(corpus, tmp_path, *saving, "--resume", schedules=(CONSTANT,))
@@ -279,7 +280,7 @@ def test_parameters_and_moments_are_cut_and_stay_so(example):
             state, loss, lr = training.step(state, step, batch)
         assert training.step._cache_size() == 1
     assert np.isfinite(float(loss)) and float(lr) == pytest.approx(0.01 * 2 / 12)
-    adam = state.opt_state[1]
+    adam = next(part for part in state.opt_state if hasattr(part, "mu"))
     for tree in (state.params, adam.mu, adam.nu):
         for leaf in jax.tree.leaves(tree):
             share = math.prod(leaf.addressable_shards[0].data.shape) / leaf.size
