@@ -203,7 +203,8 @@ def mistakes(draw):
                                       key=lambda cls: cls._name)))  # fmt: skip
     name = draw(st.sampled_from(list(cls._kinds)))
     kind = cls._kinds[name]
-    values = st.sampled_from(wrong(name, kind)) | st.text() | st.binary() | st.complex_numbers()
+    values = st.sampled_from(wrong(name, kind)) | st.binary() | st.complex_numbers()
+    values = values if kind is Note else values | st.text()
     if kind in (int, int | None):
         values |= st.floats() | (
             st.integers(max_value=-1) if name.endswith("_steps") or kind is not int else st.nothing()

@@ -491,3 +491,11 @@ def test_without_scipy(monkeypatch):
     for how in (dict(), dict(method="bound", smoothing=0.0)):
         with pytest.raises(ImportError, match=r"needs scipy: pip install 'optax_lrs\[refine\]'"):
             refine(run, optimizer="sgd", peak=1.0, **how)
+
+
+def test_the_end_is_zero_at_any_horizon():
+    """The last entry lies on the last norm exactly: no rounding leaves a rate behind."""
+    for total_steps in (1, 7, 47, 90, 1_000, 4_999, 100_003):
+        for count in (2, 3, 7, 50, 1_000):
+            schedule = refine(run_of([1.0] * count), optimizer="sgd", peak=2.0, total_steps=total_steps)
+            assert schedule.at(total_steps) == 0

@@ -118,7 +118,7 @@ def refine(
         raise ValueError(f"refine: total_steps must be at least 1, got {total_steps}")
     shape = shape_of(norms, method)
     steps = knots_of(total_steps, knots)
-    shares = np.interp(steps * (len(norms.smooth) / total_steps), np.arange(len(shape)), shape)
+    shares = np.interp(steps * len(norms.smooth) / total_steps, np.arange(len(shape)), shape)  # the end exactly there
     lrs = np.maximum(peak * (shares / shares.max()), floor)
     every = len(steps) == total_steps + 1
     source = _source(run, norms, optimizer, method, smoothing)
