@@ -90,7 +90,8 @@ def record_grad_norm(
 
     One row a bin is too few even if it is the bin's median, for the smoothing sees the *distribution* of single norms. It
     also repeats the very first norm before the start, so that one is kept and is the first row: without it the
-    worst is 14.4 for :math:`G^{-1}`. Who wants no difference gives ``steps``.
+    worst is 14.4 for :math:`G^{-1}`. With bins of 64 steps and heavy late spikes up to 5.3 were seen. Who wants no
+    difference gives ``steps``.
 
     A step with a norm that is nan or infinite (the square of a norm beyond 1.8e19 is, in float32) is counted in
     ``skipped`` and left out. Inside ``optax.MultiSteps`` the count is of updates and the norm that of the averaged gradient, as
