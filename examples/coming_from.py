@@ -2,7 +2,7 @@
 
     python examples/coming_from.py            everything
     python examples/coming_from.py timm       one framework
-    python examples/coming_from.py --markdown README's tables
+    python examples/coming_from.py --markdown the tables of docs/coming_from.md
 
 Every line here runs: `tests/test_coming_from.py` evaluates both sides and compares them step by step, past the end too. The
 optimizer's rate is 1e-3 wherever a framework takes it from the optimizer (`optimizer`), and `f` is any function of the step.
@@ -65,7 +65,7 @@ def markdown(rows: list[Row]) -> str:
     for framework, group in itertools.groupby(rows, lambda row: row.framework):
         body = [(f"`{row.theirs}`", f"`{row.ours}`" if row.ours else "–", remark(row)) for row in group]
         rendered = table((framework, "ours", "remarks"), body)
-        blocks.append(f"<details><summary>{framework}</summary>\n\n{rendered}\n\n</details>")
+        blocks.append(f"## {framework}\n\n{rendered}")
     return "\n\n".join(blocks)
 
 

@@ -8,7 +8,6 @@ import importlib
 import importlib.machinery
 import importlib.util
 import os
-import re
 import subprocess
 import sys
 import types
@@ -310,11 +309,10 @@ def run(*args):
     return subprocess.run([sys.executable, script, *args], capture_output=True, text=True)
 
 
-def test_readmes_tables_are_these():
-    """To renew them: python examples/coming_from.py --markdown, between the markers."""
-    readme = (ROOT / "README.md").read_text()
-    marked = re.search(r"<!-- coming from -->\n(.*?)<!-- /coming from -->", readme, re.DOTALL)
-    assert marked and marked.group(1).strip() == run("--markdown").stdout.strip()
+def test_the_documents_tables_are_these():
+    """To renew them: python examples/coming_from.py --markdown, below the mark."""
+    _, mark, tables = (ROOT / "docs" / "coming_from.md").read_text().partition("--markdown -->\n")
+    assert mark and tables.strip() == run("--markdown").stdout.strip()
 
 
 def test_it_prints_one_framework_or_all():
