@@ -91,9 +91,10 @@ def mixed_batches(
 ) -> grain.DatasetIterator:
     """Like byte_text.training_batches, with old data at a share of `replay`; 1 is old data alone.
 
-    The tokens of an update stay what they are: old windows take the place of new ones, evenly spread, so that any n
-    windows in a row hold n × replay old ones, up to one. No batch need hold a whole number of them. Both streams are
-    shuffled on their own, and begin again, shuffled anew, where they end.
+    The tokens of an update stay what they are: old windows take the place of new ones, evenly spread, so that the first n
+    windows hold n × replay old ones, up to one. No batch need hold a whole number of them. (grain keeps a share as whole
+    numbers, the smaller one 100: 1, 5, 10, 25, 50% are exact, others to a thousandth.) Both streams are shuffled on their
+    own, and begin again, shuffled anew, where they end.
     """
     if not 0 <= replay <= 1:
         raise ValueError(f"replay {replay} is not a share from 0 to 1")
@@ -115,7 +116,6 @@ def mixed_batches(
     if share == 0 or share == 1:
         mixed = streams[0] if share else streams[1]
     else:
-        # Whole numbers: grain turns weights into whole numbers itself, and rounds.
         mixed = grain.MapDataset.mix(streams, weights=[share.numerator, share.denominator - share.numerator])
     batches = mixed.batch(batch_size).map(lambda start_B: windows(everything, start_B[rows], context + 1))
     return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)))
