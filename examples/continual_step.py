@@ -51,7 +51,9 @@ class Continuation:
         shardings = State(model.shardings, opt_shardings, Record(*(replicated,) * 4))
         self.fresh = jax.jit(self._fresh, out_shardings=shardings)
         self.step = jax.jit(self._step, donate_argnums=0, out_shardings=(shardings, replicated, replicated))
-        self.validate = jax.jit(self._validate, donate_argnums=1, out_shardings=(shardings.record, replicated, replicated))
+        self.validate = jax.jit(
+            self._validate, donate_argnums=1, out_shardings=(shardings.record, replicated, replicated)
+        )
         self.losses = jax.jit(self._losses, out_shardings=replicated)
         self.shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
