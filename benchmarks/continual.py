@@ -1,12 +1,12 @@
 """Continual pre-training: the arms of examples/continual.py over seeds, and the papers' claims checked one by one.
 
-    python benchmarks/continual.py --out benchmarks/results/2026-11-21-continual      (half an hour on two quiet cores)
-    python benchmarks/continual.py --again benchmarks/results/2026-11-21-continual    (the tables of finished runs)
+python benchmarks/continual.py --out benchmarks/results/2026-11-21-continual      (half an hour on two quiet cores)
+python benchmarks/continual.py --again benchmarks/results/2026-11-21-continual    (the tables of finished runs)
 """
 
 from __future__ import annotations
 
-import csv
+
 import functools
 import pathlib
 import sys
@@ -18,7 +18,9 @@ import reporting
 def main(argv: Sequence[str] | None = None) -> int:
     parser = reporting.parser(__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, metavar="N", help="(default: 3, with --quick 1)")
-    parser.add_argument("--again", type=pathlib.Path, metavar="DIR", help="the tables of the runs in DIR; nothing is trained")
+    parser.add_argument(
+        "--again", type=pathlib.Path, metavar="DIR", help="the tables of the runs in DIR; nothing is trained"
+    )
     args = parser.parse_args(argv)
     if args.again is None:
         from continual_runs import NO_SHIFT, train

@@ -82,9 +82,7 @@ class Job:
         """The last states of the runs that the arms start from."""
         found, init = {}, Continuation(self.models(seed), self.at + self.steps)
         for name, schedule in self.begun.items():
-            batches = training_batches(
-                self.old, context=self.context, batch_size=BATCH, seed=seed, rows=self.rows
-            )
+            batches = training_batches(self.old, context=self.context, batch_size=BATCH, seed=seed, rows=self.rows)
             found[name] = self._steps(init.begin(schedule), batches, 0, self.at)
         return found | {"init": init}
 

@@ -130,16 +130,18 @@ def make_plan(options: argparse.Namespace) -> Comparison:
     common = dict(
         model=dataclasses.asdict(size), steps=at, batch_size=options.batch_size, seed=options.seed, text=old.fingerprint
     )
-    begun = {
+    every = {
         name: found.get(name)
         or Beginning(schedule, RunFolder(options.out / "pretrain" / name, dict(schedule=repr(schedule), **common)))
         for name, schedule in beginnings(peak, at).items()
     }
-    ways = arms({name: one.schedule for name, one in begun.items()}, peak=peak, at=at, steps=options.new_steps)
+    ways = arms({name: one.schedule for name, one in every.items()}, peak=peak, at=at, steps=options.new_steps)
     unknown = set(options.arms or ()) - set(ways)
     if unknown:
         raise ValueError(f"--arms {unknown.pop()}: there are {', '.join(ways)}")
     ways = {name: arm for name, arm in ways.items() if name in (options.arms or ways)}
+    needed = {"annealed", *(arm.start for arm in ways.values())}  # the former is what forgetting is told against
+    begun = {name: one for name, one in every.items() if name in needed}
 
     folders = {}
     for shift, new in news.items():
