@@ -43,13 +43,14 @@ class Continuation:
             olrs.scale_by_live_schedule(olrs.Tabulated(lrs=np.zeros(total_steps + 1))),
         )
         replicated = NamedSharding(model.mesh, P())
-        shapes = jax.eval_shape(self._fresh)
+        shapes = jax.eval_shape(lambda: self._fresh(self.model.make()))
         opt_shardings = optax.tree_map_params(
             self.tx, lambda _, sharding: sharding, shapes.opt_state, model.shardings,
             transform_non_params=lambda _: replicated,
         )  # fmt: skip
         shardings = State(model.shardings, opt_shardings, Record(*(replicated,) * 4))
         self.fresh = jax.jit(self._fresh, out_shardings=shardings)
+        self.make = jax.jit(self.model.make, out_shardings=model.shardings)
         self.step = jax.jit(self._step, donate_argnums=0, out_shardings=(shardings, replicated, replicated))
         self.validate = jax.jit(
             self._validate, donate_argnums=1, out_shardings=(shardings.record, replicated, replicated)
@@ -57,17 +58,16 @@ class Continuation:
         self.losses = jax.jit(self._losses, out_shardings=replicated)
         self.shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
 
-    def _fresh(self) -> State:
-        params = self.model.make()
+    def _fresh(self, params: Any) -> State:
         record = Record(*(jnp.full(self.total_steps + 1, jnp.nan) for _ in range(4)))
         return State(params, self.tx.init(params), record)
 
     def begin(self, schedule: olrs.Schedule, found: Any = None) -> State:
         """The first state of an arm: of a pre-training run's last state `found`, or, without one, from scratch."""
-        state = self.fresh()
+        state = self.fresh(self.make() if found is None else found.params)
         if found is not None:
-            # Adam's moments and all counts go on; the schedule is the new one. The old state may have other members.
-            state = state._replace(params=found.params, opt_state=olrs.adopt(state.opt_state, found.opt_state))
+            # Adam's moments and all counts go on; the old chain has other members beside them.
+            state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state))
         table = olrs.Tabulated(lrs=schedule.at(np.arange(self.total_steps + 1)))
         state = state._replace(opt_state=olrs.with_schedule(state.opt_state, table))
         return jax.tree.map(jnp.copy, state)  # what is donated must be nobody else's

@@ -58,14 +58,33 @@ def texts(tmp_path_factory):
     return place
 
 
+@pytest.fixture
+def quick_compiler():
+    import jax
+
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 def command(texts, out, *arguments, arms=ARMS):
     usual = ["--data", texts / "old", "--new", texts / "new", "--out", out, *TINY]
     return [*map(str, [*usual, *arguments]), "--arms", *arms]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """Where the processes of this file keep what they compile: all but the first find it there."""
+    global COMPILED
+    COMPILED = tmp_path_factory.mktemp("compiled")
+
+
 def start(*arguments):
     environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
     environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": str(COMPILED), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of what there is to do
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -223,7 +242,7 @@ def test_a_folder_of_pretrain_is_taken_up(example, straight, texts, tmp_path):
 
 
 @pytest.mark.slow
-def test_going_on_is_what_pre_training_would_have_done(example, texts):
+def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_compiler):
     """With the same data and the rate that goes on: the same updates, Adam's moments and counts included."""
     import jax
     from byte_text import read_text, training_batches
