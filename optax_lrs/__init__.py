@@ -28,6 +28,7 @@ try:
     from optax_lrs.schedules import WSDS as WSDS
     from optax_lrs.schedules import Capped as Capped
     from optax_lrs.schedules import Constant as Constant
+    from optax_lrs.schedules import Cooled as Cooled
     from optax_lrs.schedules import Cosine as Cosine
     from optax_lrs.schedules import CosinePower as CosinePower
     from optax_lrs.schedules import Cycled as Cycled
@@ -49,6 +50,7 @@ try:
     from optax_lrs.schedules import Product as Product
     from optax_lrs.schedules import RangeTest as RangeTest
     from optax_lrs.schedules import RectifiedWarmup as RectifiedWarmup
+    from optax_lrs.schedules import Rewarmed as Rewarmed
     from optax_lrs.schedules import Sampled as Sampled
     from optax_lrs.schedules import SampledAt as SampledAt
     from optax_lrs.schedules import Scaled as Scaled
@@ -64,15 +66,18 @@ try:
     from optax_lrs.schedules import Triangular2 as Triangular2
     from optax_lrs.schedules import clipped as clipped
     from optax_lrs.schedules import cycled as cycled
+    from optax_lrs.schedules import decay_from as decay_from
     from optax_lrs.schedules import join as join
     from optax_lrs.schedules import on_tokens as on_tokens
     from optax_lrs.schedules import product as product
+    from optax_lrs.schedules import rewarm as rewarm
     from optax_lrs.schedules import sampled as sampled
     from optax_lrs.schedules import scaled as scaled
     from optax_lrs.schedules import shifted as shifted
     from optax_lrs.schedules import stretched as stretched
     from optax_lrs.schedules import summed as summed
     from optax_lrs.schedules import switch as switch
+    from optax_lrs.schedules import with_cooldown as with_cooldown
     from optax_lrs.transforms import DecayToInitState as DecayToInitState
     from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
     from optax_lrs.transforms import EffectiveLearningRates as EffectiveLearningRates
