@@ -86,10 +86,13 @@ try:
     from optax_lrs.transforms import GroupRatesState as GroupRatesState
     from optax_lrs.transforms import Heads as Heads
     from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
+    from optax_lrs.transforms import LossShift as LossShift
+    from optax_lrs.transforms import LossShiftState as LossShiftState
     from optax_lrs.transforms import PlateauState as PlateauState
     from optax_lrs.transforms import Projection as Projection
     from optax_lrs.transforms import ProjectWeightsState as ProjectWeightsState
     from optax_lrs.transforms import RecordGradNormState as RecordGradNormState
+    from optax_lrs.transforms import RewarmingState as RewarmingState
     from optax_lrs.transforms import ScaleByWeightNormState as ScaleByWeightNormState
     from optax_lrs.transforms import decay_to_init as decay_to_init
     from optax_lrs.transforms import decay_weights as decay_weights
@@ -100,6 +103,7 @@ try:
     from optax_lrs.transforms import rates_by_path as rates_by_path
     from optax_lrs.transforms import record_effective_learning_rate as record_effective_learning_rate
     from optax_lrs.transforms import record_grad_norm as record_grad_norm
+    from optax_lrs.transforms import rewarming as rewarming
     from optax_lrs.transforms import scale_by_greedy as scale_by_greedy
     from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
     from optax_lrs.transforms import scale_by_plateau as scale_by_plateau

@@ -1,5 +1,7 @@
 """Continual pre-training again, slowly: as the papers write it, in float64 NumPy or Python, one step at a time."""
 
+import math
+
 import numpy as np
 import references
 
@@ -26,3 +28,37 @@ def cooled(rate, *, at, decay_steps, end=0.0, profile="linear", **shape):
         return references.decayed(np.maximum(steps, at), at, at + decay_steps, start, end, profile, **shape)
 
     return lambda steps: np.where(np.asarray(steps) < at, rate(np.minimum(steps, at)), cooldown(steps))
+
+
+def streamed(first, again, boundaries):
+    """The rate of each update when the clock starts again at each of the ``boundaries``, which are bools."""
+    rates, since, seen = [], 0, False
+    for step, new in enumerate(boundaries):
+        seen, since = seen or new, 0 if new else since
+        rates.append(float(again(since) if seen else first(step)))
+        since += 1
+    return rates
+
+
+def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, told=()):
+    """The steps at which Page's sum of standardised, capped losses exceeds the threshold."""
+    shifts, mean, variance, total, count, rest = [], 0.0, 0.0, 0.0, 0, 0
+    for step, loss in enumerate(losses):
+        new = step in told
+        if new:
+            mean, variance, total, count, rest = 0.0, 0.0, 0.0, 0, rest_steps
+        if not math.isfinite(loss):
+            continue
+        if rest > 0:
+            rest -= 1
+            continue
+        away = loss - mean
+        if count >= memory_steps:
+            z = min(max(away / math.sqrt(variance), -cap), cap)
+            away, total = z * math.sqrt(variance), max(0.0, total + z - drift)
+        count = min(count + 1, memory_steps)
+        mean, variance = mean + away / count, (1 - 1 / count) * (variance + away**2 / count)
+        if total > threshold:
+            shifts.append(step)
+            mean, variance, total, count, rest = 0.0, 0.0, 0.0, 0, rest_steps
+    return shifts
