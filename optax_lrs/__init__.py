@@ -116,6 +116,7 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import continual as continual
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
     from optax_lrs import theory as theory
@@ -129,6 +130,7 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "continual": "continual",
     "laws": "laws",
     "nn": "nn",
     "theory": "theory",
