@@ -62,3 +62,12 @@ def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, told=()):
             shifts.append(step)
             mean, variance, total, count, rest = 0.0, 0.0, 0.0, 0, rest_steps
     return shifts
+
+
+def updates_made(stable_until, branches):
+    """How many updates a stable run and its branches make, one by one: (run, step) pairs, each made once."""
+    made = {("stable", step) for step in range(stable_until)}
+    for name, (checkpoint, budget) in enumerate(branches):
+        assert checkpoint == 0 or ("stable", checkpoint - 1) in made, "a checkpoint that nobody writes"
+        made |= {(name, step) for step in range(checkpoint, budget)}
+    return len(made)

@@ -44,7 +44,7 @@ def extend(
 
     Raises:
         ValueError: if the old decay has begun, or the new one would have had to before ``at``; if ``total_steps`` is
-            shorter than before, ``by`` is unknown, there is no decay, or the ramp does not fit.
+            shorter than before, ``by`` is unknown, there is no decay, or the ramp does not fit or is for another ``by``.
         TypeError: if ``schedule`` is no :class:`WSD`, or a count no int.
 
     Example:
@@ -67,6 +67,10 @@ def extend(
     if not 0 <= at <= due:
         text = f"the old decay began at {due}: continue from a checkpoint of its plateau, or rewarm(schedule, at=...)"
         raise ValueError(f"extend: at={at} must be from 0 to {due}; {text}")
+    if ramp_steps is not None and by != "factor":
+        raise ValueError(f"extend: ramp_steps is for by='factor', got {ramp_steps=} and {by=}")
+    if total_steps == schedule.total_steps:
+        return schedule
     warmup, peak = schedule.warmup_steps, schedule.peak
     old = dict(total_steps=schedule.total_steps - warmup, decay_steps=schedule.decay_steps, decay=schedule.decay)
     if by == "cooldown":
