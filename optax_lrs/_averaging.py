@@ -80,7 +80,9 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
     shares = np.concatenate([[1.0], np.broadcast_to(decay.rate(phase, 1.0, end), (count - 1,)), [0.0]])
     weights = shares[:-1] - shares[1:]
     if weights.min() < -1e-12:
-        raise ValueError(f"merge_weights: decay must not rise, got {decay!r}, which gives a weight of {weights.min():.3g}")
+        raise ValueError(
+            f"merge_weights: decay must not rise, got {decay!r}, which gives a weight of {weights.min():.3g}"
+        )
     return np.maximum(weights, 0.0)
 
 
