@@ -11,6 +11,10 @@ _collecting = _gc.isenabled()
 _gc.disable()
 try:
     from optax_lrs import profiles as profiles
+    from optax_lrs._averaging import ema_weights as ema_weights
+    from optax_lrs._averaging import merge_weights as merge_weights
+    from optax_lrs._averaging import sma_weights as sma_weights
+    from optax_lrs._averaging import wma_weights as wma_weights
     from optax_lrs._clock import Clock as Clock
     from optax_lrs._horizon import Horizon as Horizon
     from optax_lrs._parse import parse as parse
@@ -78,6 +82,7 @@ try:
     from optax_lrs.schedules import summed as summed
     from optax_lrs.schedules import switch as switch
     from optax_lrs.schedules import with_cooldown as with_cooldown
+    from optax_lrs.transforms import AverageParamsState as AverageParamsState
     from optax_lrs.transforms import DecayToInitState as DecayToInitState
     from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
     from optax_lrs.transforms import EffectiveLearningRates as EffectiveLearningRates
@@ -94,6 +99,8 @@ try:
     from optax_lrs.transforms import RecordGradNormState as RecordGradNormState
     from optax_lrs.transforms import RewarmingState as RewarmingState
     from optax_lrs.transforms import ScaleByWeightNormState as ScaleByWeightNormState
+    from optax_lrs.transforms import average_params as average_params
+    from optax_lrs.transforms import averaged_params as averaged_params
     from optax_lrs.transforms import decay_to_init as decay_to_init
     from optax_lrs.transforms import decay_weights as decay_weights
     from optax_lrs.transforms import effective_learning_rate as effective_learning_rate
@@ -116,6 +123,7 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import checkpoint as checkpoint
     from optax_lrs import continual as continual
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
@@ -130,6 +138,7 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "checkpoint": "checkpoint",
     "continual": "continual",
     "laws": "laws",
     "nn": "nn",

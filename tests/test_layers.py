@@ -12,7 +12,7 @@ PACKAGE = ROOT / "optax_lrs"
 # Imports go to a lower rank; within a rank to the same package only. Rank 0 is ordered too.
 LAYERS = [
     ["_fields", "_division", "_scalar", "_phase", "_paths"], ["_value"], ["_clock"],  # 0: the two types and the clock
-    ["profiles", "_schedule"], ["_csv_columns"], ["_parse", "_run", "_horizon"],
+    ["profiles", "_schedule"], ["_averaging", "_csv_columns"], ["_parse", "_run", "_horizon"],
     ["schedules", "transforms", "theory", "nn"],  # 1: bodies of knowledge
     ["refinement", "laws", "control", "checkpoint", "continual"],  # 2: from runs to schedules
     ["_sections", "_bibliography"], ["plot", "cite"], ["gallery"], ["__init__"], ["commands"], ["__main__"],  # 3: people

@@ -1,5 +1,8 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs.transforms._average_params import AverageParamsState as AverageParamsState
+from optax_lrs.transforms._average_params import average_params as average_params
+from optax_lrs.transforms._average_params import averaged_params as averaged_params
 from optax_lrs.transforms._blocks import OnBlocks as OnBlocks
 from optax_lrs.transforms._decay_to_init import DecayToInitState as DecayToInitState
 from optax_lrs.transforms._decay_to_init import decay_to_init as decay_to_init
