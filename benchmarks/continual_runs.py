@@ -27,6 +27,7 @@ from transformer import Size
 PEAK, BATCH = 1e-2, 16
 MERGED = 10  # checkpoints
 NO_SHIFT = "none"  # the old data go on
+UNSHIFTED = ("constant low rate", "repeated cosine", "re-warm", "infinite", "WSD branch")  # what is tried on them
 
 
 def all_arms(begun: dict[str, olrs.Schedule], at: int, steps: int) -> dict[str, Arm]:
@@ -135,7 +136,7 @@ def train(quick: bool, seeds: int, shifts: list[str], write: Callable[..., None]
     job = Job(quick, shifts)
     runs, curves = [], []
     cases = [(shift, name) for shift in shifts for name in job.arms
-             if shift != NO_SHIFT or name in ("constant low rate", "repeated cosine", "re-warm", "infinite", "WSD branch")]  # fmt: skip
+             if shift != NO_SHIFT or name in UNSHIFTED]  # fmt: skip
     with jax.set_mesh(job.mesh):
         starts: dict[str, Any] = {}
         for seed, (shift, name) in progress(list(itertools.product(range(seeds), cases)), "runs"):
