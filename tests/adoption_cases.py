@@ -53,6 +53,18 @@ def inject(schedule):
     return optax.inject_hyperparams(optax.adamw)(learning_rate=schedule)
 
 
+def scheduled():
+    return optax.adamw(S)
+
+
+def constant():
+    return optax.adamw(0.1)
+
+
+def lived():
+    return adam_live(S)
+
+
 def multi(k, tx):
     return optax.MultiSteps(tx, k).gradient_transformation()
 
@@ -78,7 +90,6 @@ class Case:
     expected: Callable
     same: bool = False
     options: dict = dataclasses.field(default_factory=dict)
-    raw_options: dict | None = None  # where a checkpoint without types asks for other words
 
     def __str__(self):
         return self.name
@@ -129,58 +140,58 @@ def live(f, count, rate=0.0):
 
 
 CASES = [
-    Case("constant → schedule", lambda: optax.adamw(0.1), lambda: optax.adamw(S),
+    Case("constant → schedule", constant, lambda: optax.adamw(S),
          lambda f, o: (o[0], f[1], f[2]._replace(count=n()))),
-    Case("constant → a schedule that is constant", lambda: optax.adamw(0.1), lambda: optax.adamw(olrs.Constant(value=0.1)),
+    Case("constant → a schedule that is constant", constant, lambda: optax.adamw(olrs.Constant(value=0.1)),
          lambda f, o: (o[0], f[1], f[2]._replace(count=n())), same=True),
-    Case("schedule → constant", lambda: optax.adamw(S), lambda: optax.adamw(0.1), lambda f, o: (o[0], *f[1:])),
-    Case("schedule → another", lambda: optax.adamw(S), lambda: optax.adamw(S2), lambda f, o: o),
-    Case("the same", lambda: optax.adamw(S), lambda: optax.adamw(S), lambda f, o: o, same=True),
-    Case("schedule → inject", lambda: optax.adamw(S), lambda: inject(S),
+    Case("schedule → constant", scheduled, constant, lambda f, o: (o[0], *f[1:])),
+    Case("schedule → another", scheduled, lambda: optax.adamw(S2), lambda f, o: o),
+    Case("the same", scheduled, lambda: optax.adamw(S), lambda f, o: o, same=True),
+    Case("schedule → inject", scheduled, lambda: inject(S),
          lambda f, o: f._replace(count=n(), inner_state=(o[0], *f.inner_state[1:]), hyperparams_states={
              "learning_rate": f.hyperparams_states["learning_rate"]._replace(count=n())}), same=True),
-    Case("constant → inject, constant", lambda: optax.adamw(0.1), lambda: inject(0.1),
+    Case("constant → inject, constant", constant, lambda: inject(0.1),
          lambda f, o: f._replace(count=n(), inner_state=(o[0], *f.inner_state[1:])), same=True),
     Case("inject → live", lambda: inject(S), lambda: adam_live(S),
          lambda f, o: (o.inner_state[0], f[1], live(f[2], n())), same=True),
     Case("inject → inject, another rate", lambda: inject(S), lambda: inject(S2),
          lambda f, o: o._replace(hyperparams=f.hyperparams)),
-    Case("schedule → live", lambda: optax.adamw(S), lambda: adam_live(S),
+    Case("schedule → live", scheduled, lambda: adam_live(S),
          lambda f, o: (o[0], f[1], live(f[2], n())), same=True),
-    Case("live → schedule", lambda: adam_live(S), lambda: optax.adamw(S),
+    Case("live → schedule", lived, lambda: optax.adamw(S),
          lambda f, o: (o[0], f[1], f[2]._replace(count=n())), same=True),
-    Case("live → another kind of schedule", lambda: adam_live(S), lambda: adam_live(S2),
+    Case("live → another kind of schedule", lived, lambda: adam_live(S2),
          lambda f, o: (*o[:2], o[2]._replace(schedule=f[2].schedule))),
-    Case("+ clip, a chain in a chain", lambda: optax.adamw(S), lambda: optax.chain(CLIP, optax.adamw(S)),
+    Case("+ clip, a chain in a chain", scheduled, lambda: optax.chain(CLIP, optax.adamw(S)),
          lambda f, o: (f[0], o), same=True),
-    Case("- clip", lambda: optax.chain(CLIP, optax.adamw(S)), lambda: optax.adamw(S), lambda f, o: o[1], same=True),
-    Case("+ recorder, projection", lambda: optax.adamw(S), lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
+    Case("- clip", lambda: optax.chain(CLIP, optax.adamw(S)), scheduled, lambda f, o: o[1], same=True),
+    Case("+ recorder, projection", scheduled, lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
          lambda f, o: (f[0], o, f[2]._replace(count=n()))),
     Case("recorder, projection: kept", lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
          lambda: optax.chain(CLIP, RECORD(), adam_live(S2), PROJECT()),
          lambda f, o: (f[0], o[0], (o[1][0], f[2][1], live(f[2][2], n())), o[2])),
-    Case("- recorder", lambda: optax.chain(RECORD(), optax.adamw(S)), lambda: optax.adamw(S), lambda f, o: o[1],
+    Case("- recorder", lambda: optax.chain(RECORD(), optax.adamw(S)), scheduled, lambda f, o: o[1],
          same=True, options=dict(drop="0/.*")),
-    Case("+ MultiSteps", lambda: optax.adamw(S), lambda: multi(2, optax.adamw(S)), into_multi),
-    Case("- MultiSteps", lambda: multi(2, optax.adamw(S)), lambda: optax.adamw(S), lambda f, o: o.inner_opt_state),
-    Case("+ apply_if_finite", lambda: optax.adamw(S), lambda: optax.apply_if_finite(optax.adamw(S), 3),
+    Case("+ MultiSteps", scheduled, lambda: multi(2, optax.adamw(S)), into_multi),
+    Case("- MultiSteps", lambda: multi(2, optax.adamw(S)), scheduled, lambda f, o: o.inner_opt_state),
+    Case("+ apply_if_finite", scheduled, lambda: optax.apply_if_finite(optax.adamw(S), 3),
          lambda f, o: f._replace(inner_state=o), same=True),
     Case("- apply_if_finite", lambda: optax.apply_if_finite(optax.adamw(0.1), 3), lambda: optax.adamw(0.1),
          lambda f, o: o.inner_state, same=True),
-    Case("+ masked", lambda: optax.adamw(S), lambda: optax.masked(optax.adamw(S), MASK),
+    Case("+ masked", scheduled, lambda: optax.masked(optax.adamw(S), MASK),
          lambda f, o: f._replace(inner_state=o), same=True),
     Case("- masked", lambda: optax.masked(optax.adamw(0.1), MASK), lambda: optax.adamw(S),
          lambda f, o: (o.inner_state[0], f[1], f[2]._replace(count=n()))),
-    Case("one → partition", lambda: optax.adamw(S), lambda: partition(lambda: optax.adamw(S)), split, same=True),
+    Case("one → partition", scheduled, lambda: partition(lambda: optax.adamw(S)), split, same=True),
     Case("partition → one", lambda: partition(lambda: optax.adamw(S)), lambda: optax.adamw(S),
          lambda f, o: (joined(o), f[1], f[2]._replace(count=n())), same=True),
-    Case("live → rates_by_path", lambda: adam_live(S),
+    Case("live → rates_by_path", lived,
          lambda: olrs.rates_by_path(optax.scale_by_adam(), S2, {".*/bias": 2.0}), into_rates),
     Case("rates_by_path → live", lambda: olrs.rates_by_path(optax.scale_by_adam(), S, {".*/bias": 2.0}), lambda: adam_live(S2),
          out_of_rates),
     Case("+ decay_weights", lambda: optax.adam(S), lambda: optax.chain(optax.adam(S), olrs.decay_weights(DECAY)),
          lambda f, o: (o, f[1]._replace(count=n()))),
-    Case("+ plateau", lambda: optax.adamw(S), lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
+    Case("+ plateau", scheduled, lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
          lambda f, o: (o, f[1]), same=True),
     Case("plateau: kept", lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
          lambda: optax.chain(CLIP, adam_live(S), olrs.scale_by_plateau()),
@@ -194,9 +205,9 @@ CASES = [
          lambda f, o: f._replace(record=f.record._replace(count=n()), inner=(f.inner[0], o[0], live(f.inner[2], n())))),
     Case("momentum → Adam", lambda: optax.sgd(S, momentum=0.9), lambda: optax.adam(S2),
          lambda f, o: (f[0], f[1]._replace(count=n())), options=dict(drop="0/trace/.*")),
-    Case("Adam → Lion", lambda: optax.adamw(S), lambda: optax.lion(S2),
+    Case("Adam → Lion", scheduled, lambda: optax.lion(S2),
          lambda f, o: (f[0], f[1], f[2]._replace(count=n())), options=dict(drop=["0/mu/.*", "0/nu/.*"])),
     Case("SGD → momentum", lambda: optax.sgd(S), lambda: optax.sgd(S, momentum=0.9), lambda f, o: (f[0], o[1])),
-    Case("a schedule that starts anew", lambda: optax.adamw(S), lambda: adam_live(S2),
+    Case("a schedule that starts anew", scheduled, lambda: adam_live(S2),
          lambda f, o: (o[0], f[1], f[2]), options=dict(step=0)),
 ]  # fmt: skip

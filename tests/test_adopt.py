@@ -42,11 +42,12 @@ def restored(path, template=None):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Every case's old optimizer after STEPS updates, from one checkpoint: with its types, and without."""
-    trained = {str(i): train(case.old(), params(), case.old().init(params()), 0, STEPS) for i, case in enumerate(CASES)}
-    path = saved({f"case {i}": state for i, (_, state) in trained.items()}, tmp_path_factory.mktemp("runs") / "all")
-    template = jax.eval_shape(lambda: {f"case {i}": case.old().init(params()) for i, case in enumerate(CASES)})
-    typed, raw = restored(path, template), restored(path)
-    return {case.name: (trained[str(i)][0], typed[f"case {i}"], raw[f"case {i}"]) for i, case in enumerate(CASES)}
+    olds = list(dict.fromkeys(case.old for case in CASES))
+    trained = [train(old(), params(), old().init(params()), 0, STEPS) for old in olds]
+    path = saved([state for _, state in trained], tmp_path_factory.mktemp("runs") / "all")
+    typed, raw = restored(path, jax.eval_shape(lambda: [old().init(params()) for old in olds])), restored(path)
+    found = {old: (p, a, b) for old, (p, _), a, b in zip(olds, trained, typed, raw)}
+    return {case.name: found[case.old] for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

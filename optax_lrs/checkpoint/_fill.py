@@ -77,19 +77,13 @@ def fill(
             elif key.split("/")[0] not in DERIVED.get(part.kind, ()):
                 problems.append(
                     f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
-                    f" if it shall begin anew, new={_pattern(part, key)!r}"
+                    f" if it shall begin anew, new={leaf.path!r}"
                 )
     if only_loose:
         return _checked(result, problems)
     for part in (*theirs.states, theirs.loose):
-        for key, leaf in part.leaves.items():
-            if leaf.path not in used:
-                result.left.append(leaf.path)
-                if key in there[part] and not _is_little(part, key, leaf):
-                    problems.append(
-                        f"{leaf.path} ({part.kind or 'in no known state'}) has no place in the new state: to do without,"
-                        f" drop={_pattern(part, key)!r}"
-                    )
+        result.left += [leaf.path for leaf in part.leaves.values() if leaf.path not in used]
+        problems += _lost(part, there[part], used)
     _checked(result, problems)
     _set_steps(mine, theirs, beside, pairs, kept, step, result)
     for leaf in mine.leaves:
@@ -176,9 +170,22 @@ def _is_little(part: Part, key: str, leaf: Leaf) -> bool:
     return key.split("/")[0] in DERIVED.get(part.kind, ()) or is_counter(leaf.value) or is_zero(leaf.value)
 
 
-def _pattern(part: Part, key: str) -> str:
-    top = key.split("/")[0]
-    return "/".join(filter(None, (part.path, top, ".*" if "/" in key else "")))
+def _lost(part: Part, wanted: dict[str, Leaf], used: set[str]) -> list[str]:
+    """What of a state of the checkpoint would be lost, a line for each field."""
+    fields: dict[str, list[str]] = {}
+    for key, leaf in wanted.items():
+        if leaf.path not in used and not _is_little(part, key, leaf):
+            fields.setdefault(key.split("/")[0], []).append(leaf.path)
+    problems = []
+    for field, paths in fields.items():
+        mine = [key for key in part.leaves if key.split("/")[0] == field]
+        whole = len(paths) == len(mine) > 1
+        pattern = "/".join(filter(None, (part.path, field, ".*"))) if whole else paths[0]
+        problems.append(
+            f"{pattern if whole else ', '.join(paths)} ({part.kind or 'in no known state'}) has no place in the new state: to do"
+            f" without, drop={pattern!r}"
+        )
+    return problems
 
 
 def _matched(name: str, patterns: tuple[str, ...], leaves: list[Leaf]) -> set[str]:

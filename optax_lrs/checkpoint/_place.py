@@ -21,6 +21,8 @@ def mismatch(value: Any, like: Any) -> str | None:
 
 def placed(value: Any, like: Any) -> Any:
     """The array with the type, and where it can be known the devices, of another. No copy where none is needed."""
+    if not hasattr(like, "dtype"):
+        return value  # a Python number, such as the step of a new TrainState, has no type to keep
     want = _dtype(like)
     if _dtype(value) != want:
         value = value.astype(want) if hasattr(value, "astype") else np.asarray(value, want)
