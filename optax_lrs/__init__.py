@@ -107,9 +107,16 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import checkpoint as checkpoint
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
     from optax_lrs import theory as theory
+    from optax_lrs.checkpoint import Adoption as Adoption
+    from optax_lrs.checkpoint import adopt as adopt
+    from optax_lrs.checkpoint import adoption as adoption
+    from optax_lrs.checkpoint import migrate as migrate
+    from optax_lrs.checkpoint import reset_schedule as reset_schedule
+    from optax_lrs.checkpoint import step_of as step_of
     from optax_lrs.refinement import PowerFit as PowerFit
     from optax_lrs.refinement import RefinedState as RefinedState
     from optax_lrs.refinement import fit_warmup_power as fit_warmup_power
@@ -120,9 +127,16 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "checkpoint": "checkpoint",
     "laws": "laws",
     "nn": "nn",
     "theory": "theory",
+    "Adoption": "checkpoint",
+    "adopt": "checkpoint",
+    "adoption": "checkpoint",
+    "migrate": "checkpoint",
+    "reset_schedule": "checkpoint",
+    "step_of": "checkpoint",
     "PowerFit": "refinement",
     "RefinedState": "refinement",
     "fit_warmup_power": "refinement",

@@ -46,7 +46,9 @@ def train(tx, params, state, start, steps):
 
 
 def adam_live(schedule, *first):
-    return optax.chain(*first, optax.scale_by_adam(), optax.add_decayed_weights(1e-4), olrs.scale_by_live_schedule(schedule))
+    return optax.chain(
+        *first, optax.scale_by_adam(), optax.add_decayed_weights(1e-4), olrs.scale_by_live_schedule(schedule)
+    )
 
 
 def inject(schedule):
@@ -74,7 +76,9 @@ def partition(make):
 
 
 def refined(first, schedule=S):
-    return olrs.refined(lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=9)
+    return olrs.refined(
+        lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=9
+    )
 
 
 PROJECT = lambda: olrs.project_weights("layer/kernel", mode="deferred")  # noqa: E731

@@ -18,13 +18,16 @@ RATE_CLOCKS = {
 """The counts that learning-rate schedules read."""
 
 CLOCKS = RATE_CLOCKS | {
-    (state, "count")
-    for state in ("DecayWeightsState", "DecayToInitState", "ProjectWeightsState", "EffectiveLearningRateState")
+    ("DecayWeightsState", "count"),
+    ("DecayToInitState", "count"),
+    ("ProjectWeightsState", "count"),
+    ("EffectiveLearningRateState", "count"),
+    ("RewarmingState", "since_count"),
 }
 """The counts that schedules read, of the rate and of anything else."""
 
-UPDATES = {("MultiStepsState", "gradient_step")}
-"""The counts of updates that are no schedule's, but that a fresh wrapper must not begin at 0."""
+UPDATES = {("MultiStepsState", "gradient_step"), ("AverageParamsState", "count")}
+"""The counts of updates that are no schedule's, but that must not begin at 0 where they are new."""
 
 NO_UPDATES = {"RecordGradNormState", "ReduceLROnPlateauState", "ApplyEvery"}
 """States whose count is not that of the updates: of the rows they hold, of the values or gradients that wait."""
@@ -32,6 +35,7 @@ NO_UPDATES = {"RecordGradNormState", "ReduceLROnPlateauState", "ApplyEvery"}
 SETTINGS = {
     "LiveScheduleState": {"schedule"},
     "GroupRatesState": {"factors"},
+    "RewarmingState": {"again"},
     "InjectStatefulHyperparamsState": {"hyperparams"},
 }
 """Fields that hold what the optimizer was built with: those of the new optimizer stay."""
