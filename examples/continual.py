@@ -32,7 +32,7 @@ from byte_text import ByteText, read_text, training_batches, validation_batches
 from continual_arms import Arm, arms, beginnings
 from continual_begin import SHARED, Beginning, found_in, pretrain
 from continual_data import SHIFTS, mixed_batches, new_text
-from continual_loop import Job, ends, go_on
+from continual_loop import Job, Merging, ends, go_on
 from continual_picture import draw
 from continual_step import Continuation
 from pretrain import Parser, mesh_axes, positive
@@ -44,7 +44,7 @@ from transformer import Size
 import optax_lrs as olrs
 
 PEAK = 1e-2
-GIVEN = dict(width=64, depth=2, heads=4, context=64, batch_size=16, seed=0, steps=600)  # without --from
+GIVEN = dict(width=64, depth=2, heads=4, context=64, batch_size=16, seed=0, steps=1000)  # without --from
 
 
 # fmt: off
@@ -245,6 +245,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("continual.py: error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     for folder in (*plan.before.folders.values(), *plan.folders.values()):
+        if options.overwrite:
+            Merging.clear(folder)
         folder.claim(overwrite=options.overwrite)
 
     stop = Stop()

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,17 @@ class Merging:
     def __init__(self, job: Job):
         every = max(1, job.arm.merge_steps // MERGED)
         self.steps = [job.end - every * i for i in reversed(range(MERGED))] if job.arm.merge_steps else []
-        self.folder: pathlib.Path = job.folder.path / "merged_from"
+        self.folder = self.place(job.folder)
         self._manager: ocp.CheckpointManager | None = None
+
+    @staticmethod
+    def place(folder: RunFolder) -> pathlib.Path:
+        return folder.path / "merged_from"
+
+    @classmethod
+    def clear(cls, folder: RunFolder) -> None:
+        """Of a run that is replaced: other parameters of the same steps."""
+        shutil.rmtree(cls.place(folder), ignore_errors=True)
 
     def look(self, done: int, params: Any) -> None:
         if done not in self.steps:

@@ -66,8 +66,8 @@ class Continuation:
         """The first state of an arm: of a pre-training run's last state `found`, or, without one, from scratch."""
         state = self.fresh(self.make() if found is None else found.params)
         if found is not None:
-            # Adam's moments and all counts go on; the old chain has other members beside them.
-            state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state))
+            # Adam's moments and all counts go on; of the old chain the first, a recorder of norms, has no place here.
+            state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state, drop="0/.*"))
         table = olrs.Tabulated(lrs=schedule.at(np.arange(self.total_steps + 1)))
         state = state._replace(opt_state=olrs.with_schedule(state.opt_state, table))
         return jax.tree.map(jnp.copy, state)  # what is donated must be nobody else's

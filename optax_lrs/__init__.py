@@ -128,6 +128,12 @@ if _TYPE_CHECKING:
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
     from optax_lrs import theory as theory
+    from optax_lrs.checkpoint import Adoption as Adoption
+    from optax_lrs.checkpoint import adopt as adopt
+    from optax_lrs.checkpoint import adoption as adoption
+    from optax_lrs.checkpoint import migrate as migrate
+    from optax_lrs.checkpoint import reset_schedule as reset_schedule
+    from optax_lrs.checkpoint import step_of as step_of
     from optax_lrs.refinement import PowerFit as PowerFit
     from optax_lrs.refinement import RefinedState as RefinedState
     from optax_lrs.refinement import fit_warmup_power as fit_warmup_power
@@ -143,6 +149,12 @@ _ON_DEMAND = {
     "laws": "laws",
     "nn": "nn",
     "theory": "theory",
+    "Adoption": "checkpoint",
+    "adopt": "checkpoint",
+    "adoption": "checkpoint",
+    "migrate": "checkpoint",
+    "reset_schedule": "checkpoint",
+    "step_of": "checkpoint",
     "PowerFit": "refinement",
     "RefinedState": "refinement",
     "fit_warmup_power": "refinement",
