@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import reporting
 from continual_claims import Table, bars, claims, summary
+from continual_curves import draw
 
 
 def read(path: pathlib.Path) -> list[dict[str, str]]:
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporting.print_table("claims", verdicts)
     held = [] if args.quick else bars(verdicts)  # so few steps show nothing
     write(held, runs=runs, curves=curves, table=ends, claims=verdicts)
+    if args.out is not None:
+        draw(args.out / "continual.png", table)
     asked = [row["as claimed"] for row in verdicts if row["as claimed"]]
     counts = f"{sum(one.startswith('yes') for one in asked)} of {len(asked)} questions are answered as claimed"
     return reporting.conclude(args, held, f"{counts}, {sum('noise' in one for one in asked)} within the noise")

@@ -1,6 +1,7 @@
 """What is compared: pre-training runs to start from, and ways to go on from them to new data.
 
-All schedules are on the clock of the whole run: step 0 is the first of pre-training, `at` the first on new data.
+All schedules are on the clock of the whole run: step 0 is the first of pre-training, `at` the first on new data. Adam's
+moments go on, unlike in the papers, which begin the optimizer's state anew (benchmarks/continual.py compares the two).
 """
 
 import dataclasses
