@@ -119,7 +119,9 @@ def make_plan(options: argparse.Namespace) -> Comparison:
     for one in found.values():
         if one.settings["text"] != old.fingerprint:
             raise ValueError(f"{one.folder.path} has read another text than {old.source}; give it as --data")
-    named = {pathlib.Path(path).name or path: path for path in options.new or []}
+    named = {pathlib.Path(path).resolve().name: path for path in options.new or []}
+    if len(named) < len(options.new or []) or "pretrain" in map(slug, named):
+        raise ValueError(f"--new {' '.join(options.new)}: results are named after the last part, which must differ")
     news = {name: new_text(named.get(name, name)) for name in (named or options.shift or SHIFTS)}
     mesh = make_mesh(options.mesh)
     check_fit(mesh, size, options.batch_size)

@@ -33,10 +33,11 @@ def files_below(root: str | pathlib.Path, *patterns: str) -> Iterable[File]:
     root = pathlib.Path(root)
     skipped = {"tests", "test", "__pycache__"}
     paths = {path for pattern in patterns for path in root.rglob(pattern) if path.is_file()}
-    named = {path.relative_to(root).as_posix(): path for path in paths if not skipped & set(path.parts)}
-    for name in sorted(named, key=lambda name: hashlib.blake2b(name.encode()).digest()):
+    inside = [path.relative_to(root) for path in paths]
+    names = [path.as_posix() for path in inside if not skipped & set(path.parts)]
+    for name in sorted(names, key=lambda name: hashlib.blake2b(name.encode()).digest()):
         try:
-            content = named[name].read_bytes()
+            content = (root / name).read_bytes()
         except OSError:
             continue  # unreadable, or gone meanwhile
         if is_text(content):

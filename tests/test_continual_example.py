@@ -349,6 +349,33 @@ def test_a_bare_machine_is_told(example, monkeypatch, tmp_path):
     assert continual_data.new_text("strong").source == "1 files of notes"
 
 
+def test_claims_are_figured_in_pairs():
+    """benchmarks/continual.py: shares and intervals over seeds, of made-up runs."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import continual_claims
+        from continual_claims import Table, mean
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+    arms = {"pre-trained, annealed": 1.0, "re-warm": 1.8, "re-warm, 5% replay": 1.2, "joint, from scratch": 1.0}
+    runs = [dict(shift="weak", arm=arm, seed=seed, old=old + 0.1 * seed, new=2.0, average=(old + 0.1 * seed + 2) / 2)
+            for arm, old in arms.items() for seed in (0, 1, 2)]  # fmt: skip
+    curves = [dict(shift="weak", arm="re-warm", seed=seed, step=step, old=1.0 + 0.1 * seed + rise, new=2.0)
+              for seed in (0, 1, 2) for step, rise in ((0, 0.0), (1, 0.3), (10, 0.9), (20, 0.8))]  # fmt: skip
+    table = Table(runs, curves)
+    np.testing.assert_allclose(
+        table.end("weak", "re-warm, 5% replay", "forgotten"), 0.2
+    )  # in pairs: without the seed's 0.1
+    np.testing.assert_allclose(table.rise("weak", "re-warm"), 0.9)
+    np.testing.assert_allclose(table.rise("weak", "re-warm", within=0.1), 0.3)
+    found = continual_claims.gap(table, "weak", "re-warm")
+    assert found["windowed forgetting"] == pytest.approx(0.9) and found["windowed recovery"] == pytest.approx(0.1)
+    # Student's t with two degrees of freedom: 4.3027 standard errors.
+    middle, low, high = mean(np.array([1.0, 2.0, 3.0]))
+    assert (middle, high - middle, middle - low) == pytest.approx((2.0, 2.4841, 2.4841), rel=1e-4)
+
+
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 BAD = {
@@ -357,6 +384,8 @@ BAD = {
     "shift and new": (["--shift", "weak"], "--shift and --new"),
     "missing new text": (["--new", "{tmp}/nowhere"], "nowhere: no such file"),
     "too little new text": (["--new", "{tmp}/prose.txt"], "too little text"),
+    "new texts of one name": (["--new", "{tmp}/a/x", "{tmp}/b/x"], "must differ"),
+    "a new text named as the pre-training": (["--new", "{tmp}/pretrain"], "must differ"),
     "too few steps": (["--new-steps", "7"], "--new-steps 7"),
     "no peak": (["--peak", "-1"], "--peak -1"),
     "from nowhere": (["--from", "{tmp}/nowhere"], "--width is that of the runs"),
