@@ -75,7 +75,11 @@ def texts_in(place: str) -> list[tuple[str, bytes]]:
 def read_text(places: Sequence[str] = ()) -> ByteText:
     """All text of `places` (the standard library if there are none), split by file into training and validation."""
     files = [file for place in places for file in texts_in(place)] if places else standard_library()
+    return split(files, f"{len(files)} files of " + (", ".join(places) or "Python's standard library"))
 
+
+def split(files: Sequence[tuple[str, bytes]], source: str) -> ByteText:
+    """The files, each one in the training or in the validation split."""
     # In the order of a hash of the name: looks shuffled, is the same on every machine, and a file's place does not
     # depend on the folder's other files. The first ones become the validation split.
     files = sorted(files, key=lambda file: hashlib.blake2b(file[0].encode()).digest() + file[1])
@@ -93,7 +97,7 @@ def read_text(places: Sequence[str] = ()) -> ByteText:
     return ByteText(
         train=train,
         validation=validation,
-        source=f"{len(files)} files of " + (", ".join(places) or "Python's standard library"),
+        source=source,
         fingerprint=hashlib.blake2b(everything.tobytes(), digest_size=8).hexdigest(),
     )
 

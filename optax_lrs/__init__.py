@@ -11,6 +11,10 @@ _collecting = _gc.isenabled()
 _gc.disable()
 try:
     from optax_lrs import profiles as profiles
+    from optax_lrs._averaging import ema_weights as ema_weights
+    from optax_lrs._averaging import merge_weights as merge_weights
+    from optax_lrs._averaging import sma_weights as sma_weights
+    from optax_lrs._averaging import wma_weights as wma_weights
     from optax_lrs._clock import Clock as Clock
     from optax_lrs._horizon import Horizon as Horizon
     from optax_lrs._parse import parse as parse
@@ -28,6 +32,7 @@ try:
     from optax_lrs.schedules import WSDS as WSDS
     from optax_lrs.schedules import Capped as Capped
     from optax_lrs.schedules import Constant as Constant
+    from optax_lrs.schedules import Cooled as Cooled
     from optax_lrs.schedules import Cosine as Cosine
     from optax_lrs.schedules import CosinePower as CosinePower
     from optax_lrs.schedules import Cycled as Cycled
@@ -49,6 +54,7 @@ try:
     from optax_lrs.schedules import Product as Product
     from optax_lrs.schedules import RangeTest as RangeTest
     from optax_lrs.schedules import RectifiedWarmup as RectifiedWarmup
+    from optax_lrs.schedules import Rewarmed as Rewarmed
     from optax_lrs.schedules import Sampled as Sampled
     from optax_lrs.schedules import SampledAt as SampledAt
     from optax_lrs.schedules import Scaled as Scaled
@@ -64,15 +70,19 @@ try:
     from optax_lrs.schedules import Triangular2 as Triangular2
     from optax_lrs.schedules import clipped as clipped
     from optax_lrs.schedules import cycled as cycled
+    from optax_lrs.schedules import decay_from as decay_from
     from optax_lrs.schedules import join as join
     from optax_lrs.schedules import on_tokens as on_tokens
     from optax_lrs.schedules import product as product
+    from optax_lrs.schedules import rewarm as rewarm
     from optax_lrs.schedules import sampled as sampled
     from optax_lrs.schedules import scaled as scaled
     from optax_lrs.schedules import shifted as shifted
     from optax_lrs.schedules import stretched as stretched
     from optax_lrs.schedules import summed as summed
     from optax_lrs.schedules import switch as switch
+    from optax_lrs.schedules import with_cooldown as with_cooldown
+    from optax_lrs.transforms import AverageParamsState as AverageParamsState
     from optax_lrs.transforms import DecayToInitState as DecayToInitState
     from optax_lrs.transforms import DecayWeightsState as DecayWeightsState
     from optax_lrs.transforms import EffectiveLearningRates as EffectiveLearningRates
@@ -81,11 +91,16 @@ try:
     from optax_lrs.transforms import GroupRatesState as GroupRatesState
     from optax_lrs.transforms import Heads as Heads
     from optax_lrs.transforms import LiveScheduleState as LiveScheduleState
+    from optax_lrs.transforms import LossShift as LossShift
+    from optax_lrs.transforms import LossShiftState as LossShiftState
     from optax_lrs.transforms import PlateauState as PlateauState
     from optax_lrs.transforms import Projection as Projection
     from optax_lrs.transforms import ProjectWeightsState as ProjectWeightsState
     from optax_lrs.transforms import RecordGradNormState as RecordGradNormState
+    from optax_lrs.transforms import RewarmingState as RewarmingState
     from optax_lrs.transforms import ScaleByWeightNormState as ScaleByWeightNormState
+    from optax_lrs.transforms import average_params as average_params
+    from optax_lrs.transforms import averaged_params as averaged_params
     from optax_lrs.transforms import decay_to_init as decay_to_init
     from optax_lrs.transforms import decay_weights as decay_weights
     from optax_lrs.transforms import effective_learning_rate as effective_learning_rate
@@ -95,6 +110,7 @@ try:
     from optax_lrs.transforms import rates_by_path as rates_by_path
     from optax_lrs.transforms import record_effective_learning_rate as record_effective_learning_rate
     from optax_lrs.transforms import record_grad_norm as record_grad_norm
+    from optax_lrs.transforms import rewarming as rewarming
     from optax_lrs.transforms import scale_by_greedy as scale_by_greedy
     from optax_lrs.transforms import scale_by_live_schedule as scale_by_live_schedule
     from optax_lrs.transforms import scale_by_plateau as scale_by_plateau
@@ -107,9 +123,17 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import checkpoint as checkpoint
+    from optax_lrs import continual as continual
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
     from optax_lrs import theory as theory
+    from optax_lrs.checkpoint import Adoption as Adoption
+    from optax_lrs.checkpoint import adopt as adopt
+    from optax_lrs.checkpoint import adoption as adoption
+    from optax_lrs.checkpoint import migrate as migrate
+    from optax_lrs.checkpoint import reset_schedule as reset_schedule
+    from optax_lrs.checkpoint import step_of as step_of
     from optax_lrs.refinement import PowerFit as PowerFit
     from optax_lrs.refinement import RefinedState as RefinedState
     from optax_lrs.refinement import fit_warmup_power as fit_warmup_power
@@ -120,9 +144,17 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "checkpoint": "checkpoint",
+    "continual": "continual",
     "laws": "laws",
     "nn": "nn",
     "theory": "theory",
+    "Adoption": "checkpoint",
+    "adopt": "checkpoint",
+    "adoption": "checkpoint",
+    "migrate": "checkpoint",
+    "reset_schedule": "checkpoint",
+    "step_of": "checkpoint",
     "PowerFit": "refinement",
     "RefinedState": "refinement",
     "fit_warmup_power": "refinement",

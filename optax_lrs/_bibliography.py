@@ -131,6 +131,12 @@ WORKS: dict[str, Work] = {
         booktitle="Conference on Machine Learning and Systems (MLSys)",
     ),
     "2306.07179": Work("George E. Dahl and others", "Benchmarking Neural Network Training Algorithms", 2023),
+    "2308.04014": Work(
+        r"Kshitij Gupta and Benjamin Th{\'e}rien and Adam Ibrahim and Mats L. Richter and Quentin Anthony and "
+        r"Eugene Belilovsky and Irina Rish and Timoth{\'e}e Lesort",
+        "Continual Pre-Training of Large Language Models: How to (re)warm your model?",
+        2023,
+    ),
     "2310.07831": Work(
         "Aaron Defazio and Ashok Cutkosky and Harsh Mehta and Konstantin Mishchenko",
         "When, Why and How Much? Adaptive Learning Rate Scheduling by Refinement",

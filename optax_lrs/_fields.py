@@ -19,6 +19,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 _KINDS = {
     "float": float,
+    "float | None": float | None,
     "int": int,
     "int | None": int | None,
     "tuple[int, ...]": tuple[int, ...],

@@ -55,7 +55,7 @@ class Schedule(Value, abstract=True):
         Rates are not negative, ``end`` is at most ``peak``, and the phases fit into ``total_steps``.
         """
         for key in RATES:
-            if key in self._kinds:
+            if getattr(self, key, None) is not None and key in self._kinds:
                 self.require(bool(np.all(np.asarray(getattr(self, key)) >= 0)), f"{key} must not be negative", key)
         if "peak" in self._kinds and "end" in self._kinds:
             self.require(
@@ -77,6 +77,11 @@ class Schedule(Value, abstract=True):
         length = {key: getattr(self, key) for key in (*PHASES, "total_steps") if key in self._kinds}
         total, warmup, decay = (length.get(key, 0) for key in ("total_steps", "warmup_steps", "decay_steps"))
         return tuple(sorted({0, warmup, max(total - decay, warmup), max(total, warmup)}))
+
+    def decayed_from(self, at: int, steps: int | None = None) -> Schedule:
+        """What :func:`optax_lrs.decay_from` returns: this schedule with its own decay begun at ``at``; equal before it."""
+        raise TypeError(f"decay_from: {type(self).__name__} has no plateau and decay of its own, from at={at} on;"
+                        " with_cooldown(schedule, at=..., steps=...) decays from any step")  # fmt: skip
 
     def rate(self, clock: Clock) -> Any:
         """The formula: the rate as a function of the clock's fractions."""

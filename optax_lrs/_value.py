@@ -15,6 +15,7 @@ import numpy as np
 from optax_lrs._fields import Note, Unseen, array, count_of, kind_of, note, number
 
 JSON_VERSION = 1
+_NUMBERS = (float, float | None, jax.Array)
 _REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
 
 
@@ -26,6 +27,7 @@ class Value:
 
     ==========================  =================================================================
     ``float``, ``jax.Array``    a leaf: traced, swept by ``vmap``, differentiated, never recompiled for
+    ``float | None``            the same, or nothing
     a ``Value``, a tuple of them  a subtree
     ``Note``                    text beside the structure: printed and saved, and otherwise without effect
     anything else (``int``, …)  structure: known when a program is traced, compared by ``jit``
@@ -85,8 +87,8 @@ class Value:
 
     def _is_concrete(self) -> bool:
         """Whether every number of this value itself (not of the values inside it) is known, on the host."""
-        numbers = (getattr(self, key) for key in self._nodes if self._kinds[key] in (float, jax.Array))
-        return all(type(number) in (float, np.ndarray) for number in numbers)
+        numbers = (getattr(self, key) for key in self._nodes if self._kinds[key] in _NUMBERS)
+        return all(number is None or type(number) in (float, np.ndarray) for number in numbers)
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed; checked like a new one."""
@@ -213,7 +215,7 @@ def _items(node: Any) -> tuple[Any, ...]:
 
 
 def _is_node(kind: Any) -> bool:
-    if kind is float or kind is jax.Array or (isinstance(kind, type) and issubclass(kind, Value)):
+    if kind in _NUMBERS or (isinstance(kind, type) and issubclass(kind, Value)):
         return True
     return typing.get_origin(kind) is tuple and any(_is_node(item) for item in typing.get_args(kind))
 

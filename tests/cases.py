@@ -55,10 +55,11 @@ DECAYS = [
 def cases(total: int = 1000) -> list[Case]:
     """All schedules of the package with a horizon of about ``total`` steps."""
     import cases_combinators
+    import cases_continual
     import cases_cyclic
     import cases_literature
 
-    areas = (cases_literature, cases_cyclic, cases_combinators)
+    areas = (cases_literature, cases_cyclic, cases_combinators, cases_continual)
     return [*foundation(total), *(case for area in areas for case in area.cases(total))]
 
 

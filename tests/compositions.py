@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import optax_lrs as olrs
@@ -82,6 +83,7 @@ def compositions(draw, depth=DEPTH, tokens=False):
     Within a clock of tokens nothing is cycled, sampled or stretched: there these read a float32, as on_tokens says.
     """
     kinds = ["leaf", "join", "switch", "scaled", "shifted", "product", "summed", "clipped", "sampled at", "on_tokens"]
+    kinds += ["with_cooldown", "rewarm"]
     kinds += [] if tokens else ["stretched", "cycled", "sampled"]
     kind = draw(st.sampled_from(kinds)) if depth else "leaf"
     if kind == "leaf":
@@ -104,6 +106,18 @@ def compositions(draw, depth=DEPTH, tokens=False):
     if kind == "clipped":
         floor, ceiling = (most * share for share in sorted((draw(shares), draw(shares))))
         return Drawn(olrs.clipped(inner, floor=floor, ceiling=ceiling), ceiling)
+    if kind == "with_cooldown":
+        at, decay = draw(lengths), draw(decays)
+        end = float(inner.at(at)) * draw(st.sampled_from([0.1, 1.0] if decay.needs_end else [0.0, 0.0, 0.3, 1.0]))
+        assume(end > 1e-30 or not decay.needs_end)
+        return Drawn(olrs.with_cooldown(inner, at=at, steps=draw(lengths), profile=decay, end=end), most)
+    if kind == "rewarm":
+        at, peak = draw(lengths), draw(rates)
+        lengths_of = dict(warmup_steps=draw(lengths), decay_steps=draw(lengths))
+        start = draw(st.sampled_from([0.0, None, peak / 3]))
+        return Drawn(
+            olrs.rewarm(inner, at=at, peak=peak, **lengths_of, profile=draw(decays), start=start), max(most, peak)
+        )
     if kind == "cycled":
         period, cycles = draw(lengths) + 1, draw(st.one_of(st.none(), st.integers(1, 9)))
         return Drawn(olrs.cycled(inner, period_steps=period, cycles=cycles), most)

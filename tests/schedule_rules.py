@@ -101,7 +101,9 @@ def scales_with_its_rates(schedule):
     """Rates times c are the schedule times c: no number in the formula is a rate."""
     if "Product(" in repr(schedule):
         return  # of n rates scales with the n-th power: test_combinators.py holds it to that
-    larger = map_fields(schedule, lambda key, item: np.multiply(8.0, item) if key in RATES else item)
+    larger = map_fields(
+        schedule, lambda key, item: item if item is None or key not in RATES else np.multiply(8.0, item)
+    )
     steps = edges(schedule)
     np.testing.assert_allclose(larger.at(steps), 8.0 * schedule.at(steps), rtol=1e-13)
 

@@ -169,6 +169,8 @@ def wrong(name, kind):
         values = [*NO_NUMBERS, *NO_FINITE]
         return values + ([-1.0, -1e-300] if name in (*RATES, "factor") else []) + {
             "d": [1.0, 7.0], "phi": [0.0, -1.0], "p": [0.0, -2.0], "h": [0.0, -1.0], "factor": []}.get(name, [])  # fmt: skip
+    if kind == (float | None):
+        return [value for value in wrong(name, float) if value is not None]
     if kind is int:
         return NO_COUNTS + (NO_STEPS if name.endswith("_steps") else [])
     if kind == (int | None):
@@ -209,7 +211,7 @@ def mistakes(draw):
         values |= st.floats() | (
             st.integers(max_value=-1) if name.endswith("_steps") or kind is not int else st.nothing()
         )
-    if kind is float and name in (*RATES, "factor"):
+    if kind in (float, float | None) and name in (*RATES, "factor"):
         values |= st.floats(max_value=-1e-300)
     return cls, getattr(cls, "example", {}), name, draw(values)
 
@@ -268,4 +270,4 @@ def told(build, name):
 
 
 # The functions say `at` and `every` for what the classes keep under a longer name.
-SAID_AS = {"boundaries": "at", "milestones": "at", "period_steps": "every"}
+SAID_AS = {"boundary": "at", "boundaries": "at", "milestones": "at", "period_steps": "every"}

@@ -12,9 +12,9 @@ PACKAGE = ROOT / "optax_lrs"
 # Imports go to a lower rank; within a rank to the same package only. Rank 0 is ordered too.
 LAYERS = [
     ["_fields", "_division", "_scalar", "_phase", "_paths"], ["_value"], ["_clock"],  # 0: the two types and the clock
-    ["profiles", "_schedule"], ["_csv_columns"], ["_parse", "_run", "_horizon"],
+    ["profiles", "_schedule"], ["_averaging", "_csv_columns"], ["_parse", "_run", "_horizon"],
     ["schedules", "transforms", "theory", "nn"],  # 1: bodies of knowledge
-    ["refinement", "laws", "control", "checkpoint"],  # 2: from runs to schedules
+    ["refinement", "laws", "control", "checkpoint", "continual"],  # 2: from runs to schedules
     ["_sections", "_bibliography"], ["plot", "cite"], ["gallery"], ["__init__"], ["commands"], ["__main__"],  # 3: people
 ]  # fmt: skip
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -24,6 +24,9 @@ CASES = [
          lambda: olrs.refined(lambda rate: rate, SCHEDULES[1], optimizer="adam", total_steps=9)),
     Case("adamw with a live schedule",
          lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), olrs.scale_by_live_schedule(SCHEDULES[1]))),
+    Case("average_params", olrs.average_params),
+    Case("average_params(weights)", lambda: olrs.average_params(every_steps=2, weights=olrs.merge_weights(2))),
+    Case("average_params(latest)", lambda: olrs.average_params(every_steps=2, start=1, latest=3)),
     Case("project_weights", olrs.project_weights),
     Case("project_weights(deferred)", lambda: olrs.project_weights(mode="deferred")),
     Case("project_weights(manual)", lambda: olrs.project_weights(mode="manual")),
@@ -35,6 +38,9 @@ CASES = [
     Case("decay_to_init", lambda: olrs.decay_to_init(olrs.Constant(value=0.1), ".*/kernel")),
     Case("record_effective_learning_rate",
          lambda: olrs.record_effective_learning_rate(SCHEDULES[1], power=2, separate=-1)),
+    Case("rewarming", lambda: olrs.rewarming(SCHEDULES[1], again=SCHEDULES[2]), dict(boundary=np.True_)),
+    Case("rewarming(detector)", lambda: olrs.rewarming(SCHEDULES[1], detector=olrs.LossShift(memory_steps=2)),
+         dict(value=np.float32(2.0))),
     Case("scale_by_weight_norm", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0)),
 ]  # fmt: skip
 
@@ -93,6 +99,11 @@ def drifts(updates, state, params=None, **extra):
     return updates, State(state.rate.astype(jnp.float32))
 
 
+def restarts(updates, state, params=None, *, boundary=None, **extra):
+    """A rewarming that asks its boundary with a Python if."""
+    return scale(updates, state.rate), State(state.rate * 0 if boundary else state.rate + 1)
+
+
 def keep_only(updates, state, params=None, **extra):
     return updates, state
 
@@ -110,6 +121,8 @@ BROKEN = [
      rules.keeps_its_state_stable),
     (Case("one device", transformation(lambda p: State(jax.device_put(np.float32(0.5), jax.devices()[0])), keep)),
      rules.shards),
+    (Case("an if on a boundary", transformation(lambda p: State(jnp.zeros((), jnp.int32)), restarts),
+          dict(boundary=np.True_)), rules.compiles_once),
     (Case("needs a leaf", transformation(lambda p: State(jnp.zeros(()) + jax.tree.leaves(p)[0].sum()), keep)),
      rules.takes_an_empty_tree),
     (Case("a kept parameter", transformation(lambda p: State(jax.tree.leaves(p)[0]), keep_only)), rules.can_be_donated),

@@ -17,7 +17,7 @@ GLOSSARY = {
     "peak", "end", "value", "lrs", "start", "floor", "plateau", "ceiling", "amplitude",  # rates
     "total_steps", "warmup_steps", "decay_steps", "cooldown_steps", "stable_steps", "anneal_steps",  # lengths
     "timescale_steps", "period_steps", "total_tokens", "warmup_tokens", "decay_tokens",
-    "steps", "boundaries", "by", "milestones",  # positions
+    "steps", "boundary", "boundaries", "by", "milestones",  # positions
     "tokens_per_step", "sequences_per_step", "cycles",  # counts of other things
     "schedule", "schedules", "decay", "cooldown", "rise",  # schedules and profiles
     "factor", "factors", "growth", "d", "phi", "p", "h", "q", "v", "alpha", "b", "gamma",  # shapes

@@ -15,10 +15,13 @@ from optax_lrs.schedules._clocks import cycled as cycled
 from optax_lrs.schedules._clocks import on_tokens as on_tokens
 from optax_lrs.schedules._clocks import sampled as sampled
 from optax_lrs.schedules._constant import Constant as Constant
+from optax_lrs.schedules._cooled import Cooled as Cooled
+from optax_lrs.schedules._cooled import with_cooldown as with_cooldown
 from optax_lrs.schedules._cosine import Cosine as Cosine
 from optax_lrs.schedules._cosine_power import CosinePower as CosinePower
 from optax_lrs.schedules._cyclic_reflex import CyclicReflex as CyclicReflex
 from optax_lrs.schedules._damped_cosine import DampedCosine as DampedCosine
+from optax_lrs.schedules._decay_from import decay_from as decay_from
 from optax_lrs.schedules._exp_range import ExpRange as ExpRange
 from optax_lrs.schedules._exponential import Exponential as Exponential
 from optax_lrs.schedules._exponential_warmup import ExponentialWarmup as ExponentialWarmup
@@ -31,6 +34,8 @@ from optax_lrs.schedules._power_decay import PowerDecay as PowerDecay
 from optax_lrs.schedules._power_law import PowerLaw as PowerLaw
 from optax_lrs.schedules._range_test import RangeTest as RangeTest
 from optax_lrs.schedules._rectified_warmup import RectifiedWarmup as RectifiedWarmup
+from optax_lrs.schedules._rewarm import Rewarmed as Rewarmed
+from optax_lrs.schedules._rewarm import rewarm as rewarm
 from optax_lrs.schedules._rex import REX as REX
 from optax_lrs.schedules._sgdr import SGDR as SGDR
 from optax_lrs.schedules._slow_start import SlowStartFastDecay as SlowStartFastDecay

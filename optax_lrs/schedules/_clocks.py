@@ -235,6 +235,12 @@ class OnTokens(Schedule):
         """The corners of the schedule in steps, rounded up."""
         return tuple(sorted({0, *self.boundaries, *map(self._step_of, self.schedule.corners)}))
 
+    def decayed_from(self, at, steps=None):
+        """The schedule's decay begun earlier, at the tokens seen until the update ``at``."""
+        first = self._token_of(at)
+        tokens = None if steps is None else self._token_of(at + steps) - first
+        return self.replace(schedule=self.schedule.decayed_from(first, tokens))
+
     def rate(self, clock):
         """The formula."""
         rate = None
@@ -250,6 +256,10 @@ class OnTokens(Schedule):
         lengths = (end - start for start, end in itertools.pairwise(starts))
         before = itertools.accumulate((n * per for n, per in zip(lengths, self.tokens_per_step)), initial=0)
         return zip(starts, (*self.boundaries, None), self.tokens_per_step, before)
+
+    def _token_of(self, step: int) -> int:
+        """The tokens seen until a step."""
+        return max(before + (step - start) * per_step for start, _, per_step, before in self._stages() if start <= step)
 
     def _step_of(self, token: int) -> int:
         """The first step at which so many tokens were seen."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 
 class Infinite(Schedule):
@@ -79,6 +80,13 @@ class Infinite(Schedule):
         stable = self.warmup_steps + self.cooldown_steps
         anneal = stable + self.stable_steps if self.anneal_steps else stable
         return tuple(sorted({0, self.warmup_steps, stable, anneal, anneal + self.anneal_steps}))
+
+    def decayed_from(self, at, steps=None):
+        """The annealing begun earlier, or one if there was none."""
+        stable = self.warmup_steps + self.cooldown_steps
+        last = stable + self.stable_steps if self.anneal_steps else None
+        steps = decay_length(self, at, steps, first=stable, last=last, own=self.anneal_steps)
+        return self.replace(stable_steps=at - stable, anneal_steps=steps)
 
     def rate(self, clock):
         """The formula."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 _DEFAULT_TIMESCALE = 10_000  # of HF transformers, where there is no warmup
 
@@ -81,6 +82,12 @@ class InverseSqrt(Schedule):
         """The ends of the phases."""
         cooldown = {self.total_steps - self.cooldown_steps, self.total_steps} if self.cooldown_steps else set()
         return tuple(sorted({0, self.warmup_steps, *cooldown}))
+
+    def decayed_from(self, at, steps=None):
+        """The cooldown begun earlier, or one if there was none."""
+        last = self.total_steps - self.cooldown_steps if self.cooldown_steps else None
+        steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.cooldown_steps)
+        return self.replace(total_steps=at + steps, cooldown_steps=steps)
 
     def rate(self, clock):
         """The formula."""

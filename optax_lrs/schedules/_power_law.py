@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from optax_lrs import profiles
 from optax_lrs._scalar import SCALAR
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 
 class PowerLaw(Schedule):
@@ -86,6 +87,14 @@ class PowerLaw(Schedule):
         """The steps in which the phases end."""
         decay = (self.total_tokens - self.decay_tokens, self.total_tokens) if self.decay_tokens else ()
         return tuple(sorted({-(-tokens // self.tokens_per_step) for tokens in (0, self.warmup_tokens, *decay)}))
+
+    def decayed_from(self, at, steps=None):
+        """The decay begun earlier, or one if there was none; ``steps`` are updates, as everywhere."""
+        per_step = self.tokens_per_step
+        last = (self.total_tokens - self.decay_tokens) // per_step if self.decay_tokens else None
+        own = None if steps is None else steps * per_step
+        tokens = decay_length(self, at, own, first=-(-self.warmup_tokens // per_step), last=last, own=self.decay_tokens)
+        return self.replace(total_tokens=at * per_step + tokens, decay_tokens=tokens)
 
     def rate(self, clock):
         """The formula."""

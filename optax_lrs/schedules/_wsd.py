@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 
 class WSD(Schedule):
@@ -62,6 +63,12 @@ class WSD(Schedule):
         """Besides the glossary's rules: an end for the profiles that need one."""
         super().check()
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
+
+    def decayed_from(self, at, steps=None):
+        """The decay begun earlier, or one after the plateau if there was none."""
+        last = self.total_steps - self.decay_steps if self.decay_steps else None
+        steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.decay_steps)
+        return self.replace(total_steps=at + steps, decay_steps=steps)
 
     def rate(self, clock):
         """The formula."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 
 class WSDC(Schedule):
@@ -68,6 +69,12 @@ class WSDC(Schedule):
     def corners(self):
         """The ends of the phases."""
         return tuple(sorted({0, self.warmup_steps, self.warmup_steps + self.stable_steps, self.ends_at}))
+
+    def decayed_from(self, at, steps=None):
+        """The decay begun earlier."""
+        last = self.warmup_steps + self.stable_steps
+        steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.decay_steps)
+        return self.replace(stable_steps=at - self.warmup_steps, decay_steps=steps)
 
     def rate(self, clock):
         """The formula."""

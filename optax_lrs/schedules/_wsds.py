@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
 
 
 class WSDS(Schedule):
@@ -87,6 +88,16 @@ class WSDS(Schedule):
         """The end of the warmup, and where the decays begin and end."""
         starts = (b - d for b, d in zip(self.boundaries, self.decay_steps))
         return tuple(sorted({0, self.warmup_steps, *starts, *self.boundaries}))
+
+    def decayed_from(self, at, steps=None):
+        """The decay of the cycle that ``at`` is in begun earlier; it is the last."""
+        starts = (self.warmup_steps, *self.boundaries)
+        cycle = min(sum(at >= end for end in self.boundaries), len(self.boundaries) - 1)
+        own = self.decay_steps[cycle]
+        steps = decay_length(self, at, steps, first=starts[cycle], last=self.boundaries[cycle] - own, own=own)
+        return self.replace(
+            boundaries=(*self.boundaries[:cycle], at + steps), decay_steps=(*self.decay_steps[:cycle], steps)
+        )
 
     def rate(self, clock):
         """The formula."""

@@ -129,6 +129,10 @@ class Joined(Schedule):
         inside = {start + corner for piece, start, end in own for corner in piece.corners if start + corner <= end}
         return tuple(sorted({0, *self.boundaries, *inside}))
 
+    def decayed_from(self, at, steps=None):
+        """The last piece with its decay begun earlier."""
+        return _branched(self, at, steps, self.boundaries[-1])
+
     def rate(self, clock):
         """The formula."""
         pieces = [clock.between(0, self.boundaries[0])]
@@ -165,6 +169,10 @@ class Switched(Schedule):
         inside = {corner for piece, start, end in own for corner in piece.corners if start <= corner <= end}
         return tuple(sorted({0, *self.boundaries, *inside}))
 
+    def decayed_from(self, at, steps=None):
+        """The last piece with its decay begun earlier."""
+        return _branched(self, at, steps, 0)
+
     def rate(self, clock):
         """The formula."""
         bounds = zip((0, *self.boundaries), (*self.boundaries, None))
@@ -194,6 +202,10 @@ class Scaled(Schedule):
         """The corners of the schedule."""
         return self.schedule.corners
 
+    def decayed_from(self, at, steps=None):
+        """The schedule's decay begun earlier."""
+        return self.replace(schedule=self.schedule.decayed_from(at, steps))
+
     def rate(self, clock):
         """The formula."""
         return self.factor * self.schedule.rate(clock)
@@ -217,6 +229,10 @@ class Shifted(Schedule):
     def corners(self):
         """The corners of the schedule on the outer clock."""
         return tuple(sorted({max(corner + self.by, 0) for corner in self.schedule.corners}))
+
+    def decayed_from(self, at, steps=None):
+        """The schedule's decay begun earlier."""
+        return self.replace(schedule=self.schedule.decayed_from(at - self.by, steps))
 
     def rate(self, clock):
         """The formula."""
@@ -271,6 +287,14 @@ def _check_boundaries(schedule: Joined | Switched) -> None:
     schedule.require(len(schedules) == len(boundaries) + 1 >= 2, rule, "boundaries")
     rising = all(a <= b for a, b in zip((0, *boundaries), boundaries))
     schedule.require(rising, "at must not decrease or be negative", "boundaries")
+
+
+def _branched(schedule: Joined | Switched, at: int, steps: int | None, origin: int) -> Schedule:
+    """The last piece, whose clock began at ``origin``, with its decay begun earlier."""
+    *others, last = schedule.schedules
+    if at < (start := schedule.boundaries[-1]):
+        raise ValueError(f"decay_from: at={at} is before the last of the schedules, which begins at {start}")
+    return schedule.replace(schedules=(*others, last.decayed_from(at - origin, steps)))
 
 
 def _select(clock, schedule, clocks):

@@ -24,6 +24,10 @@ will do, and any array of rates. With the norms recorded in a run, the ranking i
 **Where in the run is the gain?** :func:`bound_along_run` is the loss curve's counterpart. **Which rates are best if nothing
 is known?** :func:`worst_case_optimum`: linear decay.
 
+**What did learning one task after another cost?** No theory but measures, of a record of accuracies or losses by task:
+:func:`worst_case_accuracy` and :func:`windowed_forgetting` see the stability gap that :func:`average_accuracy` and
+:func:`average_forgetting` miss (arXiv:2205.13452).
+
 Functions of arrays take time proportional to the number of steps (under 0.2 s for a million), are NumPy in float64 for
 NumPy and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`bound_terms_and_gradient` is for
 minimisers without JAX. What is asked by lengths alone costs nothing at any horizon, as WSD with a linear cooldown has a
@@ -47,6 +51,12 @@ from optax_lrs.theory._average_iterate import average_iterate_terms as average_i
 from optax_lrs.theory._closed_forms import WorstCaseOptimum as WorstCaseOptimum
 from optax_lrs.theory._closed_forms import worst_case_optimum as worst_case_optimum
 from optax_lrs.theory._closed_forms import wsd_terms as wsd_terms
+from optax_lrs.theory._forgetting import average_accuracy as average_accuracy
+from optax_lrs.theory._forgetting import average_forgetting as average_forgetting
+from optax_lrs.theory._forgetting import min_accuracy as min_accuracy
+from optax_lrs.theory._forgetting import windowed_forgetting as windowed_forgetting
+from optax_lrs.theory._forgetting import windowed_plasticity as windowed_plasticity
+from optax_lrs.theory._forgetting import worst_case_accuracy as worst_case_accuracy
 from optax_lrs.theory._last_iterate import BoundTerms as BoundTerms
 from optax_lrs.theory._last_iterate import bound_terms as bound_terms
 from optax_lrs.theory._last_iterate import bound_terms_and_gradient as bound_terms_and_gradient

@@ -1,5 +1,8 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs.transforms._average_params import AverageParamsState as AverageParamsState
+from optax_lrs.transforms._average_params import average_params as average_params
+from optax_lrs.transforms._average_params import averaged_params as averaged_params
 from optax_lrs.transforms._blocks import OnBlocks as OnBlocks
 from optax_lrs.transforms._decay_to_init import DecayToInitState as DecayToInitState
 from optax_lrs.transforms._decay_to_init import decay_to_init as decay_to_init
@@ -19,9 +22,12 @@ from optax_lrs.transforms._groups import layerwise_decay as layerwise_decay
 from optax_lrs.transforms._groups import rates_by_path as rates_by_path
 from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesState
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState
+from optax_lrs.transforms._live_schedule import RewarmingState as RewarmingState
 from optax_lrs.transforms._live_schedule import learning_rates as learning_rates
 from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_by_live_schedule
 from optax_lrs.transforms._live_schedule import with_schedule as with_schedule
+from optax_lrs.transforms._loss_shift import LossShift as LossShift
+from optax_lrs.transforms._loss_shift import LossShiftState as LossShiftState
 from optax_lrs.transforms._plateau import PlateauState as PlateauState
 from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
 from optax_lrs.transforms._project_weights import project_weights as project_weights
@@ -31,4 +37,5 @@ from optax_lrs.transforms._radii import sqrt_fan_in as sqrt_fan_in
 from optax_lrs.transforms._radii import sqrt_fan_out as sqrt_fan_out
 from optax_lrs.transforms._record_grad_norm import RecordGradNormState as RecordGradNormState
 from optax_lrs.transforms._record_grad_norm import record_grad_norm as record_grad_norm
+from optax_lrs.transforms._rewarming import rewarming as rewarming
 from optax_lrs.transforms._weight_blocks import Heads as Heads

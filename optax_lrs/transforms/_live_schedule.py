@@ -33,6 +33,16 @@ class GroupRatesState(NamedTuple):
     learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): what the last update was scaled by
 
 
+class RewarmingState(NamedTuple):
+    """State of :func:`optax_lrs.rewarming`."""
+
+    live: LiveScheduleState  # its count: of all updates; its schedule: until the first boundary; its rate: whichever's
+    again: Schedule | None  # since a boundary: its numbers float32, replicated; None: the live schedule again
+    since_count: jax.Array  # int32, shape (), replicated: the updates since the last boundary, or the beginning
+    boundary_count: jax.Array  # int32, shape (), replicated: the boundaries so far
+    detector: Any  # what the detector of boundaries remembers, such as LossShiftState; None without one
+
+
 def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:
     r"""Scales updates by minus the rate of a schedule that lives in the optimizer state.
 
@@ -84,6 +94,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     If the new schedule is of the same kind and the same counts as the old one, nothing is compiled anew: a controller on
     the host may change the rates at every step. Otherwise the next step compiles once.
 
+    Of a ``rewarming`` both schedules are replaced, or the one whose path is given: that ends in ``live`` or ``again``.
+
     Args:
         opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth.
         schedule: the new schedule.
@@ -106,15 +118,23 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     _require_schedule(schedule)
     found = []
 
+    def within(name):
+        here = not path or name == path or name.startswith(f"{path}/")
+        found.extend([name] if here else [])
+        return here
+
     def replace(key, node):
         name = path_name(key)
-        within = not path or name == path or name.startswith(f"{path}/")
-        if not isinstance(node, LiveScheduleState) or not within:
+        if isinstance(node, RewarmingState):
+            node = node._replace(live=replace((*key, jax.tree_util.GetAttrKey("live")), node.live))
+            again = node.again is not None and within(f"{name}/again".lstrip("/"))
+            return node._replace(again=_placed(schedule, node.live.count)) if again else node
+        if not isinstance(node, LiveScheduleState) or not within(name):
             return node
-        found.append(name)
         return node._replace(schedule=_placed(schedule, node.count))
 
-    replaced = jax.tree_util.tree_map_with_path(replace, opt_state, is_leaf=lambda x: isinstance(x, LiveScheduleState))
+    holds = lambda node: isinstance(node, (LiveScheduleState, RewarmingState))  # noqa: E731
+    replaced = jax.tree_util.tree_map_with_path(replace, opt_state, is_leaf=holds)
     if not found:
         where = f" at {path!r}" if path else ""
         raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
@@ -124,7 +144,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> dict[str, jax.Array]:
     """The rates that the last update was scaled by, from any optimizer state, by path.
 
-    Reads the states of :func:`scale_by_live_schedule`, ``rates_by_path`` and ``optax.inject_hyperparams``, through
+    Reads the states of :func:`scale_by_live_schedule`, ``rewarming``, ``rates_by_path`` and ``optax.inject_hyperparams``, through
     ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
     States that keep only a count, as ``optax.adamw(schedule)`` does, need the schedule: then the rate is the schedule's
     at the last step counted. What comes back is what was applied: neither the next step's rate nor one rounded to the
@@ -158,8 +178,8 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
     for key, node in jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=_holds_rate)[0]:
         if isinstance(node, _FACTORS):
             factors.append((_chain(key), _scalar(node.scale)))
-        elif isinstance(node, LiveScheduleState):
-            rates[key] = _scalar(node.learning_rate)
+        elif isinstance(node, (LiveScheduleState, RewarmingState)):
+            rates[key] = _scalar(getattr(node, "live", node).learning_rate)
         elif isinstance(node, GroupRatesState):
             groups = node.learning_rates.items()
             rates |= {(*key, jax.tree_util.DictKey(label)): _scalar(rate) for label, rate in groups}
@@ -181,9 +201,8 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
 
 def _holds_rate(node: Any) -> bool:
     hyperparams = getattr(node, "hyperparams", None)
-    return isinstance(node, (LiveScheduleState, GroupRatesState, optax.ScaleByScheduleState, *_FACTORS)) or (
-        isinstance(hyperparams, dict) and "learning_rate" in hyperparams
-    )
+    known = (LiveScheduleState, GroupRatesState, RewarmingState, optax.ScaleByScheduleState, *_FACTORS)
+    return isinstance(node, known) or (isinstance(hyperparams, dict) and "learning_rate" in hyperparams)
 
 
 def _require_schedule(schedule: Any) -> None:

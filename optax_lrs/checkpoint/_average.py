@@ -1,0 +1,273 @@
+"""The average of the parameters of several checkpoints."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs._paths import name as path_name
+
+_OWNER = "checkpoint.average"
+
+
+def average(
+    checkpoints: Any,
+    params: Any,
+    *,
+    weights: Sequence[float] | np.ndarray,
+    steps: Sequence[int] | None = None,
+    path: str = "params",
+    item: str | None = None,
+) -> Any:
+    r"""The weighted average of the parameters of several Orbax checkpoints, :math:`\sum_j c_j \theta_j`.
+
+    In place of a decay, or after a moderate one: :func:`optax_lrs.merge_weights` and its kin give the weights. From the
+    latest ``len(weights)`` checkpoints of a folder that an ``ocp.CheckpointManager`` wrote::
+
+        params = olrs.checkpoint.average(folder, params, weights=olrs.merge_weights(12, decay=olrs.profiles.one_minus_sqrt))
+
+    Only the parameters are averaged, and only they are read from disk: moments and counts of an optimizer have no
+    meaning as an average. Go on training from an average with a fresh optimizer state. Statistics of batch normalizations
+    must be measured anew.
+
+    At any time there is one checkpoint in memory, in the type that it was saved in, beside one float32 copy of the
+    parameters (float64 for float64); both sharded as ``params``. The sum is taken as a running average, so that equal
+    checkpoints give that checkpoint exactly, and is rounded once, to the types of ``params``. Parameters that are not
+    floating (or complex) are those of the newest checkpoint.
+
+    Every checkpoint is looked at before any is read: what does not fit is an error at once.
+
+    Args:
+        checkpoints: a folder of steps as an ``ocp.CheckpointManager`` writes them (prefixes such as ``ckpt_100`` too), or the
+            manager itself (wait until it is finished); or the folders of single checkpoints, oldest first.
+        params: the parameters, or a tree of ``jax.ShapeDtypeStruct``: structure, shapes, types and shardings of the
+            result. None of its values are used. Without a sharding a leaf goes to the first device.
+        weights: one for each checkpoint, oldest first, none negative, of sum 1.
+        steps: which steps of the folder, oldest first. None: the latest ``len(weights)``.
+        path: where the parameters are in what was saved: keys and places with slashes between them, such as ``"params"``
+            of a ``TrainState``, ``"0"`` of ``(params, opt_state)``; ``""`` where nothing else was saved.
+        item: the name of the item, if a step has several (``ocp.args.Composite(state=..., ...)``).
+
+    Returns:
+        The average, a tree as ``params``.
+
+    Raises:
+        ValueError: if the weights are no weights or not as many as the checkpoints, a step is not there (or not finished), or
+            a checkpoint has other parameters or shapes; naming the folder.
+        TypeError: if ``checkpoints`` or ``weights`` are of a wrong type.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import orbax.checkpoint as ocp
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> with ocp.CheckpointManager(folder) as manager:
+        ...     for step in (10, 20, 30):
+        ...         state = {"params": {"w": jnp.full(2, float(step))}, "count": step}
+        ...         _ = manager.save(step, args=ocp.args.StandardSave(state))
+        >>> print(average(folder, {"w": jnp.zeros(2)}, weights=[0.25, 0.75])["w"])
+        [27.5 27.5]
+
+    References:
+        Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM Pre-training, arXiv:2507.17634
+        (from notes: parameters only, in float32).
+    """
+    weights = _checked_weights(weights)
+    folders = _folders(checkpoints, len(weights), steps, item)
+    if len(folders) != len(weights):
+        raise ValueError(
+            f"{_OWNER}: weights must be as many as the checkpoints, got {len(weights)} for {len(folders)}: "
+            f"{', '.join(map(str, folders))}"
+        )
+    leaves, structure = jax.tree.flatten_with_path(params)
+    names = [path_name(key) for key, _ in leaves]
+    likes = [_like(leaf) for _, leaf in leaves]
+    saved = [_saved(folder, path, dict(zip(names, likes))) for folder in folders]
+
+    inexact = [jnp.issubdtype(like.dtype, jnp.inexact) for like in likes]
+    mean: list[Any] = [None] * len(likes)
+    so_far = 0.0
+    for number, (folder, weight) in enumerate(zip(folders, weights)):
+        newest = number == len(folders) - 1
+        if not weight and not (newest and not all(inexact)):
+            continue
+        restored = _restored(folder, path, saved[number], dict(zip(names, likes)))
+        so_far += weight
+        for i, name in enumerate(names):
+            value = restored.pop(name)
+            if not inexact[i]:
+                mean[i] = value.astype(likes[i].dtype)
+            elif weight:
+                mean[i] = _first(value) if mean[i] is None else _moved(mean[i], value, weight / so_far)
+    done = [m if not f else m.astype(like.dtype) for m, f, like in zip(mean, inexact, likes)]
+    return jax.tree.unflatten(structure, done)
+
+
+@jax.jit
+def _first(value: jax.Array) -> jax.Array:
+    return value.astype(jnp.promote_types(value.dtype, jnp.float32))
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _moved(mean: jax.Array, value: jax.Array, rate: float) -> jax.Array:
+    """A step of a running average. Not a sum of products: that of equal checkpoints is not quite that checkpoint."""
+    wide = jnp.promote_types(mean.dtype, value.dtype)
+    mean = mean.astype(wide)
+    return mean + jnp.asarray(rate, wide) * (value.astype(wide) - mean)
+
+
+def _checked_weights(weights: Any) -> np.ndarray:
+    try:
+        given = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{_OWNER}: weights must be numbers, got {weights!r:.60}") from None
+    if given.ndim != 1 or not given.size or not np.all(given >= 0) or not abs(given.sum() - 1) <= 1e-6:
+        raise ValueError(
+            f"{_OWNER}: weights must be one or more numbers in a row, none negative, of sum 1, got {weights!r:.80}"
+        )
+    return given
+
+
+def _like(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
+    return jax.ShapeDtypeStruct(np.shape(leaf), dtype, sharding=sharding)
+
+
+# ── which folders ─────────────────────────────────────────────────────────────────────────────
+
+
+def _folders(checkpoints: Any, count: int, steps: Sequence[int] | None, item: str | None) -> list[Any]:
+    """The folders of the checkpoints' trees, oldest first."""
+    from etils import epath
+
+    if isinstance(checkpoints, (list, tuple)):
+        if steps is not None:
+            raise ValueError(f"{_OWNER}: steps are for a folder of steps; a list of folders is taken as it is")
+        return [_tree_folder(epath.Path(folder), item) for folder in checkpoints]
+    if not isinstance(checkpoints, (str, os.PathLike)) and not hasattr(checkpoints, "directory"):
+        raise TypeError(
+            f"{_OWNER}: checkpoints must be a folder, a CheckpointManager or a list of folders, got {checkpoints!r:.80}"
+        )
+    root = epath.Path(getattr(checkpoints, "directory", checkpoints))
+    there = _steps(root)
+    if steps is None:
+        if len(there) < count:
+            raise ValueError(
+                f"{_OWNER}: {count} weights need {count} checkpoints; {root} has {len(there)}: {sorted(there)}"
+            )
+        steps = sorted(there)[len(there) - count :]
+    missing = [step for step in steps if step not in there]
+    if missing:
+        raise ValueError(f"{_OWNER}: {root} has no finished checkpoint of step {missing[0]}, only of {sorted(there)}")
+    if list(steps) != sorted(set(steps)):
+        raise ValueError(f"{_OWNER}: steps must increase, as the weights are oldest first, got {list(steps)}")
+    return [_tree_folder(there[step], item) for step in steps]
+
+
+def _steps(root: Any) -> dict[int, Any]:
+    """The folders of finished steps: 100, 00100 or ckpt_100. Only listed: opening a manager here would tidy up there."""
+    import orbax.checkpoint as ocp
+
+    if not root.is_dir():
+        raise ValueError(f"{_OWNER}: {root} is no folder")
+    if (root / "_METADATA").exists():
+        raise ValueError(f"{_OWNER}: {root} is one checkpoint, no folder of steps: give a list of checkpoints")
+    found: dict[int, Any] = {}
+    for folder in root.iterdir():
+        match = re.fullmatch(r"(?:.*_)?(\d+)", folder.name)
+        if match and folder.is_dir() and ocp.utils.is_checkpoint_finalized(folder):
+            step = int(match[1])
+            if step in found:
+                raise ValueError(f"{_OWNER}: {found[step]} and {folder} are both step {step}: give a list of folders")
+            found[step] = folder
+    return found
+
+
+def _tree_folder(folder: Any, item: str | None) -> Any:
+    """The folder with the tree itself: the checkpoint's, or that of one item in it."""
+    if not folder.is_dir():
+        raise ValueError(f"{_OWNER}: {folder} is no folder")
+    is_tree = lambda folder: (folder / "_METADATA").exists()  # noqa: E731
+    if item is not None:
+        if not is_tree(folder / item):
+            raise ValueError(f"{_OWNER}: {folder} has no item {item!r} with a tree in it")
+        return folder / item
+    if is_tree(folder):
+        return folder
+    items = sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and is_tree(inside))
+    if len(items) != 1:
+        raise ValueError(
+            f"{_OWNER}: {folder} has several items, choose one with item=: {items}"
+            if items
+            else f"{_OWNER}: {folder} is no Orbax checkpoint of a tree"
+        )
+    return folder / items[0]
+
+
+# ── what is in them ───────────────────────────────────────────────────────────────────────────
+
+
+def _saved(folder: Any, path: str, likes: dict[str, Any]) -> Any:
+    """What the checkpoint says is in it, a tree; raises unless the parameters there are those that are wanted."""
+    import orbax.checkpoint as ocp
+
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            tree = checkpointer.metadata(folder).item_metadata.tree
+    except Exception as error:  # whatever Orbax, tensorstore and the JSON reader raise
+        raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
+    inside = tree
+    for key in filter(None, path.split("/")):
+        if isinstance(inside, (list, tuple)) and key.isdigit() and int(key) < len(inside):
+            inside = inside[int(key)]
+        elif isinstance(inside, dict) and key in inside:
+            inside = inside[key]
+        else:
+            known = list(inside) if isinstance(inside, dict) else f"{len(inside)} members" if inside else "nothing"
+            raise ValueError(f"{_OWNER}: {folder} has no {path!r}; at {key!r} there is {known}")
+    there = {path_name(key): leaf for key, leaf in jax.tree.flatten_with_path(inside)[0]}
+    for name, like in likes.items():
+        if name not in there:
+            raise ValueError(f"{_OWNER}: {folder} has no parameter {name!r} at {path!r}; it has {_some(there)}")
+        shape = getattr(there[name], "shape", None)
+        if shape is not None and tuple(shape) != like.shape:
+            raise ValueError(f"{_OWNER}: {folder} has {name!r} of shape {tuple(shape)}, params of {like.shape}")
+    more = [name for name, leaf in there.items() if name not in likes and getattr(leaf, "shape", None) is not None]
+    if more:
+        raise ValueError(f"{_OWNER}: {folder} has parameters at {path!r} that params has not: {_some(more)}")
+    return tree
+
+
+def _restored(folder: Any, path: str, saved: Any, likes: dict[str, Any]) -> dict[str, jax.Array]:
+    """The parameters by name, in the types that they were saved in, placed as wanted; nothing else is read."""
+    import orbax.checkpoint as ocp
+
+    prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+
+    def wanted(key, leaf):
+        like = likes.get(path_name(key).removeprefix(prefix)) if path_name(key).startswith(prefix) else None
+        if like is None:
+            return ocp.PLACEHOLDER
+        return jax.ShapeDtypeStruct(like.shape, leaf.dtype, sharding=like.sharding)
+
+    tree = jax.tree_util.tree_map_with_path(wanted, saved)
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            args = ocp.args.PyTreeRestore(item=tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree))
+            restored = checkpointer.restore(folder, args=args)
+    except Exception as error:
+        raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
+    keyed = jax.tree.flatten_with_path(restored)[0]
+    return {path_name(key).removeprefix(prefix): leaf for key, leaf in keyed if isinstance(leaf, jax.Array)}
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -1,0 +1,93 @@
+"""A cooldown of any schedule."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from optax_lrs import profiles
+from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._decay_from import decay_length
+from optax_lrs.schedules._inverse_sqrt import InverseSqrt
+
+
+def with_cooldown(
+    schedule: Schedule, *, at: int, steps: int, profile: profiles.Profile = profiles.linear, end: float = 0.0
+) -> Cooled:
+    r"""The schedule up to a step, and from its rate there a decay to ``end``.
+
+    With :math:`a` = ``at``, :math:`D` = ``steps`` and the profile :math:`g`,
+
+    .. math:: \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
+              \text{end} + (\text{schedule}(a) - \text{end})\, g\big((s - a)/D\big) & a \le s < a + D \\
+              \text{end} & s \ge a + D \end{cases}
+
+    To deliver a model from a run that may go on, or to end one early: continuous at ``at`` for any schedule, also where it
+    is on its own way down. A schedule with a plateau and a decay of its own is branched by :func:`decay_from`, which
+    keeps its profile and its end. 10–20% of the steps so far are enough for most of the gain (see :class:`WSD`);
+    ``one_minus_sqrt`` is the best profile for short ones.
+
+    On a clock of tokens (``on_tokens``) the cooldown starts from the rate of the first update at or after ``at``.
+
+    Args:
+        schedule: any schedule. Its numbers stay leaves: what the cooldown starts from follows them.
+        at: the first step of the cooldown.
+        steps: the length of the cooldown; 0 is a drop.
+        profile: its profile; :data:`optax_lrs.profiles.linear` by default.
+        end: the last rate, at most the schedule's at ``at``; 0 by default, positive where the profile needs it.
+
+    Raises:
+        ValueError: if ``at`` or ``steps`` is negative, or ``end`` exceeds the rate at ``at`` or is 0 where the profile
+            needs it positive (exponential, inverse).
+        TypeError: if ``schedule`` is no :class:`Schedule`, a count no int, ``end`` no number, or ``profile`` no profile.
+
+    Example:
+        >>> lr = with_cooldown(InverseSqrt(peak=1.0, warmup_steps=100), at=400, steps=100)
+        >>> print(lr.at([100, 399, 400, 450, 500, 999]).round(4))
+        [1.     0.5006 0.5    0.25   0.     0.    ]
+    """
+    return Cooled(schedule=schedule, boundary=at, decay_steps=steps, end=end, decay=profile)
+
+
+class Cooled(Schedule):
+    """A schedule that decays from a step on: what ``with_cooldown`` returns."""
+
+    example: ClassVar = dict(schedule=InverseSqrt(peak=1.0, warmup_steps=10), boundary=60, decay_steps=40)
+
+    schedule: Schedule
+    boundary: int
+    decay_steps: int
+    end: float = 0.0
+    decay: profiles.Profile = profiles.linear
+
+    def check(self):
+        """Besides the glossary's rules: a decay that does not rise, and an end for the profiles that need one."""
+        super().check()
+        self.require(self.boundary >= 0, "at must not be negative", "boundary")
+        self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
+        if self.schedule._plain:
+            rate = self.schedule.at(self.boundary)
+            self.require(self.end <= rate, f"end must be at most {rate:.3g}, from which it decays", "end")
+
+    @property
+    def ends_at(self):
+        """The end of the decay."""
+        return self.boundary + self.decay_steps
+
+    @property
+    def corners(self):
+        """The corners of the schedule that it lives to see, and the ends of the decay."""
+        old = {corner for corner in self.schedule.corners if corner < self.boundary}
+        return tuple(sorted({0, *old, self.boundary, self.ends_at}))
+
+    def decayed_from(self, at, steps=None):
+        """The decay begun earlier."""
+        steps = decay_length(self, at, steps, first=0, last=self.boundary, own=self.decay_steps)
+        return self.replace(boundary=at, decay_steps=steps)
+
+    def rate(self, clock):
+        """The formula."""
+        # Held at the boundary: one evaluation is the rate before it and what the decay starts from after it.
+        rate = self.schedule.rate(clock.between(0, self.boundary))
+        reached = clock.reached(self.boundary)
+        start = clock.xp.where(reached, rate, self.end)  # a rate of 0 in a warmup would poison the gradient of a ratio
+        return clock.xp.where(reached, self.decay.rate(clock.phase(self.boundary, self.ends_at), start, self.end), rate)

@@ -1,0 +1,53 @@
+"""The schedules of continual pre-training, each with an oracle; rows of the property matrix."""
+
+import references
+import references_continual as oracles
+from cases import Case
+
+import optax_lrs as olrs
+from optax_lrs import profiles
+
+
+def cases(total: int = 1000) -> list[Case]:
+    """Re-warmed and cooled schedules with a horizon of about ``total`` steps."""
+    warmup, fifth, third = total // 20, total // 5, total // 3
+    old = dict(peak=3e-4, total_steps=third, warmup_steps=warmup, end=3e-5)
+    again = dict(at=third, peak=2e-4, warmup_steps=warmup, decay_steps=total - third - warmup)
+    early = dict(at=fifth, peak=1e-4, warmup_steps=warmup, decay_steps=fifth)
+    cosine, root = references.budgeted("cosine"), references.inverse_sqrt
+    endless = dict(peak=3e-4, warmup_steps=warmup)
+    cool = dict(at=2 * third, steps=fifth)
+
+    def before(steps):
+        return cosine(steps, **old)
+
+    def falling(steps):
+        return root(steps, **endless)
+
+    def rewarmed(rate, fields, **others):
+        return oracles.rewarmed(rate, **fields, **{"end": fields["peak"] / 10} | others)
+
+    def cooled(rate, at, steps, **others):
+        return oracles.cooled(rate, at=at, decay_steps=steps, **others)
+
+    schedule, forever = olrs.Cosine(**old), olrs.InverseSqrt(**endless)
+    twice = dict(at=(fifth, third), peak=(1e-4, 2e-4), warmup_steps=warmup, decay_steps=(None, total - third - warmup))
+    once = rewarmed(before, early | dict(decay_steps=third - fifth - warmup))
+    exponential = dict(profile=profiles.exponential, end=3e-6)
+    return [
+        Case("rewarm", olrs.rewarm(schedule, **again), rewarmed(before, again), falls=False),
+        Case("rewarm(start=None)", olrs.rewarm(schedule, **early, start=None), rewarmed(before, early, start=None),
+             falls=False),
+        Case("rewarm(start, exponential)", olrs.rewarm(forever, **again, start=1e-5, **exponential),
+             rewarmed(falling, again, start=1e-5, profile="exponential", end=3e-6), falls=False),
+        Case("rewarm twice", olrs.rewarm(schedule, **twice), rewarmed(once, again), falls=False),
+        Case("with_cooldown", olrs.with_cooldown(forever, **cool), cooled(falling, **cool)),
+        Case("with_cooldown(one_minus_sqrt)",
+             olrs.with_cooldown(schedule, at=fifth, steps=fifth, profile=profiles.one_minus_sqrt, end=3e-6),
+             cooled(before, fifth, fifth, profile="one_minus_sqrt", end=3e-6)),
+        Case("with_cooldown(exponential)", olrs.with_cooldown(forever, **cool, **exponential),
+             cooled(falling, **cool, profile="exponential", end=3e-6)),
+        Case("rewarm(decay_steps=0) and with_cooldown",
+             olrs.with_cooldown(olrs.rewarm(schedule, **again | dict(decay_steps=0)), **cool),
+             cooled(rewarmed(before, again | dict(decay_steps=1), end=again["peak"]), **cool), falls=False),
+    ]  # fmt: skip

@@ -1,0 +1,316 @@
+"""Adoption where states live: in TrainStates, nnx optimizers and dicts, on meshes, inside jit; and what they were measured on."""
+
+import functools
+
+import adoption_cases as cases
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from adoption_cases import S, params, train
+from flax import nnx, serialization
+from flax.training.train_state import TrainState
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from test_adopt import assert_identical, restored, saved
+from transform_rules import described
+
+import optax_lrs as olrs
+from optax_lrs.checkpoint import adopt, adoption, migrate, step_of
+
+OLD = optax.adamw(0.1)
+
+
+def new():
+    return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S))
+
+
+def after(steps=3):
+    return train(OLD, params(), OLD.init(params()), 0, steps)
+
+
+# ── TrainState and dicts ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
+def test_train_state(raw, tmp_path):
+    """All of it: parameters, step and moments; and a projection that is new is of the restored parameters."""
+    module = nn.Dense(3)
+    begin = lambda seed: module.init(jax.random.key(seed), jnp.ones((1, 4)))["params"]  # noqa: E731
+    old = TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD)
+    for _ in range(3):
+        old = old.apply_gradients(grads=jax.tree.map(jnp.cos, old.params))
+    template = (
+        None if raw else jax.eval_shape(lambda: TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD))
+    )
+    checkpoint = restored(saved(old, tmp_path / "state"), template)
+    projection = olrs.project_weights("kernel")
+    tx = optax.chain(optax.adamw(S), projection)
+    fresh = TrainState.create(apply_fn=module.apply, params=begin(1), tx=tx)
+    state = adopt(fresh, checkpoint)
+    assert isinstance(state, TrainState) and state.tx is tx and int(state.step) == 3
+    assert_identical(state.params, old.params)
+    assert_identical(state.opt_state[0][0], old.opt_state[0])
+    assert int(state.opt_state[0][2].count) == 3
+    np.testing.assert_allclose(state.opt_state[1].radii, np.linalg.norm(old.params["kernel"]), rtol=1e-6)
+    assert step_of(state) == 3 and step_of(checkpoint) == 3
+    state = state.apply_gradients(grads=jax.tree.map(jnp.cos, state.params))
+    np.testing.assert_allclose(
+        jnp.linalg.norm(state.params["kernel"]), jnp.linalg.norm(old.params["kernel"]), rtol=1e-6
+    )
+
+
+def test_a_train_state_gives_a_step_where_its_optimizer_counts_none():
+    old = TrainState.create(apply_fn=None, params=params(), tx=optax.sgd(0.1)).replace(step=jnp.int32(9))
+    fresh = TrainState.create(apply_fn=None, params=params(), tx=optax.sgd(S))
+    assert int(adopt(fresh, old).opt_state[1].count) == 9
+    assert int(adopt(fresh.opt_state, old)[1].count) == 9
+
+
+def test_dicts_and_what_is_beside(tmp_path):
+    p, state = after()
+    with ocp.CheckpointManager(tmp_path / "runs") as manager:
+        tree = {"params": p, "opt_state": state, "step": jnp.int32(3), "data": {"seed": jnp.int32(5)}}
+        manager.save(3, args=ocp.args.StandardSave(tree))
+        manager.wait_until_finished()
+        raw = manager.restore(3, args=ocp.args.StandardRestore())
+    tx = new()
+    expected = adopt(tx.init(p), state)
+    assert_identical(migrate(raw, tx, p), expected)  # the optimizer's state alone is looked at
+    whole = adopt(
+        {"params": params(), "opt_state": tx.init(params()), "step": jnp.int32(0), "data": {"seed": jnp.int32(0)}}, raw
+    )
+    assert_identical(whole, {**tree, "opt_state": expected})
+    with pytest.raises(ValueError, match=r"params/head/kernel has shape \(2, 4\), the checkpoint's \(4, 4\)"):
+        migrate(raw, tx, {"head": {"kernel": jnp.ones((2, 4))}, "layer": p["layer"]})
+    with pytest.raises(TypeError, match="tx must be a gradient transformation"):
+        migrate(raw, p, tx)
+
+
+def test_a_state_dict_of_flax():
+    """msgpack checkpoints: tuples have become dicts with keys "0", "1", …"""
+    p, state = after()
+    tree = serialization.msgpack_restore(serialization.to_bytes({"params": p, "opt_state": state}))
+    assert_identical(migrate(tree, new(), p), adopt(new().init(p), state))
+    chain = optax.chain(*[optax.identity()] * 9, optax.scale_by_adam(), optax.identity(), optax.scale_by_adam())
+    two = train(chain, params(), chain.init(params()), 0, 2)[1]  # "9" and "11", which as text are the other way round
+    assert_identical(migrate(serialization.to_state_dict(two), chain, p), two)
+    shifted = optax.chain(optax.scale_by_adam(), optax.scale_by_adam())
+    assert_identical(migrate(serialization.to_state_dict(two), shifted, p), (two[9], two[11]))
+
+
+# ── flax.nnx ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Model(nnx.Module):
+    def __init__(self):
+        self.w = nnx.Param(jnp.linspace(-1.0, 1.0, 6).reshape(3, 2))
+        self.b = nnx.Param(jnp.ones(2))
+
+
+@nnx.jit
+def nnx_step(model, optimizer):
+    optimizer.update(model, nnx.grad(lambda m: jnp.sum(jnp.sin(m.w[...])) + jnp.sum(m.b[...] ** 2))(model))
+
+
+def nnx_run(tx, model, optimizer=None, steps=3):
+    optimizer = optimizer or nnx.Optimizer(model, tx, wrt=nnx.Param)
+    for _ in range(steps):
+        nnx_step(model, optimizer)
+    return optimizer
+
+
+def test_nnx_optimizers(tmp_path):
+    model, unchanged = Model(), Model()
+    old = nnx_run(optax.adamw(S), model)
+    nnx_run(optax.adamw(S), unchanged, steps=5)
+    path = saved(nnx.state(old), tmp_path / "state")
+    pure = saved(nnx.to_pure_dict(nnx.state(old)), tmp_path / "pure")
+    template = jax.tree.map(
+        ocp.utils.to_shape_dtype_struct, nnx.state(nnx.Optimizer(Model(), optax.adamw(S), wrt=nnx.Param))
+    )
+    ways = {"itself": old, "state": nnx.state(old), "typed": restored(path, template), "raw": restored(path),
+            "pure": restored(pure)}  # fmt: skip
+    fresh = lambda: nnx.Optimizer(model, new(), wrt=nnx.Param)  # noqa: E731
+    optimizers = {name: adopt(fresh(), way) for name, way in ways.items()}
+    assert all(type(optimizer) is nnx.Optimizer and int(optimizer.step[...]) == 3 for optimizer in optimizers.values())
+    for name, optimizer in optimizers.items():
+        assert_identical(nnx.state(optimizer), nnx.state(optimizers["itself"]))
+        assert step_of(ways[name]) == step_of(optimizer) == 3
+    adopted = optimizers["raw"]
+    assert described(nnx.state(adopted)) == described(nnx.state(fresh()))
+    assert int(adopted.opt_state[1][2].count[...]) == 3 and int(adopted.opt_state[1][0].count[...]) == 3
+    into = adopt(nnx.state(fresh()), ways["raw"])  # the states of nnx.split, which have no types either
+    assert isinstance(into, nnx.State)
+    assert_identical(into, nnx.state(adopted))
+    alone = adopt(fresh().opt_state, old.opt_state)
+    assert_identical(alone, adopted.opt_state)
+    nnx_run(None, model, adopted, steps=2)
+    np.testing.assert_allclose(model.w[...], unchanged.w[...], rtol=1e-6)
+    assert float(next(iter(olrs.learning_rates(adopted).values()))) == pytest.approx(S.at(4), rel=1e-6)
+
+
+# ── meshes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def big():
+    random = np.random.default_rng(1)
+    draw = lambda *shape: jnp.asarray(random.normal(size=shape), jnp.float32)  # noqa: E731
+    return {"layer": {"kernel": draw(8, 4), "bias": draw(8)}}
+
+
+def placed(mesh, tree):
+    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")}}
+    return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), tree, specs)
+
+
+def wide_new():
+    return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S), olrs.project_weights(separate=0))
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
+@pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=str)
+def test_from_one_device_to_eight(kind, raw, tmp_path):
+    p, state = train(OLD, big(), OLD.init(big()), 0, 3)
+    checkpoint = restored(saved(state, tmp_path / "state"), None if raw else jax.eval_shape(OLD.init, p))
+    alone = adopt(wide_new().init(p), checkpoint)
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
+    with jax.set_mesh(mesh):
+        p8, tx = placed(mesh, p), wide_new()
+        fresh = tx.init(p8)
+        eight = adopt(fresh, checkpoint)
+        assert described(eight) == described(fresh)
+        assert jax.tree.map(lambda x: x.committed, eight) == jax.tree.map(lambda x: x.committed, fresh)
+        for a, b in zip(jax.tree.leaves(eight), jax.tree.leaves(alone)):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+        step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
+        updates, _ = step(p8, fresh, p8)
+        updates, later = step(p8, eight, p8)
+        assert step._cache_size() == 1 and described(later) == described(tx.init(p8))
+        expected, _ = jax.jit(wide_new().update)(p, alone, p)
+        for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected)):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_from_eight_devices_to_others():
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    state = OLD.init(placed(mesh, big()))
+    state = (state[0]._replace(mu=placed(mesh, big()), count=state[0].count + 5), *state[1:])
+    other = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    for p in (big(), placed(other, big()), jax.device_put(big(), jax.devices()[3])):
+        fresh = new().init(p)
+        adopted = adopt(fresh, state)
+        for a, b in zip(jax.tree.leaves(adopted[1][0].mu), jax.tree.leaves(fresh[1][0].mu)):
+            assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
+        assert_identical(adopted[1][0].mu, big())
+        jax.block_until_ready(jax.jit(new().update)(p, adopted, p))
+
+
+def test_adopted_arrays_can_be_donated():
+    """No array is twice in a state, even where one count has gone to several."""
+    p, state = train(optax.adamw(S), params(), optax.adamw(S).init(params()), 0, 2)
+    tx = cases.partition(lambda: optax.adamw(S))
+    adopted = adopt(tx.init(p), state)
+    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(adopted)]
+    assert len(set(pointers)) == len(pointers)
+    step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
+    for _ in range(2):
+        updates, adopted = step(p, adopted, p)
+    jax.block_until_ready(updates)
+
+
+def test_inside_jit():
+    p, state = after()
+    tx = optax.chain(cases.CLIP, optax.adamw(S))
+    inside = jax.jit(lambda state: adopt(tx.init(p), state))(state)
+    assert_identical(inside, adopt(tx.init(p), state))
+    shapes = jax.eval_shape(lambda state: adopt(tx.init(p), state), state)
+    assert [x.shape for x in jax.tree.leaves(shapes)] == [x.shape for x in jax.tree.leaves(inside)]
+    with pytest.raises(ValueError, match="0/mu.* no place"):  # what may not be zero is not dropped either
+        jax.jit(lambda state: adopt(optax.sgd(S).init(p), state))(OLD.init(p))
+
+
+def test_a_fresh_state_of_shapes_alone():
+    """As large models want it: no zeros beside the restored state, where the checkpoint has everything."""
+    p, state = after()
+    tx = optax.chain(cases.CLIP, optax.adamw(S))
+    assert_identical(adopt(jax.eval_shape(tx.init, p), state), adopt(tx.init(p), state))
+    with pytest.raises(ValueError, match=r"0/store/norms/l2 is not in the checkpoint, and fresh has no value"):
+        adopt(jax.eval_shape(new().init, p), state)
+
+
+# ── what a checkpoint knows nothing of ────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["one device", "eight"])
+@pytest.mark.parametrize(
+    "options", [{}, dict(mode="deferred"), dict(separate=0), dict(separate=0, mode="deferred")], ids=str
+)
+def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
+    """Issue: a projection adopted by a run that never had one keeps the norms that the weights have now."""
+    p, state = train(OLD, big(), OLD.init(big()), 0, 3)
+    saved({"params": p, "opt_state": state}, tmp_path / "state")
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    place = functools.partial(placed, mesh) if sharded else lambda tree: tree
+    template = jax.eval_shape(lambda: {"params": big(), "opt_state": OLD.init(big())})
+    if sharded:
+        template["params"] = jax.tree.map(ocp.utils.to_shape_dtype_struct, place(p))
+    checkpoint = restored(tmp_path / "state", template)
+    tx = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel", **options))
+    q, opt_state = checkpoint["params"], adopt(tx.init(checkpoint["params"]), checkpoint["opt_state"])
+    axis = 1 if "separate" in options else None
+    radii = np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis)
+    np.testing.assert_allclose(opt_state[1].radii, np.atleast_1d(radii), rtol=1e-6)
+    assert int(opt_state[1].count) == 3
+    update = jax.jit(tx.update)
+    for step in range(3):
+        updates, opt_state = update(place(cases.grads(p, step)), opt_state, q)
+        q = optax.apply_updates(q, updates)
+    norms = np.linalg.norm(np.asarray(q["layer"]["kernel"], np.float64), axis=axis)
+    np.testing.assert_allclose(
+        norms, radii, rtol=0.05 if options.get("mode") else 1e-6
+    )  # deferred: one update's growth
+
+
+def test_radii_that_a_checkpoint_has_are_taken():
+    tx = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel"))
+    p, state = train(tx, big(), tx.init(big()), 0, 2)
+    shrunk = jax.tree.map(lambda x: 0.5 * x, p)
+    assert_identical(adopt(tx.init(shrunk), state), state)
+    new_radii = adopt(tx.init(shrunk), state, drop="1/.*")[1].radii
+    np.testing.assert_allclose(new_radii, 0.5 * state[1].radii, rtol=1e-6)
+    rows = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel", separate=0))
+    with pytest.raises(ValueError, match=r"1/radii has shape \(1,\), not \(8,\), for 1/radii"):
+        adopt(rows.init(p), state)
+
+
+def test_states_of_somebody_else():
+    """A transformation that nobody here knows, with its types and without."""
+    from typing import NamedTuple
+
+    class HistoryState(NamedTuple):
+        seen: jax.Array
+        inner_rest: optax.OptState
+
+    def remembers(inner):
+        def init(p):
+            return HistoryState(jnp.zeros(3), inner.init(p))
+
+        def update(u, state, p=None):
+            u, inside = inner.update(u, state.inner_rest, p)
+            return u, HistoryState(state.seen + 1, inside)
+
+        return optax.GradientTransformation(init, update)
+
+    tx = optax.chain(cases.CLIP, remembers(optax.adamw(S)))
+    p, state = train(remembers(OLD), params(), remembers(OLD).init(params()), 0, 2)
+    expected = HistoryState(
+        state.seen, (state.inner_rest[0], optax.EmptyState(), optax.ScaleByScheduleState(jnp.int32(2)))
+    )
+    assert_identical(adopt(tx.init(p), state)[1], expected)
+    assert_identical(migrate(serialization.to_state_dict(state), tx, p)[1], expected)
+    with pytest.raises(ValueError, match="seen .*has no place"):
+        adopt(optax.adamw(S).init(p), state)
+    assert adoption(optax.adamw(S).init(p), state, drop="seen").left == ("seen",)
