@@ -92,7 +92,7 @@ def average_params(
         start: how many updates are made before the first sample; ``every_steps`` by default.
         alpha: the weight of the newest sample, in (0, 1].
         restart: after how many samples the mean is begun anew.
-        weights: one for each sample of a window, in order; none negative, not all zero, of sum 1 for an average.
+        weights: one for each sample of a window, in order; none negative, not all zero. Only their proportions matter.
         latest: how many samples to keep and to average.
         specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it, so that all
             devices agree whether the parameters are finite.
