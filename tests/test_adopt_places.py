@@ -170,12 +170,12 @@ def wide_new():
     return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S), olrs.project_weights(separate=0))
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
-@pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=str)
+@pytest.mark.parametrize(("kind", "raw"), [(AxisType.Explicit, True), (AxisType.Auto, False)], ids=str)
 def test_from_one_device_to_eight(kind, raw, tmp_path):
     p, state = train(OLD, big(), OLD.init(big()), 0, 3)
     checkpoint = restored(saved(state, tmp_path / "state"), None if raw else jax.eval_shape(OLD.init, p))
     alone = adopt(wide_new().init(p), checkpoint)
+    expected = optax.apply_updates(p, wide_new().update(p, alone, p)[0])
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
     with jax.set_mesh(mesh):
         p8, tx = placed(mesh, p), wide_new()
@@ -186,11 +186,10 @@ def test_from_one_device_to_eight(kind, raw, tmp_path):
         for a, b in zip(jax.tree.leaves(eight), jax.tree.leaves(alone)):
             np.testing.assert_allclose(a, b, rtol=1e-6)
         step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
-        updates, _ = step(p8, fresh, p8)
+        step(p8, tx.init(p8), p8)
         updates, later = step(p8, eight, p8)
         assert step._cache_size() == 1 and described(later) == described(tx.init(p8))
-        expected, _ = jax.jit(wide_new().update)(p, alone, p)
-        for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected)):
+        for a, b in zip(jax.tree.leaves(optax.apply_updates(p8, updates)), jax.tree.leaves(expected)):
             np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
@@ -199,13 +198,14 @@ def test_from_eight_devices_to_others():
     state = OLD.init(placed(mesh, big()))
     state = (state[0]._replace(mu=placed(mesh, big()), count=state[0].count + 5), *state[1:])
     other = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    tx = optax.chain(optax.clip_by_global_norm(1.0), cases.adam_live(S))
     for p in (big(), placed(other, big()), jax.device_put(big(), jax.devices()[3])):
-        fresh = new().init(p)
+        fresh = tx.init(p)
         adopted = adopt(fresh, state)
         for a, b in zip(jax.tree.leaves(adopted[1][0].mu), jax.tree.leaves(fresh[1][0].mu)):
             assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
         assert_identical(adopted[1][0].mu, big())
-        jax.block_until_ready(jax.jit(new().update)(p, adopted, p))
+        jax.block_until_ready(tx.update(p, adopted, p))
 
 
 def test_adopted_arrays_can_be_donated():
@@ -228,7 +228,7 @@ def test_inside_jit():
     assert_identical(inside, adopt(tx.init(p), state))
     shapes = jax.eval_shape(lambda state: adopt(tx.init(p), state), state)
     assert [x.shape for x in jax.tree.leaves(shapes)] == [x.shape for x in jax.tree.leaves(inside)]
-    with pytest.raises(ValueError, match="0/mu.* no place"):  # what may not be zero is not dropped either
+    with pytest.raises(ValueError, match=r"0/mu.* no place"):  # what may not be zero is not dropped either
         jax.jit(lambda state: adopt(optax.sgd(S).init(p), state))(OLD.init(p))
 
 
@@ -244,9 +244,10 @@ def test_a_fresh_state_of_shapes_alone():
 # ── what a checkpoint knows nothing of ────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("sharded", [False, True], ids=["one device", "eight"])
 @pytest.mark.parametrize(
-    "options", [{}, dict(mode="deferred"), dict(separate=0), dict(separate=0, mode="deferred")], ids=str
+    ("options", "sharded"),
+    [({}, False), (dict(mode="deferred"), True), (dict(separate=0), True), (dict(separate=0, mode="deferred"), False)],
+    ids=str,
 )
 def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
     """Issue: a projection adopted by a run that never had one keeps the norms that the weights have now."""
@@ -258,20 +259,18 @@ def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
     if sharded:
         template["params"] = jax.tree.map(ocp.utils.to_shape_dtype_struct, place(p))
     checkpoint = restored(tmp_path / "state", template)
-    tx = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel", **options))
+    projection = olrs.project_weights("layer/kernel", **options)
+    tx = optax.chain(optax.adamw(S), projection)
     q, opt_state = checkpoint["params"], adopt(tx.init(checkpoint["params"]), checkpoint["opt_state"])
     axis = 1 if "separate" in options else None
-    radii = np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis)
-    np.testing.assert_allclose(opt_state[1].radii, np.atleast_1d(radii), rtol=1e-6)
-    assert int(opt_state[1].count) == 3
-    update = jax.jit(tx.update)
-    for step in range(3):
-        updates, opt_state = update(place(cases.grads(p, step)), opt_state, q)
-        q = optax.apply_updates(q, updates)
-    norms = np.linalg.norm(np.asarray(q["layer"]["kernel"], np.float64), axis=axis)
-    np.testing.assert_allclose(
-        norms, radii, rtol=0.05 if options.get("mode") else 1e-6
-    )  # deferred: one update's growth
+    norms = lambda p: np.atleast_1d(np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis))  # noqa: E731
+    radii = norms(p)
+    np.testing.assert_allclose(opt_state[1].radii, radii, rtol=1e-6)
+    assert int(opt_state[1].count) == 3 and int(opt_state[0][2].count) == 3
+    updates, opt_state = tx.update(place(cases.grads(p, 3)), opt_state, q)
+    q = optax.apply_updates(q, updates)
+    assert np.abs(norms(q) / radii - 1).max() < (1e-6 if "mode" not in options else 0.6)
+    np.testing.assert_allclose(norms(projection.project(q, opt_state)), radii, rtol=1e-6)
 
 
 def test_radii_that_a_checkpoint_has_are_taken():
@@ -311,6 +310,6 @@ def test_states_of_somebody_else():
     )
     assert_identical(adopt(tx.init(p), state)[1], expected)
     assert_identical(migrate(serialization.to_state_dict(state), tx, p)[1], expected)
-    with pytest.raises(ValueError, match="seen .*has no place"):
+    with pytest.raises(ValueError, match=r"seen .*has no place"):
         adopt(optax.adamw(S).init(p), state)
     assert adoption(optax.adamw(S).init(p), state, drop="seen").left == ("seen",)
