@@ -147,6 +147,8 @@ def test_nnx_optimizers(tmp_path):
     assert_identical(into, nnx.state(adopted))
     alone = adopt(fresh().opt_state, old.opt_state)
     assert_identical(alone, adopted.opt_state)
+    plain = nnx_run(optax.sgd(0.1), Model(), steps=2)  # of which nnx.state has no opt_state at all
+    assert int(adopt(fresh(), nnx.state(plain)).opt_state[1][2].count[...]) == 2
     nnx_run(None, model, adopted, steps=2)
     np.testing.assert_allclose(model.w[...], unchanged.w[...], rtol=1e-6)
     assert float(next(iter(olrs.learning_rates(adopted).values()))) == pytest.approx(S.at(4), rel=1e-6)
