@@ -287,6 +287,27 @@ def test_radii_that_a_checkpoint_has_are_taken():
         adopt(rows.init(p), state)
 
 
+OPTAX = [
+    optax.adafactor, optax.adabelief, optax.adadelta, optax.adagrad, optax.adamax, optax.adan, optax.amsgrad, optax.lamb,
+    optax.novograd, optax.radam, optax.rmsprop, optax.rprop, optax.sm3, optax.yogi, optax.contrib.ademamix,
+    optax.contrib.dadapt_adamw, optax.contrib.momo_adam, optax.contrib.muon, optax.contrib.prodigy,
+    optax.contrib.schedule_free_adamw, functools.partial(optax.lbfgs, linesearch=None),
+    lambda rate: optax.contrib.mechanize(optax.sgd(rate)), lambda rate: optax.contrib.dog(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", OPTAX, ids=lambda make: getattr(make, "__name__", "other"))
+def test_states_of_optax(make):
+    """Each goes whole into a chain with a clip and a recorder, with its types and without."""
+    old = make(0.1)
+    p, numbers = {"w": jnp.ones((2, 2))}, iter(range(1, 99))
+    ones = jax.tree.map(lambda x: (x + next(numbers)).astype(x.dtype), old.init(p))
+    tx = optax.chain(olrs.record_grad_norm(steps=3), cases.CLIP, old)
+    adopted = adopt(tx.init(p), ones)
+    assert_identical(adopted, (*tx.init(p)[:2], ones))
+    assert_identical(migrate(serialization.to_state_dict(ones), tx, p), adopted)
+
+
 def test_states_of_somebody_else():
     """A transformation that nobody here knows, with its types and without."""
     from typing import NamedTuple
