@@ -75,9 +75,9 @@ def partition(make):
     return optax.partition({"a": make(), "b": make()}, LABELS)
 
 
-def refined(first, schedule=S):
+def refined(first, schedule=S, steps=9):
     return olrs.refined(
-        lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=9
+        lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=steps
     )
 
 

@@ -169,6 +169,10 @@ MISTAKES = {
     "measured elsewhere": (lambda: dict(params=params(), opt_state=optax.chain(ADAM, cases.PROJECT()).init(params())),
                            lambda: dict(params=jax.tree.map(lambda p: 2 * p, params()), opt_state=trained(ADAM)), {},
                            "begun with other parameters.*with the restored ones"),
+    "refined at another step": (lambda: cases.refined(ADAM).init(params()), lambda: trained(cases.refined(ADAM)), dict(step=3),
+                                "inside refined.*leave step= out"),
+    "another refined": (lambda: cases.refined(ADAM, steps=7).init(params()), lambda: trained(cases.refined(ADAM)), {},
+                        "total_steps=7.*the checkpoint's .*total_steps=9"),
     "a bad step": (lambda: optax.sgd(S).init(params()), lambda: trained(optax.sgd(0.1)), dict(step=-1), "from 0 to"),
 }  # fmt: skip
 

@@ -132,6 +132,10 @@ def _set_steps(
                 or (leaf.path in result.taken and not (reads and step is not None))
             ):
                 continue
+            if reads and any(outer.kind == "RefinedState" and pairs.get(outer) for outer in part.around):
+                raise ValueError(
+                    f"adopt: {part.path!r} is inside refined(...), whose record is in step with it: leave step= out"
+                )
             if result.step is None:
                 result.step = step if step is not None else _known_step(theirs, beside)
             if result.step is None and reads:
