@@ -132,22 +132,30 @@ def _set_steps(
                 or (leaf.path in result.taken and not (reads and step is not None))
             ):
                 continue
+            if reads and any(outer.kind == "RefinedState" and pairs.get(outer) for outer in part.around):
+                raise ValueError(
+                    f"adopt: {part.path!r} is inside refined(...), whose record is in step with it: leave step= out"
+                )
             if result.step is None:
                 result.step = step if step is not None else _known_step(theirs, beside)
+            if result.step is None and reads:
+                raise ValueError(
+                    f"adopt: the checkpoint counts no updates, and the schedule at {leaf.path!r} begins at a step: say"
+                    " which, step="
+                )
+            if result.step is None:
+                continue
             result.values[leaf.index] = filled(leaf.value, result.step)
             result.taken.pop(leaf.path, None)
             result.set_to_step.append(leaf.path)
 
 
 def _known_step(theirs: Parts, beside: Leaf | None) -> Any:
+    """The step by the checkpoint's own counts, or by the one beside them; None if nothing counts."""
     step = found_step(theirs, owner="adopt")
     if step is None and beside is not None:
         loose = dataclasses.replace(theirs.loose, leaves={"step": beside})
         step = found_step(dataclasses.replace(theirs, loose=loose, states=[]), owner="adopt")
-    if step is None:
-        raise ValueError(
-            "adopt: the checkpoint counts no updates, but the new schedule starts at a step: say which, step="
-        )
     return step
 
 

@@ -117,6 +117,6 @@ def kind_of_fields(fields: frozenset[str], also: dict[frozenset[str], str]) -> s
         return known[fields]
     for complete, kind in known.items():
         missing = complete - fields
-        if fields < complete and missing <= _LEAFLESS and fields - _LEAFLESS:
+        if len(fields) > 1 and fields < complete and missing <= _LEAFLESS and fields - _LEAFLESS:
             return kind
     return None
