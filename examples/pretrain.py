@@ -120,7 +120,7 @@ def chosen_schedules(options: argparse.Namespace) -> dict[str, olrs.Schedule]:
             raise ValueError(f"--schedule {text}: {error}") from None
     for path in options.schedule_file:
         try:
-            chosen.append(olrs.Schedule.from_json(pathlib.Path(path).read_text()))
+            chosen.append(olrs.Schedule.read(path))
         except (ValueError, TypeError, OSError) as error:
             raise ValueError(f"--schedule-file {path}: {error}") from None
     if not chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -220,16 +221,18 @@ class Run:
             ValueError: if the file holds no run, or one of a newer format.
             OSError: if it cannot be read.
         """
+        data = Path(path).read_bytes()
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 columns = {key: archive[key] for key in archive.files}
             meta = json.loads(str(columns.pop("meta")))
-        except (ValueError, KeyError, EOFError, AttributeError) as error:
-            raise ValueError(f"{os.fspath(path)} holds no run: {error}") from None
-        if meta.get("format") not in _READABLE:
-            raise ValueError(f"{os.fspath(path)} has format {meta.get('format')!r}: this optax_lrs reads {_READABLE}")
-        schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
-        return cls(**columns, schedule=schedule, notes=meta["notes"])
+            if meta["format"] not in _READABLE:
+                raise ValueError(f"format {meta['format']!r}: this optax_lrs reads {_READABLE}")
+            schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
+            return cls(**columns, schedule=schedule, notes=meta["notes"])
+        # zipfile, zlib, struct, NumPy and json each have errors of their own for bytes that are not theirs.
+        except Exception as error:
+            raise ValueError(f"{os.fspath(path)} holds no run: {type(error).__name__}: {error}") from None
 
     def _columns(self) -> dict[str, np.ndarray]:
         columns = {key: getattr(self, key) for key in ("steps", *_COLUMNS)}

@@ -1,0 +1,5 @@
+"""Checkpoints: saved with their schedule and a checksum, restored on any mesh, taken over by other optimizers."""
+
+from optax_lrs.checkpoint._error import CheckpointError as CheckpointError
+from optax_lrs.checkpoint._folder import Checkpoints as Checkpoints
+from optax_lrs.checkpoint._folder import Restored as Restored
