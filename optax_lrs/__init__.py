@@ -107,6 +107,7 @@ finally:
         _gc.enable()
 
 if _TYPE_CHECKING:
+    from optax_lrs import checkpoint as checkpoint
     from optax_lrs import laws as laws
     from optax_lrs import nn as nn
     from optax_lrs import theory as theory
@@ -120,6 +121,7 @@ if _TYPE_CHECKING:
 
 # What not every program needs is imported when it is first named.
 _ON_DEMAND = {
+    "checkpoint": "checkpoint",
     "laws": "laws",
     "nn": "nn",
     "theory": "theory",
