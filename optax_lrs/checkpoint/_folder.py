@@ -13,7 +13,7 @@ from typing import Any, Self
 import jax
 
 from optax_lrs._schedule import Schedule
-from optax_lrs.checkpoint import _contents
+from optax_lrs.checkpoint import _contents, _retention
 from optax_lrs.checkpoint._error import CheckpointError
 from optax_lrs.checkpoint._mismatch import CHOICES, named_schedule
 from optax_lrs.checkpoint._restored import Restored, restored
@@ -91,6 +91,7 @@ class Checkpoints:
         self._keep_steps = tuple(sorted(_step(step) for step in keep_steps))
         self._damaged: set[int] = set()  # those that restore() found so: moved aside when they are in the way
         self._manager: Any = None
+        self._sweeper = _retention.Sweeper(self.folder)
 
     # ── what is there ─────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +157,7 @@ class Checkpoints:
         about = _contents.about(step, state, extra, self.schedule)
         self.wait()
         self._make_way(step)
+        self._sweeper.sweep(wait=False)
         items = {key: ocp.args.JsonSave(item) for key, item in (extra | {_contents.ABOUT: about}).items()}
         # force: every save that is asked for is made; Orbax would skip some silently, as those before a later step.
         self._open().save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), **items), force=True)
@@ -170,6 +172,7 @@ class Checkpoints:
         if self._manager is not None:
             self._manager.close()
             self._manager = None
+            self._sweeper.sweep(wait=True)
 
     def __enter__(self) -> Self:
         return self
@@ -258,14 +261,8 @@ class Checkpoints:
     def _open(self) -> Any:
         if self._manager is None:
             import orbax.checkpoint as ocp
-            from orbax.checkpoint import checkpoint_managers as policies
 
-            kept = [policies.LatestN(self._keep), policies.CustomSteps(self._keep_steps)]
-            if self._keep_every is not None:
-                kept.append(policies.EveryNSteps(self._keep_every))
-            options = ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(kept), enable_async_checkpointing=True
-            )
+            options = _retention.options(self.folder, self._keep, self._keep_steps, self._keep_every)
             self._manager = ocp.CheckpointManager(self.folder, options=options)
         return self._manager
 
@@ -286,11 +283,7 @@ class Checkpoints:
         if jax.process_count() > 1:
             _sync("agreed")  # every process has listed them before they move
         if jax.process_index() == 0:
-            for other in moved:
-                path, number = self._path() / str(other), 1
-                while (aside := self._path() / f"{other}.damaged{'' if number == 1 else f'-{number}'}").exists():
-                    number += 1
-                path.rename(aside)
+            _retention.move_aside(self._path(), moved)
         if jax.process_count() > 1:
             _sync("moved")
         self._damaged -= set(moved)
