@@ -208,6 +208,7 @@ class Run:
         # Who knows only format 1 can still read what has nothing new in it.
         known = 1 if self.grad_norms_l1 is None else _FORMAT
         meta = dict(format=known, notes=dict(self.notes), schedule=self.schedule and self.schedule.to_json())
+        meta["columns"] = sorted(self._columns())
         draft = path.with_name(path.name + ".part")
         with open(draft, "wb") as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **self._columns())
@@ -228,6 +229,8 @@ class Run:
             meta = json.loads(str(columns.pop("meta")))
             if meta["format"] not in _READABLE:
                 raise ValueError(f"format {meta['format']!r}: this optax_lrs reads {_READABLE}")
+            if sorted(columns) != meta.get("columns", sorted(columns)):  # files of old do not say which they have
+                raise ValueError(f"of the columns {meta['columns']} it has {sorted(columns)}")
             schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
             return cls(**columns, schedule=schedule, notes=meta["notes"])
         # zipfile, zlib, struct, NumPy and json each have errors of their own for bytes that are not theirs.

@@ -49,6 +49,8 @@ def read(folder: Any, step: int, where: str) -> Contents:
         raise CheckpointError(f"{where}: there is no such checkpoint")
     items = sorted(item.name for item in path.iterdir() if item.is_dir())
     if ABOUT not in items:
+        if _names_about(path):
+            raise CheckpointError(f"{where}: the item {ABOUT!r} is missing")
         return _foreign(path, items, where)
     found = _json(path, ABOUT, where)
     if not isinstance(found, dict) or "format" not in found:
@@ -100,6 +102,14 @@ def _foreign(path: Any, items: list[str], where: str) -> Contents:
         raise CheckpointError(f"{where}: {item} is damaged or no state of arrays: Orbax finds none in it")
     others = {key for key in items if key != item and (path / key / "metadata").is_file()}
     return Contents(item, leaves, {key: _json(path, key, where) for key in sorted(others)}, None, None)
+
+
+def _names_about(path: Any) -> bool:
+    """Whether Orbax's list of the items has ours: then it is not another program's checkpoint, but a part of one."""
+    try:
+        return ABOUT in json.loads((path / "_CHECKPOINT_METADATA").read_text())["item_handlers"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _json(path: Any, item: str, where: str) -> Any:

@@ -16,8 +16,8 @@ from optax_lrs._schedule import Schedule
 from optax_lrs.checkpoint import _contents, _retention
 from optax_lrs.checkpoint._error import CheckpointError
 from optax_lrs.checkpoint._mismatch import CHOICES, named_schedule
+from optax_lrs.checkpoint._processes import agreed, together
 from optax_lrs.checkpoint._restored import Restored, restored
-from optax_lrs.checkpoint._template import placed
 
 _RESERVED = (_contents.ABOUT, _contents.STATE, "default", "metrics", "descriptor")
 
@@ -217,10 +217,9 @@ class Checkpoints:
         """
         if on_mismatch not in CHOICES:
             raise ValueError(f"restore: on_mismatch must be one of {CHOICES}, got {on_mismatch!r}")
-        template = placed(template)
         self.wait()
         first = self._chosen(step)
-        earlier = [other for other in reversed(self.steps()) if other < first]
+        earlier = [other for other in reversed(agreed(self.steps())) if other < first]
         skipped: dict[int, str] = {}
         for number in [first, *earlier]:
             try:
@@ -250,7 +249,7 @@ class Checkpoints:
         return f"{self.folder}, step {step}"
 
     def _chosen(self, step: int | None) -> int:
-        there = self.steps()
+        there = agreed(self.steps())
         if step is None and not there:
             raise CheckpointError(f"{self.folder} holds no checkpoint")
         if step is not None and _step(step) not in there:
@@ -267,33 +266,24 @@ class Checkpoints:
         return self._manager
 
     def _make_way(self, step: int) -> None:
-        """Moves damaged checkpoints aside that are not older than ``step``; raises if good ones are in its way."""
-        if self._path().exists() and jax.process_count() > 1:
-            _sync("looked")
-        there = self.steps()
+        """Moves damaged checkpoints aside; raises if good ones, or something else, are in the way of ``step``."""
+        there = agreed(self.steps())
         good = [other for other in there if other >= step and other not in self._damaged]
         if good:
             raise ValueError(
                 f"save: {self.folder} already holds step {good[0]}, so step {step} cannot be saved there: go on from it, or "
                 "save to another folder; nothing is overwritten"
             )
+        if agreed(step not in there and (self._path() / str(step)).exists()):
+            raise ValueError(f"save: {self.folder}/{step} is in the way and no checkpoint; nothing is overwritten")
         moved = [other for other in there if other in self._damaged]
         if not moved:
             return
-        if jax.process_count() > 1:
-            _sync("agreed")  # every process has listed them before they move
         if jax.process_index() == 0:
             _retention.move_aside(self._path(), moved)
-        if jax.process_count() > 1:
-            _sync("moved")
+        together("moved aside")
         self._damaged -= set(moved)
         self.close()  # Orbax lists the folder when it is opened
-
-
-def _sync(name: str) -> None:
-    from jax.experimental import multihost_utils
-
-    multihost_utils.sync_global_devices(f"optax_lrs.Checkpoints:{name}")
 
 
 def _step(step: Any) -> int:

@@ -36,6 +36,7 @@ def decide(
     plain: Mapping[str, Any] | None,
     live: Mapping[str, Mapping[str, Any]] | None,
     template: Any,
+    given: Any,
     wanted: Schedule | None,
     on_mismatch: str,
     where: str,
@@ -43,9 +44,9 @@ def decide(
     """Compares every schedule that the checkpoint names with what the template and ``wanted`` say.
 
     ``plain`` is the schedule that was given when saving, ``live`` those inside the state, by path; None where the
-    checkpoint does not say.
+    checkpoint does not say. ``given`` is the template before its leaves became shapes with a place.
     """
-    inside = schedules_in(template)
+    inside, shapes = schedules_in(given), schedules_in(template)
     if not any(is_live for _, is_live in inside.values()):
         goes_on = [_plain(plain, wanted, on_mismatch, where)]
     else:
@@ -79,7 +80,7 @@ def decide(
                 )
             replaced[path] = new
         if not same_structure(there, described(node)):
-            changed[path] = _abstract(_readable(there, version, where), node)
+            changed[path] = _abstract(_readable(there, version, where), shapes[path][0])
         if is_live:
             goes_on.append(
                 _readable(there, version, where) if (found and on_mismatch == "keep") or new is None else new

@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import numpy as np
 
 from optax_lrs._schedule import Schedule
 from optax_lrs.checkpoint._checksum import checksums
@@ -14,7 +13,8 @@ from optax_lrs.checkpoint._contents import Contents, alone, read
 from optax_lrs.checkpoint._error import CheckpointError, brief
 from optax_lrs.checkpoint._fingerprint import with_schedules
 from optax_lrs.checkpoint._mismatch import decide
-from optax_lrs.checkpoint._template import as_saved, converted, put_schedules, require_fit
+from optax_lrs.checkpoint._processes import first_that_failed
+from optax_lrs.checkpoint._template import as_saved, converted, placed, put_schedules, require_fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +34,12 @@ class Restored:
 
 
 def restored(
-    folder: Any, step: int, template: Any, schedule: Schedule | None, on_mismatch: str, verify: bool, where: str
+    folder: Any, step: int, given: Any, schedule: Schedule | None, on_mismatch: str, verify: bool, where: str
 ) -> Restored:
     """The checkpoint of that step. What can be known without its arrays is checked before they are read."""
+    template = placed(given)
     contents = read(folder, step, where)
-    decision = decide(contents.plain, contents.live, template, schedule, on_mismatch, where)
+    decision = decide(contents.plain, contents.live, template, given, schedule, on_mismatch, where)
     require_fit(decision.template, contents.leaves, where)
     state = _arrays(folder / str(step) / contents.item, as_saved(decision.template, contents.leaves), where)
     if verify:
@@ -60,12 +61,9 @@ def _arrays(path: Any, template: Any, where: str) -> Any:
         raise  # of the devices, as when their memory is full: nothing is wrong with the checkpoint
     except Exception as error:  # TensorStore and Orbax raise all kinds, some of them bare Exceptions
         trouble = error
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        failed = multihost_utils.process_allgather(np.int32(trouble is not None))
-        if trouble is None and failed.any():
-            trouble = OSError(f"process {int(failed.argmax())} could not read it")
+    where_failed = first_that_failed(trouble is not None)
+    if trouble is None and where_failed is not None:
+        trouble = OSError(f"process {where_failed} could not read it")
     if trouble is not None:
         raise CheckpointError(f"{where}: state is damaged, it cannot be read: {brief(trouble)}") from trouble
     return state
