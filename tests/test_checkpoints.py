@@ -598,7 +598,7 @@ tx = optax.chain(optax.scale_by_adam(), olrs.scale_by_live_schedule(lr))
 mesh = jax.make_mesh((jax.device_count(),), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
 cut, whole = (jax.NamedSharding(mesh, spec) for spec in (jax.P("d"), jax.P()))
 def init():
-    params = {"w": jnp.arange(512.0).reshape(8, 64)}
+    params = {"w": jnp.arange(32768.0).reshape(8, 4096)}
     return {"params": params, "opt_state": tx.init(params)}
 shapes = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=cut if x.ndim == 2 else whole), jax.eval_shape(init))
@@ -618,7 +618,7 @@ with Checkpoints(folder, schedule=lr, keep=2) as checkpoints:
         assert found.step == 3 and found.extra == {"position": {"step": found.step}}
         assert found.schedule == lr and found.state["params"]["w"].sharding == cut
         for shard in found.state["params"]["w"].addressable_shards:
-            np.testing.assert_array_equal(shard.data, np.arange(512.0).reshape(8, 64)[shard.index])
+            np.testing.assert_array_equal(shard.data, np.arange(32768.0).reshape(8, 4096)[shard.index])
         checkpoints.save(5 if task == "damaged" else 4, found.state, position={})
     checkpoints.wait()
     said.append(" ".join(map(str, checkpoints.steps())))
