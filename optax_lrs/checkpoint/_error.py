@@ -9,5 +9,5 @@ class CheckpointError(ValueError):
 
 def brief(error: BaseException) -> str:
     """An error of another package in one line: those of TensorStore run over pages."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).partition(" See full TensorStore details")[0]
     return f"{type(error).__name__}: {text[:200]}{' …' if len(text) > 200 else ''}"
