@@ -440,6 +440,8 @@ DAMAGE = {
 }  # fmt: skip
 
 
+# Where reading fails, what Orbax still had in hand comes back to an event loop that it has closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
     damage, words = DAMAGE[kind]
