@@ -11,6 +11,7 @@ from optax_lrs.checkpoint._checksum import checksums
 from optax_lrs.checkpoint._error import CheckpointError, brief
 from optax_lrs.checkpoint._fingerprint import described, digest, schedules_in, stored
 from optax_lrs.checkpoint._template import layout
+from optax_lrs.checkpoint._unboxed import with_rates_of
 
 FORMAT = 1
 ABOUT = "about"
@@ -30,6 +31,8 @@ class Contents(NamedTuple):
 def about(step: int, state: Any, extra: Mapping[str, Any], schedule: Schedule | None) -> dict[str, Any]:
     """The item of a checkpoint that is about to be written."""
     sums = checksums(state)
+    if schedule is not None:
+        schedule = with_rates_of(schedule, state)
     inside = {path: stored(described(node)) for path, (node, _) in schedules_in(state).items()}
     found = {
         "format": FORMAT,

@@ -20,8 +20,13 @@ from optax_lrs.checkpoint._fingerprint import (
     schedules_in,
     with_schedules,
 )
+from optax_lrs.checkpoint._unboxed import rates_in
 
 CHOICES = ("error", "override", "keep")
+_UNSAID = (
+    "{where} has {what}, and the template only shapes, so they cannot be compared: say which schedule this program runs, "
+    "schedule=..., or on_mismatch='keep' to go on with the checkpoint's"
+)
 
 
 class Decision(NamedTuple):
@@ -48,7 +53,10 @@ def decide(
     """
     inside, shapes = schedules_in(given), schedules_in(template)
     if not any(is_live for _, is_live in inside.values()):
-        goes_on = [_plain(plain, wanted, on_mismatch, where)]
+        unboxed = bool(rates_in(template))
+        if unboxed and wanted is None and on_mismatch != "keep":
+            raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {', '.join(rates_in(template))}"))
+        goes_on = [_plain(plain, wanted, on_mismatch, where, unboxed)]
     else:
         goes_on = []
     changed, replaced = {}, {}
@@ -64,11 +72,7 @@ def decide(
             continue  # if the checkpoint names others but not this one, its arrays will not fit either
         there, version = _split(there)
         if new is None and is_live and on_mismatch != "keep":
-            raise ValueError(
-                f"{where} has a live schedule at {path}, {_text(there, version)}, and the template only shapes, so they "
-                "cannot be compared: say which schedule this program runs, schedule=..., or on_mismatch='keep' to go on "
-                "with the checkpoint's"
-            )
+            raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {path}, {_text(there, version)}"))
         found = difference(there, described(node if new is None else new), float32=True)
         if found and on_mismatch == "error":
             raise _mismatch(found, _text(there, version), repr(new or node), where, path)
@@ -95,7 +99,9 @@ def named_schedule(plain: Mapping[str, Any] | None, live: Mapping[str, Any] | No
     return _readable(*_split(named[0]), where) if len(named) == 1 else None
 
 
-def _plain(plain: Mapping[str, Any] | None, wanted: Schedule | None, on_mismatch: str, where: str) -> Schedule | None:
+def _plain(
+    plain: Mapping[str, Any] | None, wanted: Schedule | None, on_mismatch: str, where: str, unboxed: bool
+) -> Schedule | None:
     if wanted is None:
         try:
             return None if plain is None else parsed(*_split(plain))
@@ -109,12 +115,18 @@ def _plain(plain: Mapping[str, Any] | None, wanted: Schedule | None, on_mismatch
             "with this one; without schedule= the state alone is restored"
         )
     there, version = _split(plain)
-    found = difference(there, described(wanted), float32=False)
+    found = difference(there, described(wanted), float32=unboxed)
     if found is None:
         return wanted
-    if on_mismatch == "keep":
-        return _readable(there, version, where)
-    raise _mismatch(found, _text(there, version), repr(wanted), where, "")
+    if on_mismatch != "keep":
+        raise _mismatch(found, _text(there, version), repr(wanted), where, "")
+    if unboxed and not same_structure(there, described(wanted)):
+        raise ValueError(
+            f"{where}: {found[0]} is {found[1]!r} there and {found[2]!r} here, and the template is a state without types, as "
+            "of nnx.split, whose graph holds the counts of its schedule: to keep the checkpoint's, build the optimizer with "
+            "checkpoints.schedule_at()"
+        )
+    return _readable(there, version, where)
 
 
 def _new(node: Schedule, is_live: bool, wanted: Schedule | None, path: str) -> Schedule | None:

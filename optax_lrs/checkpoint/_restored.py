@@ -15,6 +15,7 @@ from optax_lrs.checkpoint._fingerprint import with_schedules
 from optax_lrs.checkpoint._mismatch import decide
 from optax_lrs.checkpoint._processes import first_that_failed
 from optax_lrs.checkpoint._template import as_saved, converted, placed, put_schedules, require_fit
+from optax_lrs.checkpoint._unboxed import with_schedule_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,8 @@ def restored(
     if verify:
         _verify(state, contents, where)
     state = converted(state, decision.template)
+    if on_mismatch == "override" and schedule is not None:
+        state = with_schedule_in(state, schedule)
     if decision.replaced:
         state = with_schedules(state, put_schedules(template, decision.replaced))
     return Restored(step, state, contents.extra, decision.schedule, {})

@@ -80,16 +80,17 @@ def put_schedules(template: Any, schedules: Mapping[str, Schedule]) -> dict[str,
     return {path: _put(schedule, inside[path][0]) for path, schedule in schedules.items()}
 
 
-def _put(values: Any, template: Any) -> Any:
+def _put(schedule: Schedule, template: Any) -> Any:
     leaves, structure = jax.tree.flatten(template)
+    return jax.tree.unflatten(structure, [put(value, leaf) for value, leaf in zip(jax.tree.leaves(schedule), leaves)])
 
-    def place(value, leaf):
-        array = np.broadcast_to(np.asarray(value, leaf.dtype), leaf.shape)
-        if not isinstance(leaf, jax.ShapeDtypeStruct):
-            return array.copy()
-        return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda cut: array[cut])
 
-    return jax.tree.unflatten(structure, [place(value, leaf) for value, leaf in zip(jax.tree.leaves(values), leaves)])
+def put(value: Any, leaf: Any) -> Any:
+    """A number of the host as an array with the type and the place of a leaf."""
+    array = np.broadcast_to(np.asarray(value, leaf.dtype), leaf.shape)
+    if not isinstance(leaf, (jax.ShapeDtypeStruct, jax.Array)):
+        return array.copy()
+    return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda cut: array[cut])
 
 
 def require_fit(template: Any, leaves: Mapping[str, Mapping[str, Any]], where: str) -> None:
