@@ -26,7 +26,8 @@ def checksums(tree: Any) -> dict[str, str]:
     probability 2**-32. Exchanged elements and chunks, lost chunks (which read as zeros) and signs that flip in pairs are
     such cases: a plain sum of the patterns, :math:`\sum_i w_i`, would miss the first and half of the last.
 
-    Device arrays are read once, where they are, in one program for all of them; only the sums come to the host.
+    Device arrays are read once, where they are, in one program for all of them; only the sums come to the host. Compiled for
+    eight TPU v5p it takes no temporary memory and one all-reduce for all leaves; on CPUs XLA makes copies of uint32.
     """
     leaves = {name(key): _without_key(leaf) for key, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
     sums: dict[str, Any] = {}

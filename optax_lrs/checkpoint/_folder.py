@@ -202,7 +202,8 @@ class Checkpoints:
                 first difference. ``"keep"``: the checkpoint's goes on; a live schedule in the state is that, and
                 ``.schedule`` says what an optimizer without one is to be built with. ``"override"``: this program's goes on; a
                 live schedule is replaced by it, at the same count. Rates are compared as float64, with a live schedule,
-                which has no more, as float32; notes do not count.
+                which has no more, as float32; notes do not count. A program that is built around the state's structure
+                (``out_shardings``, the graph of ``nnx.split``) keeps a schedule by building with :meth:`schedule_at`.
             fallback: where a checkpoint is damaged or does not fit, take the last earlier one that can be restored, warn,
                 and tell in ``.skipped`` what was left out. A schedule that differs is no damage and always a choice.
             verify: compare the checksums: one pass over the restored arrays on the device.
