@@ -21,7 +21,6 @@ import transform_rules
 
 import optax_lrs as olrs
 
-pytestmark = pytest.mark.slow
 STEPS = 200
 COMPOSITIONS = {
     "join of a switch": olrs.join(olrs.Switched(**olrs.Switched.example), olrs.Cosine(peak=1.0, total_steps=90), at=99),
@@ -42,6 +41,7 @@ def matrices():
             if re.search(r"^CASES\b", text, re.M) and "transform_rules import" in text]  # fmt: skip
 
 
+@functools.cache
 def rows():
     """Everything with a state, by name: the transformation, its parameters, the extra arguments of a step."""
     schedules = {cls.__name__: cls(**cls.example) for cls in cases.package_schedules()} | COMPOSITIONS
@@ -54,9 +54,6 @@ def rows():
         for case in importlib.import_module(module).CASES:
             found[f"{module}: {case}"] = case.make(), transform_rules.params(), case.extra_args
     return found
-
-
-ROWS = rows()
 
 
 def extra_args(known, k):
@@ -81,13 +78,13 @@ class Group:
 
     def begin(self):
         """The parameters and the first state of every row."""
-        return {name: (ROWS[name][1], ROWS[name][0].init(ROWS[name][1])) for name in self.names}
+        return {name: (rows()[name][1], rows()[name][0].init(rows()[name][1])) for name in self.names}
 
     def step(self, states, k):
         """One update of every row."""
         after = {}
         for name, (params, state) in states.items():
-            tx, _, known = ROWS[name]
+            tx, _, known = rows()[name]
             grads = jax.tree.map(lambda p: 0.1 * jnp.cos(p + k), params)
             update = optax.with_extra_args_support(tx).update
             updates, state = update(grads, state, params, **extra_args(known, k))
@@ -133,22 +130,16 @@ class Group:
         return [name for name in self.names if not same(name)]
 
 
-NAMES = sorted(ROWS)
-GROUPS = [Group(NAMES[start : start + 12]) for start in range(0, len(NAMES), 12)]
-
-
 def at(rows, k):
     return {kind: row[k] for kind, row in rows.items()}
 
 
-@pytest.fixture(scope="module")
-def restored(tmp_path_factory):
-    """Every state of the run, after a visit to the disk."""
+def after_a_visit_to_the_disk(groups, folder):
+    """Every state of the run, restored from one checkpoint."""
     import orbax.checkpoint as ocp
 
-    folder = tmp_path_factory.mktemp("runs") / "states"
     whole, template = {}, {}
-    for group in GROUPS:
+    for group in groups:
         whole |= group.unpack(group.states)
         template |= jax.eval_shape(group.begin)
     template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((STEPS + 1, *leaf.shape), leaf.dtype), template)
@@ -157,40 +148,49 @@ def restored(tmp_path_factory):
         checkpointer.wait_until_finished()
         tree = jax.device_get(checkpointer.restore(folder, template))
     assert jax.tree.structure(tree) == jax.tree.structure(whole)
-    return [group.pack({name: tree[name] for name in group.names}, np) for group in GROUPS]
+    return [group.pack({name: tree[name] for name in group.names}, np) for group in groups]
 
 
-def test_from_every_step_the_next_is_the_same(restored):
-    for group, rows in zip(GROUPS, restored):
-        for k in range(STEPS):
-            after, expected = jax.device_get(group.advance(at(rows, k), np.int32(k))), at(group.states, k + 1)
-            if any(after[kind].tobytes() != expected[kind].tobytes() for kind in expected):
-                raise AssertionError(f"resumed at step {k} these differ: {group.differing(after, expected)}")
+def each_step_leads_to_the_next(group, saved):
+    for k in range(STEPS):
+        after, expected = jax.device_get(group.advance(at(saved, k), np.int32(k))), at(group.states, k + 1)
+        if any(after[kind].tobytes() != expected[kind].tobytes() for kind in expected):
+            raise AssertionError(f"resumed at step {k} these differ: {group.differing(after, expected)}")
 
 
-@pytest.mark.parametrize("k", [1, 59, 133])
-def test_to_the_end(restored, k):
-    for group, saved in zip(GROUPS, restored):
-        rows = at(saved, k)
-        for later in range(k, STEPS):
-            rows = group.advance(rows, np.int32(later))
-        assert not group.differing(jax.device_get(rows), at(group.states, STEPS))
+def leads_to_the_end(group, saved, k):
+    rows = at(saved, k)
+    for later in range(k, STEPS):
+        rows = group.advance(rows, np.int32(later))
+    assert not group.differing(jax.device_get(rows), at(group.states, STEPS)), k
 
 
-def test_the_run_is_worth_resuming(restored):
+def is_worth_resuming(group):
     """Every row moves from each step to the next, and all parameters stay finite."""
-    assert len(ROWS) >= 2 * len(cases.package_schedules()) + 2 * len(COMPOSITIONS) + 37
-    for group in GROUPS:
-        for k in range(0, 60, 9):  # later a plateau's rate has fallen to nothing
-            assert group.differing(at(group.states, k), at(group.states, k + 1)) == group.names, k
-        for name, (params, _) in group.unpack(group.states).items():
-            assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params)), name
+    for k in range(0, 60, 9):  # later a plateau's rate has fallen to nothing
+        assert group.differing(at(group.states, k), at(group.states, k + 1)) == group.names, k
+    for name, (params, _) in group.unpack(group.states).items():
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params)), name
 
 
-def test_what_is_lost_is_noticed(restored):
+def tells_what_was_lost(group, saved, name):
     """One step too many in one count: the next step tells, by name."""
-    index = next(index for index, group in enumerate(GROUPS) if "live(Cosine)" in group.names)
-    group, rows = GROUPS[index], {kind: row[7].copy() for kind, row in restored[index].items()}
-    group.unpack(rows)["live(Cosine)"][1].count[...] += 1  # a view into the rows
+    rows = {kind: row[7].copy() for kind, row in saved.items()}
+    group.unpack(rows)[name][1].count[...] += 1  # a view into the rows
     after = jax.device_get(group.advance(rows, np.int32(7)))
-    assert group.differing(after, at(group.states, 8)) == ["live(Cosine)"]
+    assert group.differing(after, at(group.states, 8)) == [name]
+
+
+@pytest.mark.slow
+def test_resumed_at_every_step(tmp_path):
+    """One test, for it is one run."""
+    names = sorted(rows())
+    assert len(names) >= 2 * len(cases.package_schedules()) + 2 * len(COMPOSITIONS) + 37
+    groups = [Group(names[start : start + 12]) for start in range(0, len(names), 12)]
+    for group, saved in zip(groups, after_a_visit_to_the_disk(groups, tmp_path / "states")):
+        is_worth_resuming(group)
+        each_step_leads_to_the_next(group, saved)
+        for k in (1, 59, 133):
+            leads_to_the_end(group, saved, k)
+        if "live(Cosine)" in group.names:
+            tells_what_was_lost(group, saved, "live(Cosine)")
