@@ -99,6 +99,11 @@ def test_a_state_dict_of_flax():
     shifted = optax.chain(optax.scale_by_adam(), optax.scale_by_adam())
     assert_identical(migrate(serialization.to_state_dict(two), shifted, p), (two[9], two[11]))
 
+    named = optax.named_chain(("b", optax.scale_by_adam()), ("a", optax.scale_by_adam()))
+    state = train(named, params(), named.init(params()), 0, 2)[1]
+    in_order = {name: serialization.to_state_dict(state[name]) for name in "ab"}  # as Orbax gives it back
+    assert_identical(migrate(in_order, named, p), state)
+
 
 # ── flax.nnx ──────────────────────────────────────────────────────────────────────────────────
 
@@ -207,6 +212,7 @@ def test_from_eight_devices_to_others():
 def test_adopted_arrays_can_be_donated():
     """No array is twice in a state, even where one count has gone to several."""
     p, state = train(optax.adamw(S), params(), optax.adamw(S).init(params()), 0, 2)
+    p, state = jax.device_put((p, state), jax.devices()[1])  # committed, so that nothing need be copied to be there
     tx = cases.partition(lambda: optax.adamw(S))
     adopted = adopt(tx.init(p), state)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(adopted)]
