@@ -214,7 +214,7 @@ def test_adopted_arrays_can_be_donated():
     p, state = train(optax.adamw(S), params(), optax.adamw(S).init(params()), 0, 2)
     p, state = jax.device_put((p, state), jax.devices()[1])  # committed, so that nothing need be copied to be there
     tx = cases.partition(lambda: optax.adamw(S))
-    adopted = adopt(tx.init(p), state)
+    adopted = adopt(jax.device_put(tx.init(p), jax.devices()[1]), state)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(adopted)]
     assert len(set(pointers)) == len(pointers)
     step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
