@@ -207,6 +207,9 @@ def test_from_eight_devices_to_others():
             assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
         assert_identical(adopted[0].mu, params())
         assert step_of(adopted) == 5
+        assert adopted[2].count.committed == fresh[2].count.committed
+    committed = jax.device_put(OLD.init(params()), jax.devices()[0])
+    assert not adopt(tx.init(params()), committed)[0].count.committed  # a scalar goes where the parameters will be
 
 
 def test_adopted_arrays_can_be_donated():
