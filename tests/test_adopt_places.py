@@ -99,6 +99,11 @@ def test_a_state_dict_of_flax():
     shifted = optax.chain(optax.scale_by_adam(), optax.scale_by_adam())
     assert_identical(migrate(serialization.to_state_dict(two), shifted, p), (two[9], two[11]))
 
+    named = optax.named_chain(("b", optax.scale_by_adam()), ("a", optax.scale_by_adam()))
+    state = train(named, params(), named.init(params()), 0, 2)[1]
+    in_order = {name: serialization.to_state_dict(state[name]) for name in "ab"}  # as Orbax gives it back
+    assert_identical(migrate(in_order, named, p), state)
+
 
 # ── flax.nnx ──────────────────────────────────────────────────────────────────────────────────
 
@@ -202,13 +207,17 @@ def test_from_eight_devices_to_others():
             assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
         assert_identical(adopted[0].mu, params())
         assert step_of(adopted) == 5
+        assert adopted[2].count.committed == fresh[2].count.committed
+    committed = jax.device_put(OLD.init(params()), jax.devices()[0])
+    assert not adopt(tx.init(params()), committed)[0].count.committed  # a scalar goes where the parameters will be
 
 
 def test_adopted_arrays_can_be_donated():
     """No array is twice in a state, even where one count has gone to several."""
     p, state = train(optax.adamw(S), params(), optax.adamw(S).init(params()), 0, 2)
+    p, state = jax.device_put((p, state), jax.devices()[1])  # committed, so that nothing need be copied to be there
     tx = cases.partition(lambda: optax.adamw(S))
-    adopted = adopt(tx.init(p), state)
+    adopted = adopt(jax.device_put(tx.init(p), jax.devices()[1]), state)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(adopted)]
     assert len(set(pointers)) == len(pointers)
     step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
