@@ -102,6 +102,7 @@ def test_what_is_saved_is_restored(saved):
     assert checkpoints.schedule_at() == checkpoints.schedule_at(10) == LR
 
 
+@pytest.mark.slow
 def test_every_type_of_array(tmp_path):
     rng = np.random.default_rng(0)
     types = "float32 bfloat16 float16 float8_e4m3fn float8_e5m2 int32 int16 int8 int4 uint8 uint32 bool complex64"
@@ -140,6 +141,7 @@ def place(state, mesh, spec):
     return jax.tree.map(put, state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_meshes(saved, tmp_path, kind):
     """Saved on one device, restored on eight; saved there, restored on two of them, and on one: the same checksums."""
@@ -309,6 +311,7 @@ def test_shapes_alone_cannot_be_compared_and_a_state_can(saved):
         Checkpoints(saved / "live", schedule=OTHER_STEPS).restore(shapes(live(LR)))
 
 
+@pytest.mark.slow
 def test_the_state_of_an_nnx_optimizer(tmp_path):
     """nnx.split takes the types away: the rates are found by their names, the counts are in the graph."""
     from flax import nnx
