@@ -102,6 +102,7 @@ def test_what_is_saved_is_restored(saved):
     assert checkpoints.schedule_at() == checkpoints.schedule_at(10) == LR
 
 
+@pytest.mark.slow
 def test_every_type_of_array(tmp_path):
     rng = np.random.default_rng(0)
     types = "float32 bfloat16 float16 float8_e4m3fn float8_e5m2 int32 int16 int8 int4 uint8 uint32 bool complex64"
@@ -140,6 +141,7 @@ def place(state, mesh, spec):
     return jax.tree.map(put, state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_meshes(saved, tmp_path, kind):
     """Saved on one device, restored on eight; saved there, restored on two of them, and on one: the same checksums."""
@@ -309,6 +311,7 @@ def test_shapes_alone_cannot_be_compared_and_a_state_can(saved):
         Checkpoints(saved / "live", schedule=OTHER_STEPS).restore(shapes(live(LR)))
 
 
+@pytest.mark.slow
 def test_the_state_of_an_nnx_optimizer(tmp_path):
     """nnx.split takes the types away: the rates are found by their names, the counts are in the graph."""
     from flax import nnx
@@ -362,6 +365,15 @@ def test_notes_do_not_count_and_digits_do(tmp_path):
         Checkpoints(tmp_path, schedule=olrs.Tabulated(lrs=[0.1, 0.20000001])).restore(shapes(tx))
 
 
+def test_an_error_about_a_table_is_short(tmp_path):
+    table = olrs.Tabulated(lrs=np.linspace(1, 0.5, 900))
+    with Checkpoints(tmp_path, schedule=table) as checkpoints:
+        checkpoints.save(1, {"w": jnp.ones(2)})
+    with pytest.raises(ValueError, match="type is 'Tabulated' there and 'WSD' here") as caught:
+        Checkpoints(tmp_path, schedule=LR).restore({"w": jnp.ones(2)})
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_schedule_class_that_is_not_imported(folder):
     path = folder("plain")
     forge(path / "20", lambda about: about["schedule"].update(type="Sawtooth"))
@@ -376,18 +388,18 @@ def test_a_schedule_class_that_is_not_imported(folder):
 
 def test_a_checkpoint_of_orbax_alone(tmp_path):
     state = trained(live(LR))
-    options = dict(tx=live(OTHER_RATE))
     with ocp.CheckpointManager(tmp_path) as manager:
         manager.save(3, args=ocp.args.StandardSave(state))
-    checkpoints = Checkpoints(tmp_path, schedule=OTHER_RATE)
+    checkpoints, tx = Checkpoints(tmp_path, schedule=OTHER_RATE), live(OTHER_RATE)
     with pytest.raises(ValueError, match="does not say which schedule its arrays at opt_state/1/schedule belong to"):
-        checkpoints.restore(shapes(**options))
-    kept = checkpoints.restore(shapes(**options), on_mismatch="keep")
-    assert_same(kept.state, state) and kept.schedule is None
-    taken = checkpoints.restore(shapes(**options), on_mismatch="override")
+        checkpoints.restore(shapes(tx))
+    kept = checkpoints.restore(shapes(tx), on_mismatch="keep")
+    assert_same(kept.state, state)
+    assert kept.schedule is None
+    taken = checkpoints.restore(shapes(tx), on_mismatch="override")
     assert_same(taken.state["opt_state"], olrs.with_schedule(state["opt_state"], OTHER_RATE))
     with pytest.raises(CheckpointError, match=r"params/w \(\[32, 16\] there, \[32, 8\] here\)"):
-        checkpoints.restore(shapes(**options, width=8), on_mismatch="keep")
+        checkpoints.restore(shapes(tx, width=8), on_mismatch="keep")
 
 
 # ── damage ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -153,13 +153,18 @@ def _unnamed(new: Schedule | None, on_mismatch: str, path: str, where: str) -> N
 
 
 def _mismatch(found: tuple[str, Any, Any], there: str, here: str, where: str, path: str) -> ValueError:
-    field, a, b = found
+    field, a, b = found[0], *(_short(repr(item)) for item in found[1:])
+    there, here = _short(there), _short(here)
     at = f" (live, at {path})" if path else ""
     return ValueError(
-        f"{where} was saved with another schedule{at}: {field} is {a!r} there and {b!r} here. There: {there}. Here: {here}. "
+        f"{where} was saved with another schedule{at}: {field} is {a} there and {b} here. There: {there}. Here: {here}. "
         "Choose on_mismatch='keep' to go on with the checkpoint's, 'override' to go on with this program's; 'error', the "
         "default, changes nothing"
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]} …"
 
 
 def _split(tree: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
