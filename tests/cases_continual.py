@@ -36,7 +36,6 @@ def cases(total: int = 1000) -> list[Case]:
     exponential = dict(profile=profiles.exponential, end=3e-6)
     kept = again | dict(decay_steps=1)
     return [
-        Case("rewarm", olrs.rewarm(schedule, **again), rewarmed(before, again), falls=False),
         Case("rewarm(start, exponential)", olrs.rewarm(forever, **again, start=1e-5, **exponential),
              rewarmed(falling, again, start=1e-5, profile="exponential", end=3e-6), falls=False),
         Case("rewarm(start=None) twice", olrs.rewarm(schedule, **twice, start=None), rewarmed(once, again, start=None),

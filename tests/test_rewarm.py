@@ -168,6 +168,8 @@ def test_branches_of_wsd_are_wsd_of_other_lengths():
     assert olrs.decay_from(OLD, at=800) == OLD
     own = olrs.decay_from(PLATEAUS["PowerLaw"][0], at=40)
     assert own.decay_tokens == 10**11 and own.total_tokens == 40 * 2**32 + 10**11
+    slower = olrs.on_tokens(OLD.replace(total_steps=10**6, decay_steps=10), tokens_per_step=(1_000, 10), at=100)
+    assert olrs.decay_from(slower, at=200).schedule.total_steps == 100 * 1_000 + 100 * 10 + 10
     ramped = olrs.decay_from(PLATEAUS["on_tokens"][0], at=300, steps=10).schedule
     assert (ramped.total_steps, ramped.decay_steps) == (100 * 500 + 210 * 1000, 10_000)
 

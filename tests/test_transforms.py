@@ -37,9 +37,9 @@ CASES = [
     Case("decay_to_init", lambda: olrs.decay_to_init(olrs.Constant(value=0.1), ".*/kernel")),
     Case("record_effective_learning_rate",
          lambda: olrs.record_effective_learning_rate(SCHEDULES[1], power=2, separate=-1)),
-    Case("rewarming", lambda: olrs.rewarming(SCHEDULES[1], again=SCHEDULES[2]), dict(boundary=np.True_)),
-    Case("rewarming(detector)", lambda: olrs.rewarming(SCHEDULES[1], detector=olrs.LossShift(memory_steps=2)),
-         dict(value=np.float32(2.0))),
+    Case("rewarming",
+         lambda: olrs.rewarming(SCHEDULES[1], again=SCHEDULES[2], detector=olrs.LossShift(memory_steps=2)),
+         dict(boundary=np.True_, value=np.float32(2.0))),
     Case("scale_by_weight_norm", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0)),
 ]  # fmt: skip
 

@@ -259,7 +259,8 @@ class OnTokens(Schedule):
 
     def _token_of(self, step: int) -> int:
         """The tokens seen until a step."""
-        return max(before + (step - start) * per_step for start, _, per_step, before in self._stages() if start <= step)
+        *_, (start, _, per_step, before) = (stage for stage in self._stages() if stage[0] <= step)
+        return before + (step - start) * per_step
 
     def _step_of(self, token: int) -> int:
         """The first step at which so many tokens were seen."""

@@ -101,24 +101,30 @@ class LossShift(Value):
             raise ValueError(
                 f"value must be a scalar, got one of shape {jnp.shape(value)}: pass its mean over the batch"
             )
-        loss = jnp.zeros((), jnp.float32) + jnp.asarray(value, jnp.float32)  # on the mesh in force, as the state is
-        finite, resting = jnp.isfinite(loss), state.rest_count > 0
-        loss = jnp.where(finite, loss, state.mean)
-        knows = state.count >= self.memory_steps
-        count = jnp.minimum(state.count + 1, self.memory_steps)
-        share = 1.0 / count.astype(jnp.float32)
-        width = jnp.maximum(jnp.sqrt(state.variance), _LEAST * jnp.abs(state.mean) + 1e-30)
-        away = loss - state.mean
-        away = jnp.where(knows, jnp.clip(away, -self.cap * width, self.cap * width), away)
-        excess = jnp.where(knows, jnp.maximum(state.excess + away / width - self.drift, 0.0), 0.0)
-        learnt = LossShiftState(
-            mean=state.mean + share * away,
-            variance=(1.0 - share) * (state.variance + share * away * away),
-            excess=excess,
-            count=count,
-            rest_count=state.rest_count,
-        )
-        rested = state._replace(rest_count=jnp.maximum(state.rest_count - 1, 0))
-        after = chosen(finite, chosen(resting, rested, learnt), state)
-        shifted = after.excess > self.threshold
-        return shifted, chosen(shifted, self.restarted(state), after)
+        return _seen(self, state, value)
+
+
+@jax.jit
+def _seen(detector: LossShift, state: LossShiftState, value: Any) -> tuple[jax.Array, LossShiftState]:
+    """One program, for who calls it outside of a compiled step."""
+    loss = jnp.zeros((), jnp.float32) + jnp.asarray(value, jnp.float32)  # on the mesh in force, as the state is
+    finite, resting = jnp.isfinite(loss), state.rest_count > 0
+    loss = jnp.where(finite, loss, state.mean)
+    knows = state.count >= detector.memory_steps
+    count = jnp.minimum(state.count + 1, detector.memory_steps)
+    share = 1.0 / count.astype(jnp.float32)
+    width = jnp.maximum(jnp.sqrt(state.variance), _LEAST * jnp.abs(state.mean) + 1e-30)
+    away = loss - state.mean
+    away = jnp.where(knows, jnp.clip(away, -detector.cap * width, detector.cap * width), away)
+    excess = jnp.where(knows, jnp.maximum(state.excess + away / width - detector.drift, 0.0), 0.0)
+    learnt = LossShiftState(
+        mean=state.mean + share * away,
+        variance=(1.0 - share) * (state.variance + share * away * away),
+        excess=excess,
+        count=count,
+        rest_count=state.rest_count,
+    )
+    rested = state._replace(rest_count=jnp.maximum(state.rest_count - 1, 0))
+    after = chosen(finite, chosen(resting, rested, learnt), state)
+    shifted = after.excess > detector.threshold
+    return shifted, chosen(shifted, detector.restarted(state), after)
