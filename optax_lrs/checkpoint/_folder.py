@@ -117,7 +117,7 @@ class Checkpoints:
             step: which; None for the last.
 
         Returns:
-            The live schedule in its state, or the one given when it was saved; None if it names none, or several.
+            The live schedule in its state, or the one given when it was saved; None if it names none, or several that differ.
 
         Raises:
             CheckpointError: if there is no such checkpoint, or it is damaged.

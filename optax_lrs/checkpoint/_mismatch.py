@@ -96,7 +96,8 @@ def decide(
 def named_schedule(plain: Mapping[str, Any] | None, live: Mapping[str, Any] | None, where: str) -> Schedule | None:
     """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved."""
     named = list((live or {}).values()) or ([plain] if plain else [])
-    return _readable(*_split(named[0]), where) if len(named) == 1 else None
+    same = named and all(other == named[0] for other in named)
+    return _readable(*_split(named[0]), where) if same else None
 
 
 def _plain(
@@ -178,7 +179,7 @@ def _readable(there: dict[str, Any], version: int, where: str) -> Schedule:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is a class of "
-            "your own, import its module first; or go on with this program's by on_mismatch='override'"
+            "your own, import its module first"
         ) from None
 
 
