@@ -68,6 +68,7 @@ NESTED = {
     "fast_state",
     "opt_state",
     "live",
+    "detector",
     "record",
     "hyperparams_states",
 }
