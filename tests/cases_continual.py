@@ -32,22 +32,17 @@ def cases(total: int = 1000) -> list[Case]:
 
     schedule, forever = olrs.Cosine(**old), olrs.InverseSqrt(**endless)
     twice = dict(at=(fifth, third), peak=(1e-4, 2e-4), warmup_steps=warmup, decay_steps=(None, total - third - warmup))
-    once = rewarmed(before, early | dict(decay_steps=third - fifth - warmup))
+    once = rewarmed(before, early | dict(decay_steps=third - fifth - warmup), start=None)
     exponential = dict(profile=profiles.exponential, end=3e-6)
+    kept = again | dict(decay_steps=1)
     return [
         Case("rewarm", olrs.rewarm(schedule, **again), rewarmed(before, again), falls=False),
-        Case("rewarm(start=None)", olrs.rewarm(schedule, **early, start=None), rewarmed(before, early, start=None),
-             falls=False),
         Case("rewarm(start, exponential)", olrs.rewarm(forever, **again, start=1e-5, **exponential),
              rewarmed(falling, again, start=1e-5, profile="exponential", end=3e-6), falls=False),
-        Case("rewarm twice", olrs.rewarm(schedule, **twice), rewarmed(once, again), falls=False),
+        Case("rewarm(start=None) twice", olrs.rewarm(schedule, **twice, start=None), rewarmed(once, again, start=None),
+             falls=False),
         Case("with_cooldown", olrs.with_cooldown(forever, **cool), cooled(falling, **cool)),
-        Case("with_cooldown(one_minus_sqrt)",
-             olrs.with_cooldown(schedule, at=fifth, steps=fifth, profile=profiles.one_minus_sqrt, end=3e-6),
-             cooled(before, fifth, fifth, profile="one_minus_sqrt", end=3e-6)),
-        Case("with_cooldown(exponential)", olrs.with_cooldown(forever, **cool, **exponential),
-             cooled(falling, **cool, profile="exponential", end=3e-6)),
-        Case("rewarm(decay_steps=0) and with_cooldown",
-             olrs.with_cooldown(olrs.rewarm(schedule, **again | dict(decay_steps=0)), **cool),
-             cooled(rewarmed(before, again | dict(decay_steps=1), end=again["peak"]), **cool), falls=False),
+        Case("with_cooldown(exponential) of rewarm(decay_steps=0)",
+             olrs.with_cooldown(olrs.rewarm(schedule, **again | dict(decay_steps=0)), **cool, **exponential),
+             cooled(rewarmed(before, kept, end=kept["peak"]), **cool, profile="exponential", end=3e-6), falls=False),
     ]  # fmt: skip

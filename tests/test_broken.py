@@ -116,7 +116,21 @@ class LosesDigits(olrs.Schedule):
         return self.peak * (1.0 - clock.done(0, self.total_steps))
 
 
+class CooledFromTheHost(olrs.Schedule):
+    """A cooldown from what the schedule's rate was when it was built."""
+
+    schedule: olrs.Schedule
+    boundary: int
+    decay_steps: int
+
+    def rate(self, clock):
+        start = float(self.schedule.at(self.boundary))
+        left = clock.left(self.boundary, self.boundary + self.decay_steps)
+        return clock.xp.where(clock.reached(self.boundary), start * left, self.schedule.rate(clock))
+
+
 ARGS = dict(peak=3e-4, total_steps=1000)
+COOLED = CooledFromTheHost(schedule=olrs.Linear(**ARGS), boundary=500, decay_steps=100)
 BROKEN = [
     (RisesAgain(**ARGS), rules.is_constant_after_its_end),
     (BranchesOnARate(**ARGS), rules.agrees_everywhere),
@@ -129,6 +143,8 @@ BROKEN = [
     (DiffersOnTheHost(**ARGS), rules.agrees_everywhere),
     (LosesAField(**(ARGS | dict(peak=3.14159e-4))), rules.survives_text_and_pickle),
     (MissesItsMarks(**ARGS), rules.touches_its_marks),
+    (COOLED, rules.sweeps),
+    (COOLED, rules.does_not_recompile),
 ]
 
 

@@ -210,3 +210,21 @@ def test_variants_of_the_inverse_sqrt_are_compositions():
 def test_a_shifted_schedule_without_a_warmup_holds_its_first_rate():
     lr = olrs.shifted(olrs.Linear(peak=1.0, total_steps=10), by=5)
     assert lr.at([0, 4, 5, 10, 15]).tolist() == [1, 1, 1, 0.5, 0] and lr(np.arange(6)).tolist() == 6 * [1]
+
+
+def test_inverse_to_a_twentieth():  # section 2 of wsd_continual_laws.md
+    lr = olrs.WSD(peak=1.0, end=0.05, total_steps=100, decay_steps=100, decay=profiles.inverse)
+    holds(lr, list(zip([0, 25, 50, 75, 100], "1 0.173913043478 0.0952380952381 0.0655737704918 0.05".split())))
+
+
+def test_levanters_own_facts_of_wsds():
+    """lr 1e-3, decay 0.1, cycles (300, 700) of 1000 steps: at the peak until 270, 660, 970; back at it at 300 and 700."""
+    lr = olrs.WSDS.of_cycles(peak=1e-3, end=1e-4, boundaries=(300, 700, 1000), share=0.1)
+    rates = lr.at(np.arange(1000))
+    below = np.flatnonzero(rates < 1e-3)
+    assert below.tolist() == [*range(271, 300), *range(661, 700), *range(971, 1000)]
+
+
+def test_deepseek_multi_step():  # section 1: a cut to the root of a tenth at 80%, to a tenth at 90%
+    lr = olrs.StepDecay(peak=1.0, milestones=(800, 900), factors=(0.1**0.5, 0.1))
+    holds(lr, [(0, 1), (799, 1), (800, "0.316227766017"), (899, "0.316227766017"), (900, 0.1)])

@@ -238,3 +238,14 @@ def test_mistakes_name_the_argument_the_value_and_the_rule(make, error, text):
     with pytest.raises(error) as caught:
         make()
     assert type(caught.value) is error and text in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_cooldown_within_a_clock_of_tokens_starts_at_its_first_update():
+    lr = olrs.on_tokens(
+        olrs.with_cooldown(olrs.Linear(peak=1.0, total_steps=1000), at=250, steps=500), tokens_per_step=100
+    )
+    np.testing.assert_allclose(lr.at([2, 3, 5, 8]), [0.8, 0.7 * 0.9, 0.7 * 0.5, 0.0], rtol=1e-12)
+    outside = olrs.with_cooldown(
+        olrs.on_tokens(olrs.Linear(peak=1.0, total_steps=1000), tokens_per_step=100), at=3, steps=5
+    )
+    np.testing.assert_allclose(outside.at([2, 3, 4, 8]), [0.8, 0.7, 0.7 * 0.8, 0.0], rtol=1e-12)

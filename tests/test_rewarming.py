@@ -205,3 +205,15 @@ def test_mistakes_name_the_argument_the_value_and_the_rule(make, error, text):
     with pytest.raises(error) as caught:
         make()
     assert type(caught.value) is error and text in str(caught.value)
+
+
+def test_costs_no_collective_and_a_few_scalar_kernels():
+    """On eight devices, with a detector: the compiled update talks to nobody, as without."""
+    mesh = jax.make_mesh((8,), ("data",))
+    spread = jax.NamedSharding(mesh, jax.P("data"))
+    params = {"w": jax.device_put(jnp.ones((64, 8)), spread)}
+    with jax.set_mesh(mesh):
+        tx = olrs.rewarming(FIRST, again=AGAIN, detector=olrs.LossShift())
+        update = jax.jit(lambda g, s, new, value: tx.update(g, s, boundary=new, value=value))
+        text = update.lower(params, tx.init(params), np.False_, np.float32(1.0)).compile().as_text()
+    assert not any(word in text for word in ("all-reduce", "all-gather", "collective-permute", "all-to-all"))

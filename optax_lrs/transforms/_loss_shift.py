@@ -38,7 +38,13 @@ class LossShift(Value):
     and then it learns anew. Only a rise counts: new data that are easier go unnoticed. A loss that is not finite is
     skipped. The cap keeps a single spike, however high, from being a shift: it takes h / (c - k) losses at least.
 
-    MEASURED
+    The defaults, measured on 3.2 million losses of each kind (``benchmarks/loss_shift.py``): no false alarm where losses
+    are independent, heavy-tailed (Student's t with 3 degrees of freedom), spiky, falling as a training's do, or correlated
+    by 0.5 from one to the next; 55 per 100,000 with a correlation of 0.9 (4 with ``threshold=80``) and 88 with 0.99. So
+    give it the loss of each batch, not a smoothed one. A jump of one standard deviation is found after 101 losses (median;
+    99% within 1,000), of two after 29, of three after 18; in nine of ten cases within 166, 35 and 20. ``threshold=20``
+    halves that, and costs 4 false alarms per 100,000 with a correlation of 0.5. Jumps below ``drift``, and slow drifts, are
+    not found: the mean follows them.
 
     Args:
         threshold: :math:`h`, in standard deviations; positive.
