@@ -102,6 +102,8 @@ def by_path(state: Any, params: Any, specs: Any) -> Any:
         shape, axes = next((known[key[start:]] for start in range(len(key)) if key[start:] in known), (None, ()))
         if leaf.shape == shape:
             return axes
+        if leaf.shape[1:] == shape:  # several of the parameter
+            return PartitionSpec(None, *axes)
         if shape is None or len(leaf.shape) != len(shape):
             return PartitionSpec()
         padded = (*axes, *[None] * (len(shape) - len(axes)))

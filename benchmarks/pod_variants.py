@@ -252,6 +252,16 @@ PROJECTIONS = [
     ),
 ]  # fmt: skip
 
+# The average is read and written, the parameters are read once more; in a cond they are read for their check as well.
+AVERAGES = [
+    Variant(f"average of parameters, {name}", lambda o=options: adamw(after=(olrs.average_params(**o),)), pods=True,
+            bars=dict(collectives=distinct_shardings(SMALL), temp=2 * MEGA, hbm=copies / 8, conditionals=conds))
+    for name, copies, conds, options in (
+        ("every step", 11.05, 0, dict(alpha=0.1)), ("every 10 steps", 12.05, 1, dict(alpha=0.1, every_steps=10)),
+        ("latest 4 of every 10", 11.05, 2, dict(every_steps=10, latest=4)),
+    )
+]  # fmt: skip
+
 # ── wrong on purpose: what the count has to catch ─────────────────────────────────────────────────
 
 
@@ -307,4 +317,4 @@ def own(text: str, base: str) -> Variant:
     return found if isinstance(found, Variant) else Variant(text, made, base=base)
 
 
-VARIANTS = [*RATES, *RECORDERS, *PROJECTIONS]
+VARIANTS = [*RATES, *RECORDERS, *PROJECTIONS, *AVERAGES]

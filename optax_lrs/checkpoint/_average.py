@@ -135,7 +135,7 @@ def _checked_weights(weights: Any) -> np.ndarray:
 
 
 def _like(leaf: Any) -> jax.ShapeDtypeStruct:
-    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     dtype = leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype, sharding=sharding)
 
