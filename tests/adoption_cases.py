@@ -16,7 +16,7 @@ import optax
 
 import optax_lrs as olrs
 
-STEPS = 4
+STEPS = 2
 S = olrs.WSD(peak=0.1, total_steps=20, warmup_steps=3, decay_steps=10)
 S2 = olrs.Cosine(peak=0.05, total_steps=30)
 DECAY = olrs.Constant(value=1e-3)
@@ -75,9 +75,9 @@ def partition(make):
     return optax.partition({"a": make(), "b": make()}, LABELS)
 
 
-def refined(first, schedule=S):
+def refined(first, schedule=S, steps=9):
     return olrs.refined(
-        lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=9
+        lambda rate: optax.chain(first, optax.scale_by_adam(), rate), schedule, optimizer="adam", total_steps=steps
     )
 
 

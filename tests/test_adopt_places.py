@@ -27,7 +27,7 @@ def new():
     return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S))
 
 
-def after(steps=3):
+def after(steps=2):
     return train(OLD, params(), OLD.init(params()), 0, steps)
 
 
@@ -40,8 +40,7 @@ def test_train_state(raw, tmp_path):
     module = nn.Dense(3)
     begin = lambda seed: module.init(jax.random.key(seed), jnp.ones((1, 4)))["params"]  # noqa: E731
     old = TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD)
-    for _ in range(3):
-        old = old.apply_gradients(grads=jax.tree.map(jnp.cos, old.params))
+    old = old.apply_gradients(grads=old.params)
     template = (
         None if raw else jax.eval_shape(lambda: TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD))
     )
@@ -50,13 +49,13 @@ def test_train_state(raw, tmp_path):
     tx = optax.chain(optax.adamw(S), projection)
     fresh = TrainState.create(apply_fn=module.apply, params=begin(1), tx=tx)
     state = adopt(fresh, checkpoint)
-    assert isinstance(state, TrainState) and state.tx is tx and int(state.step) == 3
+    assert isinstance(state, TrainState) and state.tx is tx and int(state.step) == 1
     assert_identical(state.params, old.params)
     assert_identical(state.opt_state[0][0], old.opt_state[0])
-    assert int(state.opt_state[0][2].count) == 3
+    assert int(state.opt_state[0][2].count) == 1
     np.testing.assert_allclose(state.opt_state[1].radii, np.linalg.norm(old.params["kernel"]), rtol=1e-6)
-    assert step_of(state) == 3 and step_of(checkpoint) == 3
-    state = state.apply_gradients(grads=jax.tree.map(jnp.cos, state.params))
+    assert step_of(state) == 1 and step_of(checkpoint) == 1
+    state = state.apply_gradients(grads=state.params)
     np.testing.assert_allclose(
         jnp.linalg.norm(state.params["kernel"]), jnp.linalg.norm(old.params["kernel"]), rtol=1e-6
     )
@@ -147,6 +146,8 @@ def test_nnx_optimizers(tmp_path):
     assert_identical(into, nnx.state(adopted))
     alone = adopt(fresh().opt_state, old.opt_state)
     assert_identical(alone, adopted.opt_state)
+    plain = nnx_run(optax.sgd(0.1), Model(), steps=2)  # of which nnx.state has no opt_state at all
+    assert int(adopt(fresh(), nnx.state(plain)).opt_state[1][2].count[...]) == 2
     nnx_run(None, model, adopted, steps=2)
     np.testing.assert_allclose(model.w[...], unchanged.w[...], rtol=1e-6)
     assert float(next(iter(olrs.learning_rates(adopted).values()))) == pytest.approx(S.at(4), rel=1e-6)
@@ -155,14 +156,9 @@ def test_nnx_optimizers(tmp_path):
 # ── meshes ────────────────────────────────────────────────────────────────────────────────────
 
 
-def big():
-    random = np.random.default_rng(1)
-    draw = lambda *shape: jnp.asarray(random.normal(size=shape), jnp.float32)  # noqa: E731
-    return {"layer": {"kernel": draw(8, 4), "bias": draw(8)}}
-
-
 def placed(mesh, tree):
-    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")}}
+    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")},
+             "head": {"kernel": PartitionSpec(None, "data")}}  # fmt: skip
     return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), tree, specs)
 
 
@@ -170,12 +166,12 @@ def wide_new():
     return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S), olrs.project_weights(separate=0))
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
-@pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=str)
+@pytest.mark.parametrize(("kind", "raw"), [(AxisType.Explicit, True), (AxisType.Auto, False)], ids=str)
 def test_from_one_device_to_eight(kind, raw, tmp_path):
-    p, state = train(OLD, big(), OLD.init(big()), 0, 3)
+    p, state = train(OLD, params(), OLD.init(params()), 0, 3)
     checkpoint = restored(saved(state, tmp_path / "state"), None if raw else jax.eval_shape(OLD.init, p))
     alone = adopt(wide_new().init(p), checkpoint)
+    expected, _ = jax.jit(wide_new().update)(p, alone, p)
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
     with jax.set_mesh(mesh):
         p8, tx = placed(mesh, p), wide_new()
@@ -186,26 +182,26 @@ def test_from_one_device_to_eight(kind, raw, tmp_path):
         for a, b in zip(jax.tree.leaves(eight), jax.tree.leaves(alone)):
             np.testing.assert_allclose(a, b, rtol=1e-6)
         step = jax.jit(lambda g, s, p: tx.update(g, s, p), donate_argnums=1)
-        updates, _ = step(p8, fresh, p8)
+        step(p8, tx.init(p8), p8)
         updates, later = step(p8, eight, p8)
         assert step._cache_size() == 1 and described(later) == described(tx.init(p8))
-        expected, _ = jax.jit(wide_new().update)(p, alone, p)
         for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected)):
-            np.testing.assert_allclose(a, b, rtol=1e-5)
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * np.abs(b).max())
 
 
 def test_from_eight_devices_to_others():
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-    state = OLD.init(placed(mesh, big()))
-    state = (state[0]._replace(mu=placed(mesh, big()), count=state[0].count + 5), *state[1:])
+    state = OLD.init(placed(mesh, params()))
+    state = (state[0]._replace(mu=placed(mesh, params()), count=state[0].count + 5), *state[1:])
     other = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-    for p in (big(), placed(other, big()), jax.device_put(big(), jax.devices()[3])):
-        fresh = new().init(p)
+    tx = cases.adam_live(S)
+    for p in (params(), placed(other, params()), jax.device_put(params(), jax.devices()[3])):
+        fresh = tx.init(p)
         adopted = adopt(fresh, state)
-        for a, b in zip(jax.tree.leaves(adopted[1][0].mu), jax.tree.leaves(fresh[1][0].mu)):
+        for a, b in zip(jax.tree.leaves(adopted), jax.tree.leaves(fresh)):
             assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
-        assert_identical(adopted[1][0].mu, big())
-        jax.block_until_ready(jax.jit(new().update)(p, adopted, p))
+        assert_identical(adopted[0].mu, params())
+        assert step_of(adopted) == 5
 
 
 def test_adopted_arrays_can_be_donated():
@@ -228,7 +224,7 @@ def test_inside_jit():
     assert_identical(inside, adopt(tx.init(p), state))
     shapes = jax.eval_shape(lambda state: adopt(tx.init(p), state), state)
     assert [x.shape for x in jax.tree.leaves(shapes)] == [x.shape for x in jax.tree.leaves(inside)]
-    with pytest.raises(ValueError, match="0/mu.* no place"):  # what may not be zero is not dropped either
+    with pytest.raises(ValueError, match=r"0/mu.* no place"):  # what may not be zero is not dropped either
         jax.jit(lambda state: adopt(optax.sgd(S).init(p), state))(OLD.init(p))
 
 
@@ -244,46 +240,66 @@ def test_a_fresh_state_of_shapes_alone():
 # ── what a checkpoint knows nothing of ────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("sharded", [False, True], ids=["one device", "eight"])
 @pytest.mark.parametrize(
-    "options", [{}, dict(mode="deferred"), dict(separate=0), dict(separate=0, mode="deferred")], ids=str
+    ("options", "sharded"),
+    [({}, False), (dict(mode="deferred"), True), (dict(separate=0), True), (dict(separate=0, mode="deferred"), False)],
+    ids=str,
 )
 def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
     """Issue: a projection adopted by a run that never had one keeps the norms that the weights have now."""
-    p, state = train(OLD, big(), OLD.init(big()), 0, 3)
+    p, state = train(OLD, params(), OLD.init(params()), 0, 3)
     saved({"params": p, "opt_state": state}, tmp_path / "state")
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     place = functools.partial(placed, mesh) if sharded else lambda tree: tree
-    template = jax.eval_shape(lambda: {"params": big(), "opt_state": OLD.init(big())})
+    template = jax.eval_shape(lambda: {"params": params(), "opt_state": OLD.init(params())})
     if sharded:
         template["params"] = jax.tree.map(ocp.utils.to_shape_dtype_struct, place(p))
     checkpoint = restored(tmp_path / "state", template)
-    tx = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel", **options))
-    q, opt_state = checkpoint["params"], adopt(tx.init(checkpoint["params"]), checkpoint["opt_state"])
+    projection = olrs.project_weights("layer/kernel", **options)
+    tx = optax.chain(optax.adamw(S), projection)
+    q, opt_state = checkpoint["params"], adopt(jax.jit(tx.init)(checkpoint["params"]), checkpoint["opt_state"])
     axis = 1 if "separate" in options else None
-    radii = np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis)
-    np.testing.assert_allclose(opt_state[1].radii, np.atleast_1d(radii), rtol=1e-6)
-    assert int(opt_state[1].count) == 3
-    update = jax.jit(tx.update)
-    for step in range(3):
-        updates, opt_state = update(place(cases.grads(p, step)), opt_state, q)
-        q = optax.apply_updates(q, updates)
-    norms = np.linalg.norm(np.asarray(q["layer"]["kernel"], np.float64), axis=axis)
-    np.testing.assert_allclose(
-        norms, radii, rtol=0.05 if options.get("mode") else 1e-6
-    )  # deferred: one update's growth
+    norms = lambda p: np.atleast_1d(np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis))  # noqa: E731
+    radii = norms(p)
+    np.testing.assert_allclose(opt_state[1].radii, radii, rtol=1e-6)
+    assert int(opt_state[1].count) == 3 and int(opt_state[0][2].count) == 3
+    updates, opt_state = jax.jit(tx.update)(place(cases.grads(p, 3)), opt_state, q)
+    q = jax.jit(optax.apply_updates)(q, updates)
+    assert np.abs(norms(q) / radii - 1).max() < (1e-6 if "mode" not in options else 0.6)
+    np.testing.assert_allclose(norms(jax.jit(projection.project)(q, opt_state)), radii, rtol=1e-6)
 
 
 def test_radii_that_a_checkpoint_has_are_taken():
     tx = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel"))
-    p, state = train(tx, big(), tx.init(big()), 0, 2)
+    p, state = train(tx, params(), tx.init(params()), 0, 2)
     shrunk = jax.tree.map(lambda x: 0.5 * x, p)
     assert_identical(adopt(tx.init(shrunk), state), state)
     new_radii = adopt(tx.init(shrunk), state, drop="1/.*")[1].radii
     np.testing.assert_allclose(new_radii, 0.5 * state[1].radii, rtol=1e-6)
     rows = optax.chain(optax.adamw(S), olrs.project_weights("layer/kernel", separate=0))
-    with pytest.raises(ValueError, match=r"1/radii has shape \(1,\), not \(8,\), for 1/radii"):
+    with pytest.raises(ValueError, match=r"1/radii has shape \(1,\), not \(4,\), for 1/radii"):
         adopt(rows.init(p), state)
+
+
+OPTAX = [
+    optax.adafactor, optax.adabelief, optax.adadelta, optax.adagrad, optax.adamax, optax.adan, optax.amsgrad, optax.lamb,
+    optax.novograd, optax.radam, optax.rmsprop, optax.rprop, optax.sm3, optax.yogi, optax.contrib.ademamix,
+    optax.contrib.dadapt_adamw, optax.contrib.momo_adam, optax.contrib.muon, optax.contrib.prodigy,
+    optax.contrib.schedule_free_adamw, functools.partial(optax.lbfgs, linesearch=None),
+    lambda rate: optax.contrib.mechanize(optax.sgd(rate)), lambda rate: optax.contrib.dog(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", OPTAX, ids=lambda make: getattr(make, "__name__", "other"))
+def test_states_of_optax(make):
+    """Each goes whole into a chain with a clip and a recorder, with its types and without."""
+    old = make(0.1)
+    p, numbers = {"w": jnp.ones((2, 2))}, iter(range(1, 99))
+    ones = jax.tree.map(lambda x: (x + next(numbers)).astype(x.dtype), old.init(p))
+    tx = optax.chain(olrs.record_grad_norm(steps=3), cases.CLIP, old)
+    adopted = adopt(tx.init(p), ones)
+    assert_identical(adopted, (*tx.init(p)[:2], ones))
+    assert_identical(migrate(serialization.to_state_dict(ones), tx, p), adopted)
 
 
 def test_states_of_somebody_else():
@@ -311,6 +327,6 @@ def test_states_of_somebody_else():
     )
     assert_identical(adopt(tx.init(p), state)[1], expected)
     assert_identical(migrate(serialization.to_state_dict(state), tx, p)[1], expected)
-    with pytest.raises(ValueError, match="seen .*has no place"):
+    with pytest.raises(ValueError, match=r"seen .*has no place"):
         adopt(optax.adamw(S).init(p), state)
     assert adoption(optax.adamw(S).init(p), state, drop="seen").left == ("seen",)

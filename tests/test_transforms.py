@@ -124,6 +124,7 @@ BROKEN = [
           dict(boundary=np.True_)), rules.compiles_once),
     (Case("needs a leaf", transformation(lambda p: State(jnp.zeros(()) + jax.tree.leaves(p)[0].sum()), keep)),
      rules.takes_an_empty_tree),
+    (Case("a bare array", transformation(lambda p: jnp.ones(()), keep_only)), rules.can_be_adopted),
     (Case("a kept parameter", transformation(lambda p: State(jax.tree.leaves(p)[0]), keep_only)), rules.can_be_donated),
 ]  # fmt: skip
 

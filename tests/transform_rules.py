@@ -167,6 +167,22 @@ def survives_a_checkpoint(case, folder):
     np.testing.assert_array_equal(again["layer"]["kernel"], expected["layer"]["kernel"])
 
 
+def can_be_adopted(case):
+    """By another chain, from a checkpoint with its types or without, whole."""
+    from flax import serialization
+
+    from optax_lrs.checkpoint import adopt
+
+    tx = case.make()
+    _, state = tx.update(grads(), tx.init(params()), params(), **case.extra_args)
+    fresh = optax.chain(optax.clip(1.0), tx).init(params())
+    for old in (state, serialization.to_state_dict(state)):
+        adopted = adopt(fresh, old)
+        assert described(adopted) == described(fresh)
+        for a, b in zip(jax.tree.leaves(adopted[1]), jax.tree.leaves(state), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def takes_an_empty_tree(case):
     tx = case.make()
     updates, state = tx.update({}, tx.init({}), {}, **case.extra_args)
@@ -201,6 +217,7 @@ RULES = [
     shards,
     lives_inside_others,
     scans,
+    can_be_adopted,
     takes_an_empty_tree,
     can_be_donated,
 ]

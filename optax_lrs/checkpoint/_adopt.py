@@ -172,7 +172,7 @@ def _sides(fresh: Any, restored: Any) -> tuple[Parts, Parts, Any]:
         beside = parts_of(restored, like=mine).loose.leaves.get("step")
         return mine, parts_of(held, like=mine), beside
     theirs = parts_of(restored, like=mine)
-    if holder is not None and held is None:
+    if holder is not None and held is None and not theirs.loose.leaves:
         raise ValueError(
             "adopt: fresh holds an optimizer's state and more, restored only such a state: adopt fresh.opt_state"
         )

@@ -18,6 +18,9 @@ from optax_lrs.checkpoint._steps import found_step
 
 _SHOWN = 6  # problems that a message lists
 
+Wanted = dict[Part, dict[str, Leaf]]
+"""Of each state, the arrays that are looked for on the other side."""
+
 
 @dataclasses.dataclass
 class Filled:
@@ -57,28 +60,16 @@ def fill(
     learnt = all(any(part.kind == "RefinedState" for part in parts.states) for parts in (mine, theirs))
     here = {part: _takes_part(part, kept, learnt) for part in (*mine.states, mine.loose)}
     there = {part: _takes_part(part, dropped, learnt) for part in (*theirs.states, theirs.loose)}
-    pairs = Pairs()
+    pairs: Pairs = {}
     if not only_loose:
         new_parts, old_parts = _trimmed(mine, here), _trimmed(theirs, there)
         found = paired(list(new_parts), list(old_parts), rename)
-        pairs = Pairs({new_parts[part]: [old_parts[other] for other in partners] for part, partners in found.items()})
+        pairs = {new_parts[part]: [old_parts[other] for other in partners] for part, partners in found.items()}
         _require_one_recipe(pairs)
     if here[mine.loose] or there[theirs.loose]:
         pairs[mine.loose] = [theirs.loose]
-    result, problems, used = Filled(), [], set()
-    for part in (*mine.states, mine.loose):
-        for key, leaf in part.leaves.items():
-            if not pairs.get(part) or key not in here[part]:
-                continue
-            sources = [there[other][key] for other in pairs[part] if key in there[other]]
-            used.update(source.path for source in sources)
-            if sources:
-                problems += _take(leaf, sources, result)
-            elif key.split("/")[0] not in DERIVED.get(part.kind, ()):
-                problems.append(
-                    f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
-                    f" if it shall begin anew, new={leaf.path!r}"
-                )
+    result, used = Filled(), set()
+    problems = _take_all(pairs, here, there, result, used)
     if only_loose:
         return _checked(result, problems)
     for part in (*theirs.states, theirs.loose):
@@ -95,6 +86,24 @@ def fill(
                 )
     problems += _measured_elsewhere(mine, result)
     return _checked(result, problems)
+
+
+def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: set[str]) -> list[str]:
+    """Takes every array that has its like; the problems with the others."""
+    problems = []
+    for part, partners in pairs.items():
+        for key, leaf in here[part].items():
+            sources = [there[other][key] for other in partners if key in there[other]]
+            used.update(source.path for source in sources)
+            derived = key.split("/")[0] in DERIVED.get(part.kind, ())
+            if sources and not (derived and mismatch(sources[0].value, leaf.value)):
+                problems += _take(leaf, sources, result)
+            elif partners and not derived:
+                problems.append(
+                    f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
+                    f" if it shall begin anew, new={leaf.path!r}"
+                )
+    return problems
 
 
 def _take(leaf: Leaf, sources: list[Leaf], result: Filled) -> list[str]:
@@ -118,36 +127,40 @@ def _set_steps(
     mine: Parts, theirs: Parts, beside: Leaf | None, pairs: Pairs, kept: set[str], step: Any, result: Filled
 ) -> None:
     """Puts the step into the counts that were not taken; a given one into those that were, too."""
-    alone = lambda part: any(outer.kind == "RefinedState" and not pairs.get(outer) for outer in part.around)  # noqa: E731
     for part in mine.states:
+        refined = [outer for outer in part.around if outer.kind == "RefinedState"]
+        alone = any(not pairs.get(outer) for outer in refined)
         for key, leaf in part.leaves.items():
             reads = (part.kind, key) in CLOCKS
             # The record inside a new refined(...) is in step with its schedule.
-            counts = (part.kind, key) in UPDATES or (
-                alone(part) and (part.kind, key) == ("RecordGradNormState", "count")
-            )
-            if (
-                leaf.path in kept
-                or not (reads or counts)
-                or (leaf.path in result.taken and not (reads and step is not None))
-            ):
+            counts = (part.kind, key) in UPDATES or (alone and (part.kind, key) == ("RecordGradNormState", "count"))
+            again = reads and step is not None
+            if leaf.path in kept or not (reads or counts) or (leaf.path in result.taken and not again):
                 continue
+            if reads and refined and not alone:
+                raise ValueError(
+                    f"adopt: {part.path!r} is inside refined(...), whose record is in step with it: leave step= out"
+                )
             if result.step is None:
                 result.step = step if step is not None else _known_step(theirs, beside)
+            if result.step is None and reads:
+                raise ValueError(
+                    f"adopt: the checkpoint counts no updates, and the schedule at {leaf.path!r} begins at a step: say"
+                    " which, step="
+                )
+            if result.step is None:
+                continue
             result.values[leaf.index] = filled(leaf.value, result.step)
             result.taken.pop(leaf.path, None)
             result.set_to_step.append(leaf.path)
 
 
 def _known_step(theirs: Parts, beside: Leaf | None) -> Any:
+    """The step by the checkpoint's own counts, or by the one beside them; None if nothing counts."""
     step = found_step(theirs, owner="adopt")
     if step is None and beside is not None:
         loose = dataclasses.replace(theirs.loose, leaves={"step": beside})
         step = found_step(dataclasses.replace(theirs, loose=loose, states=[]), owner="adopt")
-    if step is None:
-        raise ValueError(
-            "adopt: the checkpoint counts no updates, but the new schedule starts at a step: say which, step="
-        )
     return step
 
 
@@ -160,7 +173,7 @@ def _takes_part(part: Part, without: set[str], learnt: bool) -> dict[str, Leaf]:
     }
 
 
-def _trimmed(parts: Parts, leaves: dict[Part, dict[str, Leaf]]) -> dict[Part, Part]:
+def _trimmed(parts: Parts, leaves: Wanted) -> dict[Part, Part]:
     """The states with what is left of each, without those of which nothing is."""
     return {dataclasses.replace(part, leaves=leaves[part]): part for part in parts.states if leaves[part]}
 

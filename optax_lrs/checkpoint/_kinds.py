@@ -29,8 +29,8 @@ CLOCKS = RATE_CLOCKS | {
 UPDATES = {("MultiStepsState", "gradient_step"), ("AverageParamsState", "count")}
 """The counts of updates that are no schedule's, but that must not begin at 0 where they are new."""
 
-NO_UPDATES = {"RecordGradNormState", "ReduceLROnPlateauState", "ApplyEvery"}
-"""States whose count is not that of the updates: of the rows they hold, of the values or gradients that wait."""
+NO_UPDATES = {"RecordGradNormState", "LossShiftState", "ReduceLROnPlateauState", "ApplyEvery"}
+"""States whose count is not that of the updates: of the rows they hold, of the values that they saw or that wait."""
 
 SETTINGS = {
     "LiveScheduleState": {"schedule"},
@@ -117,6 +117,6 @@ def kind_of_fields(fields: frozenset[str], also: dict[frozenset[str], str]) -> s
         return known[fields]
     for complete, kind in known.items():
         missing = complete - fields
-        if fields < complete and missing <= _LEAFLESS and fields - _LEAFLESS:
+        if len(fields) > 1 and fields < complete and missing <= _LEAFLESS and fields - _LEAFLESS:
             return kind
     return None

@@ -11,9 +11,8 @@ import numpy as np
 from optax_lrs.checkpoint._kinds import CLOCKS
 from optax_lrs.checkpoint._parts import Part
 
-
-class Pairs(dict[Part, list[Part]]):
-    """For each fresh state those that it takes its arrays from: none, one, or several whose parameters it joins."""
+Pairs = dict[Part, list[Part]]
+"""For each fresh state those that it takes its arrays from: none, one, or several whose parameters it joins."""
 
 
 def paired(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> Pairs:
@@ -25,7 +24,8 @@ def paired(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> Pai
     Raises:
         ValueError: if that leaves a choice.
     """
-    pairs, taken = Pairs(), set()
+    pairs: Pairs = {}
+    taken = set()
     for part, partner in _renamed(fresh, old, rename):
         pairs[part] = [partner]
         taken.add(partner)
@@ -45,22 +45,22 @@ def paired(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> Pai
 def _of_one_kind(kind: str, fresh: list[Part], old: list[Part]) -> Pairs:
     theirs = {part.path: part for part in old}
     if len(fresh) == len(old) == 1:
-        return Pairs({fresh[0]: old})
+        return {fresh[0]: old}
     if {part.path for part in fresh} == set(theirs):
-        return Pairs({part: [theirs[part.path]] for part in fresh})
+        return {part: [theirs[part.path]] for part in fresh}
     if _disjoint(fresh) and _disjoint(old):
-        shared = Pairs({part: [other for other in old if part.spread & other.spread] for part in fresh})
+        shared = {part: [other for other in old if part.spread & other.spread] for part in fresh}
         if any(shared.values()):
             return shared
     if len(fresh) == len(old) and all(map(_fits, fresh, old)):
-        return Pairs({part: [other] for part, other in zip(fresh, old)})
+        return {part: [other] for part, other in zip(fresh, old)}
     few, many, turned = (fresh, old, False) if len(fresh) <= len(old) else (old, fresh, True)
     choices = {part: [other for other in many if _fits(part, other)] for part in few}
     chosen = [found[0] for found in choices.values() if len(found) == 1]
     if len(chosen) == len(few) == len(set(chosen)):
-        return Pairs({(b if turned else a): [a if turned else b] for a, b in zip(few, chosen)})
+        return {(b if turned else a): [a if turned else b] for a, b in zip(few, chosen)}
     if all(set(part.leaves) == {"count"} and (kind, "count") in CLOCKS for part in (*fresh, *old)):
-        return Pairs()  # nothing but a schedule's step, which is known anyway
+        return {}  # nothing but a schedule's step, which is known anyway
     raise ValueError(
         f"adopt: the checkpoint's {kind} at {_paths(old)} could go to the new optimizer's at {_paths(fresh)} in more than"
         f" one way, or in none; say which by rename={{{old[0].path!r}: {fresh[0].path!r}}}, or leave one out by drop= or new="

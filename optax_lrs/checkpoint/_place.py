@@ -38,7 +38,8 @@ def placed(value: Any, like: Any) -> Any:
         return jnp.asarray(value)
     if value.ndim == 0 and value.is_fully_replicated and not jax.dtypes.issubdtype(want, jax.dtypes.prng_key):
         return jnp.asarray(np.asarray(value))  # uncommitted, so that it follows the parameters
-    return value if value.sharding.device_set == like.sharding.device_set else jax.device_put(value, like.sharding)
+    there = value.sharding.is_equivalent_to(like.sharding, value.ndim)
+    return value if there else jax.device_put(value, like.sharding)
 
 
 def filled(like: Any, number: Any) -> Any:

@@ -59,8 +59,11 @@ def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) ->
     """The state with its schedules at another step, and everything else as it was: Adam's counts above all.
 
     A schedule that is used for a second run starts at its warmup again, while Adam's moments stay corrected for the many
-    updates that are in them. (``optax.tree.set(state, count=0)`` sets Adam's count too: the next update is then up to
-    :math:`(1-\\beta_1)/\\sqrt{1-\\beta_2}` times as large, 3 with the usual numbers, or far larger with moments that are.)
+    updates that are in them. ``optax.tree.set(state, count=0)`` sets Adam's count too, and the update after t others is then
+
+    .. math:: \\frac{1-\\beta_1^{t+1}}{1-\\beta_1} \\sqrt{\\frac{1-\\beta_2}{1-\\beta_2^{t+1}}}
+
+    times as large as it should be: with the usual numbers 2 after ten updates, and a third after thousands.
 
     Set are the counts that schedules read: of ``optax.scale_by_learning_rate(schedule)`` and ``scale_by_schedule``,
     ``inject_hyperparams``, :func:`scale_by_live_schedule`, ``rates_by_path``, ``decay_weights``, ``decay_to_init``,
