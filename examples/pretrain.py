@@ -83,6 +83,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--eval-batches", type=positive, default=32, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
     add("--resume", action="store_true", help="continue where the checkpoints in --out end; start what has none")
+    add("--fallback", action="store_true", help="with --resume: if the last checkpoint is damaged, from an earlier one")
     add("--overwrite", action="store_true", help="replace the runs in --out")
 
     add = parser.add_argument_group("devices").add_argument
@@ -95,6 +96,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.resume and options.overwrite:
         parser.error("--resume and --overwrite exclude each other")
+    if options.fallback and not options.resume:
+        parser.error("--fallback needs --resume")
     if not options.distributed and (options.coordinator, options.num_processes, options.process_id) != (None,) * 3:
         parser.error("--coordinator, --num-processes and --process-id need --distributed")
     return options
@@ -120,7 +123,7 @@ def chosen_schedules(options: argparse.Namespace) -> dict[str, olrs.Schedule]:
             raise ValueError(f"--schedule {text}: {error}") from None
     for path in options.schedule_file:
         try:
-            chosen.append(olrs.Schedule.from_json(pathlib.Path(path).read_text()))
+            chosen.append(olrs.Schedule.read(path))
         except (ValueError, TypeError, OSError) as error:
             raise ValueError(f"--schedule-file {path}: {error}") from None
     if not chosen:
@@ -163,7 +166,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
             schedule=repr(schedule), model=dataclasses.asdict(size), steps=steps, batch_size=options.batch_size,
             seed=options.seed, text=text.fingerprint,
         )  # fmt: skip
-        folders[name] = RunFolder(options.out / name, settings)
+        folders[name] = RunFolder(options.out / name, settings, schedule=schedule, fallback=options.fallback)
     for folder in folders.values():
         folder.check(resume=options.resume, overwrite=options.overwrite)
     return Plan(options, size, steps, text, mesh, validation, schedules, folders)
@@ -181,14 +184,19 @@ def table(runs: dict[str, olrs.Run], schedules: dict[str, olrs.Schedule], unigra
     return "\n".join(lines)
 
 
+def complain(error: Exception, advice: str = "") -> int:
+    """One line, whatever was quoted; the exit status."""
+    print("pretrain.py: error:", " ".join(str(error).split()) + advice, file=sys.stderr)
+    return 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     try:
         start_devices(options)
         plan = make_plan(options)
     except (ValueError, TypeError, OSError) as error:
-        print("pretrain.py: error:", " ".join(str(error).split()), file=sys.stderr)  # one line, whatever was quoted
-        return 2
+        return complain(error)
     leader = jax.process_index() == 0
     say = print if leader else lambda *_: None
     if jax.process_count() > 1:
@@ -220,7 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 say(f"{name}: finished before, see {folder.record}")
                 runs[name] = olrs.Run.read(folder.record)
                 continue
-            run = train(plan, name, model, validation_NxBxL, stop)
+            try:
+                run = train(plan, name, model, validation_NxBxL, stop)
+            except olrs.checkpoint.CheckpointError as error:
+                return complain(error, "; --fallback resumes from the last good one, --overwrite starts again")
             if run is None:
                 by = signal.Signals(stop.signal).name
                 say(f"stopped by {by}, {name} is saved: the same command with --resume continues")

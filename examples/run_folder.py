@@ -1,7 +1,7 @@
 """One folder a run: its settings, its checkpoints, and at the end its record.
 
 - `settings.json`: what decides the result; written first, compared when the run is resumed;
-- `checkpoints/`: Orbax, asynchronous, the last two;
+- `checkpoints/`: Orbax, asynchronous, the last two, with the schedule and a checksum;
 - `run.npz`: the record as an `optax_lrs.Run`; written last, so it also says that the run is finished.
 """
 
@@ -12,7 +12,6 @@ import shutil
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 import optax_lrs as olrs
 
@@ -31,13 +30,17 @@ def short(value: Any) -> str:
 
 
 class RunFolder:
-    def __init__(self, path: pathlib.Path, settings: dict):
+    """`schedule` is stored with each checkpoint; `fallback` resumes from an earlier one if the last is damaged."""
+
+    def __init__(
+        self, path: pathlib.Path, settings: dict, *, schedule: olrs.Schedule | None = None, fallback: bool = False
+    ):
         self.path = path
         self.settings = settings
         self.record = path / "run.npz"
         self._settings_file = path / "settings.json"
-        self._checkpoints = path / "checkpoints"
-        self._manager: ocp.CheckpointManager | None = None
+        self._fallback = fallback
+        self.checkpoints = olrs.checkpoint.Checkpoints(path / "checkpoints", schedule=schedule, keep=2)
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raises ValueError unless this run may be written here. Touches nothing."""
@@ -72,7 +75,7 @@ class RunFolder:
             if not overwrite:
                 return  # a resumed run: its settings are these
             self.record.unlink(missing_ok=True)
-            shutil.rmtree(self._checkpoints, ignore_errors=True)
+            shutil.rmtree(self.checkpoints.folder, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed: a kill at any moment leaves either no settings or all of them.
         draft = self.path / "settings.json.tmp"
@@ -82,26 +85,18 @@ class RunFolder:
     def finished(self) -> bool:
         return self.record.exists()
 
-    def manager(self) -> ocp.CheckpointManager:
-        if self._manager is None:
-            options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=True)
-            names = ("state", "position")
-            self._manager = ocp.CheckpointManager(self._checkpoints.absolute(), options=options, item_names=names)
-        return self._manager
-
     def save(self, step: int, state: Any, position: dict) -> None:
         """Starts writing; training goes on meanwhile."""
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), position=ocp.args.JsonSave(position))
-        self.manager().save(step, args=items)
+        self.checkpoints.save(step, state, position=position)
 
     def restore(self, shapes: Any) -> tuple[int, Any, dict] | None:
         """Step, state and position of the last complete checkpoint, laid out as `shapes` says; None if there is none."""
-        step = self.manager().latest_step()
-        if step is None:
+        if self.checkpoints.latest is None:
             return None
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(shapes), position=ocp.args.JsonRestore())
-        found = self.manager().restore(step, args=items)
-        return step, found["state"], found["position"]
+        # Without a schedule there is nothing to compare: `check` has compared the settings.
+        on_mismatch = "error" if self.checkpoints.schedule else "keep"
+        found = self.checkpoints.restore(shapes, on_mismatch=on_mismatch, fallback=self._fallback)
+        return found.step, found.state, found.extra["position"]
 
     def finish(self, run: olrs.Run) -> None:
         """Waits for the checkpoints, then writes the record."""
@@ -112,6 +107,4 @@ class RunFolder:
             os.replace(draft, self.record)
 
     def close(self) -> None:
-        if self._manager is not None:
-            self._manager.close()  # waits until the last save is on disk
-            self._manager = None
+        self.checkpoints.close()  # waits until the last save is on disk

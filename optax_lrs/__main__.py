@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
-from pathlib import Path
 from typing import Any, NoReturn
 
 from optax_lrs import parse
@@ -184,7 +183,7 @@ def _papers(text: str) -> list[str]:
 
 def _load(text: str) -> Schedule:
     if text.endswith(".json"):
-        return Schedule.from_json(Path(text).read_text())
+        return Schedule.read(text)
     return parse(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -207,6 +208,7 @@ class Run:
         # Who knows only format 1 can still read what has nothing new in it.
         known = 1 if self.grad_norms_l1 is None else _FORMAT
         meta = dict(format=known, notes=dict(self.notes), schedule=self.schedule and self.schedule.to_json())
+        meta["columns"] = sorted(self._columns())
         draft = path.with_name(path.name + ".part")
         with open(draft, "wb") as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **self._columns())
@@ -220,16 +222,20 @@ class Run:
             ValueError: if the file holds no run, or one of a newer format.
             OSError: if it cannot be read.
         """
+        data = Path(path).read_bytes()
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 columns = {key: archive[key] for key in archive.files}
             meta = json.loads(str(columns.pop("meta")))
-        except (ValueError, KeyError, EOFError, AttributeError) as error:
-            raise ValueError(f"{os.fspath(path)} holds no run: {error}") from None
-        if meta.get("format") not in _READABLE:
-            raise ValueError(f"{os.fspath(path)} has format {meta.get('format')!r}: this optax_lrs reads {_READABLE}")
-        schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
-        return cls(**columns, schedule=schedule, notes=meta["notes"])
+            if meta["format"] not in _READABLE:
+                raise ValueError(f"format {meta['format']!r}: this optax_lrs reads {_READABLE}")
+            if sorted(columns) != meta.get("columns", sorted(columns)):  # files of old do not say which they have
+                raise ValueError(f"of the columns {meta['columns']} it has {sorted(columns)}")
+            schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
+            return cls(**columns, schedule=schedule, notes=meta["notes"])
+        # zipfile, zlib, struct, NumPy and json each have errors of their own for bytes that are not theirs.
+        except Exception as error:
+            raise ValueError(f"{os.fspath(path)} holds no run: {type(error).__name__}: {error}") from None
 
     def _columns(self) -> dict[str, np.ndarray]:
         columns = {key: getattr(self, key) for key in ("steps", *_COLUMNS)}

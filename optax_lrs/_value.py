@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import jax
@@ -192,6 +194,26 @@ class Value:
         if type(version) is not int or version != JSON_VERSION:
             raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")
         return cls.from_dict(tree)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Writes the value to a JSON file, whole or not at all: what was there stays until the new text is complete."""
+        path = Path(path)
+        draft = path.with_name(path.name + ".part")
+        draft.write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(draft, path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Self:
+        """The value in a JSON file, written by ``write`` or from ``to_json``.
+
+        Raises:
+            ValueError: if the file holds none, or one of a newer version; the message names the file.
+            OSError: if it cannot be read.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except (ValueError, TypeError) as error:  # UnicodeDecodeError is a ValueError
+            raise ValueError(f"{os.fspath(path)} holds no {cls.__name__.lower()}: {error}") from None
 
 
 def build(name: str, /, *args: Any, **fields: Any) -> Value:

@@ -331,6 +331,23 @@ def test_unigram_entropy_and_a_single_file(example, tmp_path):
     assert text.unigram_entropy() == pytest.approx(math.log(4), rel=0.02)
 
 
+def test_a_damaged_checkpoint_is_named_or_passed_over(example, tmp_path):
+    import jax.numpy as jnp
+
+    schedule, state = olrs.parse(WSD), {"w": jnp.ones(3)}
+    make = lambda **options: example.RunFolder(tmp_path, {}, schedule=schedule, **options)  # noqa: E731
+    folder = make()
+    for step in (20, 40):
+        folder.save(step, state, {"batch": step})
+    folder.close()
+    assert make().restore(state)[::2] == (40, {"batch": 40})
+    (tmp_path / "checkpoints" / "40" / "position" / "metadata").write_text('{"batch": 41}')
+    with pytest.raises(olrs.checkpoint.CheckpointError, match="checkpoints, step 40: position/metadata is damaged"):
+        make().restore(state)
+    with pytest.warns(UserWarning, match="fell back to step 20 from step 40"):
+        assert make(fallback=True).restore(state)[::2] == (20, {"batch": 20})
+
+
 # ── arguments ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -380,6 +397,7 @@ BAD = {
     "out is a file": (["--out", "{tmp}/prose.txt"], "is a file"),
     "half a cluster": (["--process-id", "1"], "need --distributed"),
     "resume and overwrite": (["--resume", "--overwrite"], "--overwrite"),
+    "fallback alone": (["--fallback"], "--fallback needs --resume"),
 }
 
 

@@ -7,3 +7,8 @@ from optax_lrs.checkpoint._average import average as average
 from optax_lrs.checkpoint._migrate import migrate as migrate
 from optax_lrs.checkpoint._steps import reset_schedule as reset_schedule
 from optax_lrs.checkpoint._steps import step_of as step_of
+"""Checkpoints: saved with their schedule and a checksum, restored on any mesh, taken over by other optimizers."""
+
+from optax_lrs.checkpoint._error import CheckpointError as CheckpointError
+from optax_lrs.checkpoint._folder import Checkpoints as Checkpoints
+from optax_lrs.checkpoint._folder import Restored as Restored

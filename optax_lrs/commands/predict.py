@@ -131,7 +131,7 @@ def _candidates(texts: list[str]) -> dict[str, Schedule]:
 def _schedule(text: str) -> Schedule:
     if not text.strip().endswith(".json"):
         return parse(text)
-    return Schedule.from_json(Path(text.strip()).read_text())
+    return Schedule.read(text.strip())
 
 
 def _pair(text: str) -> tuple[str, str]:

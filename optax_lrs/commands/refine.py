@@ -83,7 +83,7 @@ def _read(path: str, columns: dict[str, str], schedule: str | None) -> Run:
 
 
 def _schedule(text: str) -> Schedule:
-    return Schedule.from_json(Path(text).read_text()) if text.endswith(".json") else parse(text)
+    return Schedule.read(text) if text.endswith(".json") else parse(text)
 
 
 def _pair(text: str) -> tuple[str, str]:

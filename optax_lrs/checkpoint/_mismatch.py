@@ -1,0 +1,205 @@
+"""A checkpoint's schedule and this program's: the same, or which of the two goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from optax_lrs._schedule import Schedule
+from optax_lrs._value import Value
+from optax_lrs.checkpoint._fingerprint import (
+    UNKNOWN,
+    described,
+    difference,
+    parsed,
+    same_structure,
+    schedules_in,
+    with_schedules,
+)
+from optax_lrs.checkpoint._unboxed import rates_in
+
+CHOICES = ("error", "override", "keep")
+_UNSAID = (
+    "{where} has {what}, and the template only shapes, so they cannot be compared: say which schedule this program runs, "
+    "schedule=..., or on_mismatch='keep' to go on with the checkpoint's"
+)
+
+
+class Decision(NamedTuple):
+    """What is to be restored, and what is put in afterwards."""
+
+    template: Any  # with the checkpoint's live schedules where their structure is another
+    replaced: dict[str, Schedule]  # by path: this program's, to be put over the checkpoint's
+    schedule: Schedule | None  # the one that goes on, if it is known and only one
+
+
+def decide(
+    plain: Mapping[str, Any] | None,
+    live: Mapping[str, Mapping[str, Any]] | None,
+    template: Any,
+    given: Any,
+    wanted: Schedule | None,
+    on_mismatch: str,
+    where: str,
+) -> Decision:
+    """Compares every schedule that the checkpoint names with what the template and ``wanted`` say.
+
+    ``plain`` is the schedule that was given when saving, ``live`` those inside the state, by path; None where the
+    checkpoint does not say. ``given`` is the template before its leaves became shapes with a place.
+    """
+    inside, shapes = schedules_in(given), schedules_in(template)
+    if not any(is_live for _, is_live in inside.values()):
+        unboxed = bool(rates_in(template))
+        if unboxed and wanted is None and on_mismatch != "keep":
+            raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {', '.join(rates_in(template))}"))
+        goes_on = [_plain(plain, wanted, on_mismatch, where, unboxed)]
+    else:
+        goes_on = []
+    changed, replaced = {}, {}
+    for path, (node, is_live) in inside.items():
+        new = _new(node, is_live, wanted, path)
+        there = None if live is None else live.get(path)
+        if there is None:
+            if live is None and is_live:
+                _unnamed(new, on_mismatch, path, where)
+                goes_on.append(new if on_mismatch == "override" else None)
+                if on_mismatch == "override":
+                    replaced[path] = new
+            continue  # if the checkpoint names others but not this one, its arrays will not fit either
+        there, version = _split(there)
+        if new is None and is_live and on_mismatch != "keep":
+            raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {path}, {_text(there, version)}"))
+        found = difference(there, described(node if new is None else new), float32=True)
+        if found and on_mismatch == "error":
+            raise _mismatch(found, _text(there, version), repr(new or node), where, path)
+        if found and on_mismatch == "override":
+            if new is None:
+                raise ValueError(
+                    f"{where}: {found[0]} of the schedule at {path} is {found[1]!r} there and {found[2]!r} here, and the "
+                    "template has only its shapes: to override it give a template with numbers"
+                )
+            replaced[path] = new
+        if not same_structure(there, described(node)):
+            changed[path] = _abstract(_readable(there, version, where), shapes[path][0])
+        if is_live:
+            goes_on.append(
+                _readable(there, version, where) if (found and on_mismatch == "keep") or new is None else new
+            )
+    schedule = goes_on[0] if goes_on and all(other == goes_on[0] for other in goes_on) else None
+    return Decision(with_schedules(template, changed), replaced, schedule)
+
+
+def named_schedule(plain: Mapping[str, Any] | None, live: Mapping[str, Any] | None, where: str) -> Schedule | None:
+    """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved."""
+    named = list((live or {}).values()) or ([plain] if plain else [])
+    same = named and all(other == named[0] for other in named)
+    return _readable(*_split(named[0]), where) if same else None
+
+
+def _plain(
+    plain: Mapping[str, Any] | None, wanted: Schedule | None, on_mismatch: str, where: str, unboxed: bool
+) -> Schedule | None:
+    if wanted is None:
+        try:
+            return None if plain is None else parsed(*_split(plain))
+        except (ValueError, TypeError):
+            return None  # nothing was asked of it
+    if on_mismatch == "override":
+        return wanted
+    if plain is None:
+        raise ValueError(
+            f"{where} does not say its schedule, so it cannot be compared with {wanted}: on_mismatch='override' goes on "
+            "with this one; without schedule= the state alone is restored"
+        )
+    there, version = _split(plain)
+    found = difference(there, described(wanted), float32=unboxed)
+    if found is None:
+        return wanted
+    if on_mismatch != "keep":
+        raise _mismatch(found, _text(there, version), repr(wanted), where, "")
+    if unboxed and not same_structure(there, described(wanted)):
+        raise ValueError(
+            f"{where}: {found[0]} is {found[1]!r} there and {found[2]!r} here, and the template is a state without types, as "
+            "of nnx.split, whose graph holds the counts of its schedule: to keep the checkpoint's, build the optimizer with "
+            "checkpoints.schedule_at()"
+        )
+    return _readable(there, version, where)
+
+
+def _new(node: Schedule, is_live: bool, wanted: Schedule | None, path: str) -> Schedule | None:
+    """This program's schedule at that place; None where there are only shapes."""
+    here = described(node)
+    if is_live and wanted is not None:
+        found = difference(described(wanted), here, float32=True)
+        if found:
+            raise ValueError(
+                f"restore: schedule= is not the live schedule of the template at {path}: {found[0]} is {found[1]!r} in "
+                f"schedule= and {found[2]!r} in the template"
+            )
+        return wanted
+    return None if f'"{UNKNOWN}"' in json.dumps(here) else node
+
+
+def _unnamed(new: Schedule | None, on_mismatch: str, path: str, where: str) -> None:
+    """A live schedule in a checkpoint that says nothing of it, as one that was not saved by Checkpoints."""
+    if on_mismatch == "error" or (on_mismatch == "override" and new is None):
+        raise ValueError(
+            f"{where} does not say which schedule its arrays at {path} belong to: on_mismatch='override' puts this "
+            "program's in their place (schedule=...), on_mismatch='keep' takes them as the rates of this program's"
+        )
+
+
+def _mismatch(found: tuple[str, Any, Any], there: str, here: str, where: str, path: str) -> ValueError:
+    field, a, b = found[0], *(_short(repr(item)) for item in found[1:])
+    there, here = _short(there), _short(here)
+    at = f" (live, at {path})" if path else ""
+    return ValueError(
+        f"{where} was saved with another schedule{at}: {field} is {a} there and {b} here. There: {there}. Here: {here}. "
+        "Choose on_mismatch='keep' to go on with the checkpoint's, 'override' to go on with this program's; 'error', the "
+        "default, changes nothing"
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]} …"
+
+
+def _split(tree: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """A stored fingerprint without its version and digest, and the version."""
+    return {key: item for key, item in tree.items() if key not in ("version", "digest")}, tree.get("version", 0)
+
+
+def _readable(there: dict[str, Any], version: int, where: str) -> Schedule:
+    try:
+        return parsed(there, version)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is a class of "
+            "your own, import its module first"
+        ) from None
+
+
+def _text(there: dict[str, Any], version: int) -> str:
+    try:
+        return repr(parsed(there, version))
+    except (ValueError, TypeError):
+        return json.dumps(there)[:300]
+
+
+def _abstract(schedule: Schedule, like: Schedule) -> Schedule:
+    """The shapes of a schedule, placed and boxed as another's are."""
+    box = next(iter(jax.tree.leaves(like, is_leaf=lambda x: not isinstance(x, (Value, tuple)))), None)
+    (old,) = jax.tree.leaves(box)
+
+    def shape(leaf):
+        size = np.shape(leaf)
+        new = np.zeros(size, np.float32)
+        if isinstance(old, jax.ShapeDtypeStruct):
+            new = jax.ShapeDtypeStruct(size, np.float32, sharding=old.sharding)
+        return jax.tree.map(lambda _: new, box)
+
+    return jax.tree.map(shape, schedule)

@@ -1,0 +1,69 @@
+"""Live schedules in a state that has lost its types: ``nnx.split`` keeps the numbers, and puts the rest into the graph.
+
+There a live schedule is only three names side by side, ``count``, ``schedule/...`` and ``learning_rate``. Its counts are those of
+the program that merges the state; its rates are leaves here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from optax_lrs._paths import name
+from optax_lrs._schedule import Schedule
+from optax_lrs.checkpoint._fingerprint import schedules_in
+from optax_lrs.checkpoint._template import put
+
+
+def rates_in(state: Any) -> dict[str, dict[str, Any]]:
+    """The leaves of each such schedule by the names of its fields, by the path of the schedule."""
+    leaves = {name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(state)[0]}
+    known = tuple(f"{path}/" for path in schedules_in(state))
+    found: dict[str, dict[str, Any]] = {}
+    for path, leaf in leaves.items():
+        before, between, field = f"/{path}".partition("/schedule/")
+        around = f"{before}/".removeprefix("/")
+        beside = all(around + key in leaves or f"{around}{key}/value" in leaves for key in ("count", "learning_rate"))
+        if between and beside and not path.startswith(known):
+            found.setdefault(f"{around}schedule", {})[field.removesuffix("/value")] = leaf
+    return found
+
+
+def with_rates_of(schedule: Schedule, state: Any) -> Schedule | None:
+    """The schedule that really is in such a state: this one, with the rates that are there. None if there are several.
+
+    Raises:
+        ValueError: if it is another kind of schedule that is there.
+    """
+    found = [_put(schedule, rates) for rates in rates_in(state).values()]
+    if not found:
+        return schedule
+    return found[0] if all(other == found[0] for other in found) else None
+
+
+def with_schedule_in(state: Any, schedule: Schedule) -> Any:
+    """Such a state with the rates of another schedule of the same kind."""
+    fields = _fields(schedule)
+    rates = rates_in(state)
+
+    def change(key, leaf):
+        for path in rates:
+            field = name(key).removeprefix(f"{path}/").removesuffix("/value")
+            if name(key).startswith(f"{path}/") and field in fields:
+                return put(fields[field], leaf)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(change, state) if rates else state
+
+
+def _put(schedule: Schedule, rates: dict[str, Any]) -> Schedule:
+    if _fields(schedule).keys() != rates.keys():
+        raise ValueError(
+            f"the live schedule in this state has the rates {', '.join(sorted(rates))}, so it is not {schedule}"
+        )
+    return jax.tree_util.tree_map_with_path(lambda key, _: rates[name(key)], schedule)
+
+
+def _fields(schedule: Schedule) -> dict[str, Any]:
+    return {name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(schedule)[0]}
