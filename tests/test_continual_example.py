@@ -247,22 +247,24 @@ def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_com
     import jax
     from byte_text import read_text, training_batches
     from continual_step import Continuation
-    from sharded_step import Model, make_mesh, make_training, put_batch
+    from jax.sharding import AxisType
+    from sharded_step import Model, make_training, put_batch
     from transformer import Size
 
     lr = olrs.Linear(peak=0.01, total_steps=40, warmup_steps=3)
-    mesh, size = make_mesh({}), Size(width=16, depth=1, heads=2, context=16)
+    size = Size(width=16, depth=1, heads=2, context=16)
+    mesh = jax.make_mesh((1, 1), ("data", "model"), devices=jax.devices()[:1], axis_types=(AxisType.Auto,) * 2)
     text = read_text([str(texts / "old")])
-    batches = training_batches(text, context=16, batch_size=8, seed=0, rows=range(8))
+    batches = training_batches(text, context=16, batch_size=4, seed=0, rows=range(4))
     with jax.set_mesh(mesh):
         model = Model(size, mesh, 0)
         before, after = make_training(model, lr, 20), Continuation(model, 20)
         state = before.init()
         for step in range(6):
-            state, _, _ = before.step(state, step, put_batch(mesh, next(batches), 8))
+            state, _, _ = before.step(state, step, put_batch(mesh, next(batches), 4))
         other = after.begin(lr, state)
         for step in range(6, 12):
-            batch = put_batch(mesh, next(batches), 8)
+            batch = put_batch(mesh, next(batches), 4)
             state, loss, rate = before.step(state, step, batch)
             other, other_loss, other_rate = after.step(other, step + 1, batch)
             assert float(loss) == pytest.approx(float(other_loss), rel=1e-5)
