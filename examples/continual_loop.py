@@ -18,6 +18,7 @@ from transformer import Size
 
 import optax_lrs as olrs
 
+RECORDER = "0/.*"  # of norms, first in the chain of examples/pretrain.py
 MERGED = 10  # checkpoints are averaged where merging takes the place of a decay
 
 
@@ -83,7 +84,7 @@ def go_on(job: Job, training: Continuation, found: Any, validation: tuple[Any, A
     )  # fmt: skip
     restored = folder.restore(training.shapes)
     if restored is None:
-        start, state = job.first, training.begin(job.arm.schedule, found)
+        start, state = job.first, training.begin(job.arm.schedule, found, drop=RECORDER)
         record, _, _ = training.validate(state.params, state.record, start, *validation)
         state = state._replace(record=record)
     else:
