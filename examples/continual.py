@@ -20,6 +20,7 @@ bit, also after a kill. Runs on all devices of one machine.
 import argparse
 import csv
 import dataclasses
+import functools
 import os
 import pathlib
 import signal
@@ -70,6 +71,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--eval-batches", type=positive, default=16, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
     add("--resume", action="store_true", help="continue where the checkpoints in --out end; start what has none")
+    add("--fallback", action="store_true", help="with --resume: if the last checkpoint is damaged, from an earlier one")
     add("--overwrite", action="store_true", help="replace the runs in --out")
 
     add = parser.add_argument_group("devices").add_argument
@@ -78,6 +80,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.resume and options.overwrite:
         parser.error("--resume and --overwrite exclude each other")
+    if options.fallback and not options.resume:
+        parser.error("--fallback needs --resume")
     if options.shift and options.new:
         parser.error("--shift and --new exclude each other")
     if options.new_steps < 20:
@@ -132,9 +136,13 @@ def make_plan(options: argparse.Namespace) -> Comparison:
     common = dict(
         model=dataclasses.asdict(size), steps=at, batch_size=options.batch_size, seed=options.seed, text=old.fingerprint
     )
+    folder_of = functools.partial(RunFolder, fallback=options.fallback)
     every = {
         name: found.get(name)
-        or Beginning(schedule, RunFolder(options.out / "pretrain" / name, dict(schedule=repr(schedule), **common)))
+        or Beginning(
+            schedule,
+            folder_of(options.out / "pretrain" / name, dict(schedule=repr(schedule), **common), schedule=schedule),
+        )
         for name, schedule in beginnings(peak, at).items()
     }
     ways = arms({name: one.schedule for name, one in every.items()}, peak=peak, at=at, steps=options.new_steps)
@@ -157,7 +165,7 @@ def make_plan(options: argparse.Namespace) -> Comparison:
                 new_steps=options.new_steps, new_text=new.fingerprint, eval_batches=options.eval_batches,
                 eval_every=options.eval_every,
             )  # fmt: skip
-            folders[shift, name] = RunFolder(options.out / slug(shift) / slug(name), settings)
+            folders[shift, name] = folder_of(options.out / slug(shift) / slug(name), settings)
     training_batches(old, context=size.context, batch_size=options.batch_size, seed=0, rows=[0])
     validation = validation_batches(
         old, context=size.context, batch_size=options.batch_size, count=options.eval_batches
@@ -236,6 +244,12 @@ def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[st
     return rows, runs
 
 
+def complain(error: Exception, advice: str = "") -> int:
+    """One line, whatever was quoted; the exit status."""
+    print("continual.py: error:", " ".join(str(error).split()) + advice, file=sys.stderr)
+    return 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     try:
@@ -244,16 +258,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             jax.config.update("jax_num_cpu_devices", options.virtual_devices)
         plan = make_plan(options)
     except (ValueError, TypeError, OSError) as error:
-        print("continual.py: error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return complain(error)
     for folder in (*plan.before.folders.values(), *plan.folders.values()):
         if options.overwrite:
             Merging.clear(folder)
         folder.claim(overwrite=options.overwrite)
 
     stop = Stop()
-    with jax.set_mesh(plan.before.mesh):
-        found = compare(plan, stop)
+    try:
+        with jax.set_mesh(plan.before.mesh):
+            found = compare(plan, stop)
+    except olrs.checkpoint.CheckpointError as error:
+        return complain(error, "; --resume --fallback takes the last good one, --overwrite starts again")
     if found is None:
         print(f"stopped by {signal.Signals(stop.signal).name}: the same command with --resume continues")
         return 128 + stop.signal

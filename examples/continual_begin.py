@@ -30,7 +30,9 @@ class Beginning:
         restored = self.folder.restore(shapes)
         self.folder.close()
         if restored is None or restored[0] != self.settings["steps"]:
-            raise ValueError(f"{self.folder.path} has no checkpoint of its last step, {self.settings['steps']}")
+            raise olrs.checkpoint.CheckpointError(
+                f"{self.folder.path} has no checkpoint of its last step, {self.settings['steps']}"
+            )
         return restored[1]
 
 
@@ -56,7 +58,7 @@ def found_in(place: pathlib.Path) -> dict[str, Beginning]:
             raise ValueError(f"{path} is not readable as settings of pretrain.py") from None
         if missing:
             raise ValueError(f"{path} has no {missing[0]}: no settings of pretrain.py")
-        folder = RunFolder(path.parent, settings)
+        folder = RunFolder(path.parent, settings, schedule=schedule)
         kind = part(schedule, settings["steps"])
         if kind is None or kind in found or not folder.finished():
             continue

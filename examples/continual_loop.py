@@ -7,7 +7,6 @@ import shutil
 from typing import Any
 
 import numpy as np
-import orbax.checkpoint as ocp
 from byte_text import ByteText
 from continual_arms import Arm
 from continual_data import mixed_batches
@@ -19,6 +18,7 @@ from transformer import Size
 
 import optax_lrs as olrs
 
+RECORDER = "0/.*"  # of norms, first in the chain of examples/pretrain.py
 MERGED = 10  # checkpoints are averaged where merging takes the place of a decay
 
 
@@ -47,8 +47,7 @@ class Merging:
     def __init__(self, job: Job):
         every = max(1, job.arm.merge_steps // MERGED)
         self.steps = [job.end - every * i for i in reversed(range(MERGED))] if job.arm.merge_steps else []
-        self.folder = self.place(job.folder)
-        self._manager: ocp.CheckpointManager | None = None
+        self.checkpoints = olrs.checkpoint.Checkpoints(self.place(job.folder), keep=None)
 
     @staticmethod
     def place(folder: RunFolder) -> pathlib.Path:
@@ -60,23 +59,20 @@ class Merging:
         shutil.rmtree(cls.place(folder), ignore_errors=True)
 
     def look(self, done: int, params: Any) -> None:
-        if done not in self.steps:
-            return
-        if self._manager is None:
-            self._manager = ocp.CheckpointManager(self.folder.absolute())
-        if done not in self._manager.all_steps():  # a resumed run comes by once more, with the same parameters
-            self._manager.save(done, args=ocp.args.StandardSave(params))
-            self._manager.wait_until_finished()  # before the checkpoint from which a resumed run would go on
+        # A resumed run comes by once more, with the same parameters.
+        if done in self.steps and done not in self.checkpoints.steps():
+            self.checkpoints.save(done, params)
+            self.checkpoints.wait()  # before the checkpoint from which a resumed run would go on
 
     def close(self) -> None:
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        self.checkpoints.close()
 
     def mean(self, params: Any) -> Any:
         """As if the rate had decayed linearly over those steps (WSM, arXiv:2507.17634)."""
         weights = olrs.merge_weights(len(self.steps), decay=olrs.profiles.linear)
-        return olrs.checkpoint.average(self.folder, params, weights=weights, steps=self.steps, path="")
+        return olrs.checkpoint.average(
+            self.checkpoints.folder, params, weights=weights, steps=self.steps, path="", item="state"
+        )
 
 
 def go_on(job: Job, training: Continuation, found: Any, validation: tuple[Any, Any], stop: Stop) -> olrs.Run | None:
@@ -88,7 +84,7 @@ def go_on(job: Job, training: Continuation, found: Any, validation: tuple[Any, A
     )  # fmt: skip
     restored = folder.restore(training.shapes)
     if restored is None:
-        start, state = job.first, training.begin(job.arm.schedule, found)
+        start, state = job.first, training.begin(job.arm.schedule, found, drop=RECORDER)
         record, _, _ = training.validate(state.params, state.record, start, *validation)
         state = state._replace(record=record)
     else:

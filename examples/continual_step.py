@@ -62,12 +62,15 @@ class Continuation:
         record = Record(*(jnp.full(self.total_steps + 1, jnp.nan) for _ in range(4)))
         return State(params, self.tx.init(params), record)
 
-    def begin(self, schedule: olrs.Schedule, found: Any = None) -> State:
-        """The first state of an arm: of a pre-training run's last state `found`, or, without one, from scratch."""
+    def begin(self, schedule: olrs.Schedule, found: Any = None, *, drop: str | tuple[str, ...] = ()) -> State:
+        """The first state of an arm: of a pre-training run's last state `found`, or, without one, from scratch.
+
+        `drop` are the paths of what that has and this has no place for.
+        """
         state = self.fresh(self.make() if found is None else found.params)
         if found is not None:
-            # Adam's moments and all counts go on; of the old chain the first, a recorder of norms, has no place here.
-            state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state, drop="0/.*"))
+            # Adam's moments and all counts go on.
+            state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state, drop=drop))
         table = olrs.Tabulated(lrs=schedule.at(np.arange(self.total_steps + 1)))
         state = state._replace(opt_state=olrs.with_schedule(state.opt_state, table))
         return jax.tree.map(jnp.copy, state)  # what is donated must be nobody else's

@@ -219,8 +219,8 @@ def _saved(folder: Any, path: str, likes: dict[str, Any]) -> Any:
     import orbax.checkpoint as ocp
 
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            tree = checkpointer.metadata(folder).item_metadata.tree
+        # Of the handler, not of a checkpointer: that warns where the checkpoint is one of a manager's.
+        tree = ocp.PyTreeCheckpointHandler().metadata(folder).tree
     except Exception as error:  # whatever Orbax, tensorstore and the JSON reader raise
         raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
     inside = tree
