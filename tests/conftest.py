@@ -16,7 +16,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Every N-th case of each test, and so every test at least once: for a second Python, in a third of the time."""
+    """Every N-th case of each test, and so every test at least once: for a second Python, in a fraction of the time."""
     every, seen, kept, left = config.getoption("--sample"), collections.Counter(), [], []
     for item in items:
         test = item.nodeid.split("[")[0]

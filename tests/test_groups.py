@@ -28,11 +28,6 @@ def test_rule(case, rule):
     rule(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_survives_a_checkpoint(case, tmp_path):
-    rules.survives_a_checkpoint(case, tmp_path)
-
-
 def test_equals_an_optimizer_for_each_group():
     """Against optax.partition with one adamw a group, each with its own schedule."""
     params = {"a": jnp.ones(3), "b": jnp.full(2, 2.0), "c": jnp.ones(1)}

@@ -36,11 +36,6 @@ def counts_updates_inside_multi_steps(case):
     np.testing.assert_allclose(optax.tree.get(state, "weight_decay"), DECAY.at(1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_survives_a_checkpoint(case, tmp_path):
-    rules.survives_a_checkpoint(case, tmp_path)
-
-
 def adamw_in_numpy(theta, gradients, rates, decays, b1=0.9, b2=0.999, eps=1e-8):
     """Loshchilov and Hutter's algorithm 2 with its decay on a schedule of its own, in float64."""
     m = v = np.zeros_like(theta)

@@ -47,11 +47,6 @@ def test_rule(case, rule):
     rule(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_survives_a_checkpoint(case, tmp_path):
-    rules.survives_a_checkpoint(case, tmp_path)
-
-
 def scales(tx, values):
     """The scale on each update, under jit and in a scan; where a value is None, nothing is passed."""
     update = jax.jit(lambda state, value: tx.update(ONES, state, value=value))

@@ -37,11 +37,6 @@ def test_rule(case, rule):
     rule(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_survives_a_checkpoint(case, tmp_path):
-    rules.survives_a_checkpoint(case, tmp_path)
-
-
 # ── what is recorded ─────────────────────────────────────────────────────────────────────────
 
 

@@ -43,7 +43,7 @@ def test_the_example_of_the_class(cls, rule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("total", [10**5, 10**6, 2**24, 10**8, 2**31 - 1])
+@pytest.mark.parametrize("total", [10**5, 2**24, 2**31 - 1])  # more of them in benchmarks/precision.py
 def test_float32_is_within_2e_6_of_the_oracle_at_any_horizon(total):
     random = np.random.default_rng(total).integers(0, total, 2000)
     for case in cases.cases(total):

@@ -50,11 +50,6 @@ def test_rule(case, rule):
     rule(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_survives_a_checkpoint(case, tmp_path):
-    rules.survives_a_checkpoint(case, tmp_path)
-
-
 # ── what must fail ────────────────────────────────────────────────────────────────────────────
 
 

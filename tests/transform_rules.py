@@ -150,23 +150,6 @@ def scans(case):
     np.testing.assert_allclose(scanned["layer"]["kernel"], carry[0]["layer"]["kernel"], rtol=1e-6)
 
 
-def survives_a_checkpoint(case, folder):
-    import orbax.checkpoint as ocp
-
-    tx = case.make()
-    state = tx.init(params())
-    for _ in range(3):
-        _, state = tx.update(grads(), state, params(), **case.extra_args)
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder / "state", state)
-        checkpointer.wait_until_finished()
-        restored = checkpointer.restore(folder / "state", jax.eval_shape(tx.init, params()))
-    assert described(restored) == described(state)
-    again, _ = tx.update(grads(), restored, params(), **case.extra_args)
-    expected, _ = tx.update(grads(), state, params(), **case.extra_args)
-    np.testing.assert_array_equal(again["layer"]["kernel"], expected["layer"]["kernel"])
-
-
 def can_be_adopted(case):
     """By another chain, from a checkpoint with its types or without, whole."""
     from flax import serialization
