@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from optax_lrs import profiles
+from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._cosine import Cosine
 
@@ -72,7 +71,9 @@ def rewarm(
         Gupta et al., Continual Pre-Training of Large Language Models: How to (re)warm your model?, arXiv:2308.04014.
         Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
     """
-    at = at if _is_sequence(at) else (at,)
+    at = tuple(count_of("rewarm", "at", each) for each in (at if _is_sequence(at) else (at,)))
+    if not isinstance(profile, profiles.Profile):
+        raise TypeError(f"rewarm: profile must be a profile, such as profiles.cosine, got {profile!r:.60}")
     given = dict(peak=peak, warmup_steps=warmup_steps, decay_steps=decay_steps, end=end)
     if not len(at):
         raise ValueError(f"rewarm: at must be one step or more, got {at!r}")
@@ -137,7 +138,7 @@ class Rewarmed(Schedule):
 
 
 def _is_sequence(values: Any) -> bool:
-    return isinstance(values, (list, tuple, range)) or (isinstance(values, np.ndarray) and values.ndim == 1)
+    return isinstance(values, (list, tuple, range)) or getattr(values, "ndim", 0) == 1
 
 
 def _until(boundary: int, following: int | None, warmup_steps: int) -> int:

@@ -52,7 +52,7 @@ def rewarming(
     Raises:
         TypeError: if a schedule is no :class:`Schedule` or the detector no :class:`LossShift`; from ``update``, if
             ``boundary`` is no bool.
-        ValueError: from ``update``, if ``boundary`` or ``value`` is no scalar.
+        ValueError: from ``update``, if ``boundary`` or ``value`` is no scalar, or a detector is given no ``value``.
 
     Example:
         >>> from optax_lrs import Constant, Linear
@@ -87,9 +87,9 @@ def rewarming(
         del params, extra_args
         new, watch = _told(boundary), state.detector
         if detector is not None:
-            shifted = jnp.zeros((), bool)
-            if value is not None:
-                shifted, watch = detector.seen(watch, value)
+            if value is None:
+                raise ValueError("rewarming: the detector needs the loss: tx.update(grads, state, params, value=loss)")
+            shifted, watch = detector.seen(watch, value)
             watch = jax.tree.map(lambda a, b: jnp.where(new, a, b), detector.restarted(watch), watch)
             new = new | shifted
         since = jnp.where(new, 0, state.since_count)
