@@ -146,6 +146,35 @@ def test_parameters_that_are_not_finite_are_left_out():
         assert (state.samples, state.skipped) == ((3, 1) if kind == "weights" else (STEPS - 2, 2))
 
 
+@pytest.mark.parametrize("bad", [None, 59])
+def test_a_window_that_is_entered_late_goes_on_with_the_weights_of_its_own_places(bad):
+    """Samples at 50, 53, …, 65; the state begins after 54 updates, so the places 2 to 5 are left."""
+    weights = olrs.merge_weights(6, decay=profiles.one_minus_sqrt)
+    points = np.array(path(steps=20))  # after 54, 55, … updates
+    if bad:
+        points[bad - 54] = np.nan
+    tx = olrs.average_params(weights=weights, start=50, every_steps=3)
+    state = tx.init({"w": jnp.zeros(3)})._replace(count=jnp.int32(54))
+    step = jax.jit(tx.update)
+    for point in points[1:]:
+        _, state = step({"w": jnp.zeros(3)}, state, {"w": jnp.asarray(point)})
+    places = np.array([n for n in range(2, 6) if 50 + 3 * n != bad])
+    expected = weights[places] @ points[50 + 3 * places - 54].astype(np.float64) / weights[places].sum()
+    found = olrs.averaged_params(state, {"w": jnp.zeros(3)})["w"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-7 * np.nanmax(np.abs(points)))
+    assert (state.samples, state.skipped) == (len(places), 4 - len(places))
+
+
+def test_a_window_that_is_over_gives_the_parameters():
+    tx = olrs.average_params(weights=[0.5, 0.5])
+    old = optax.adam(0.1).init({"w": jnp.zeros(2)})
+    adopted = olrs.adopt(tx.init({"w": jnp.zeros(2)}), (old[0]._replace(count=jnp.int32(50)), *old[1:]))
+    now = {"w": jnp.array([3.0, 4.0])}
+    _, state = jax.jit(tx.update)({"w": jnp.zeros(2)}, adopted, now)
+    assert (state.count, state.samples) == (51, 0)
+    np.testing.assert_array_equal(olrs.averaged_params(state, now)["w"], now["w"])
+
+
 def test_before_the_first_good_sample_it_is_the_parameters():
     tx = olrs.average_params()
     now = {"w": jnp.array([jnp.nan, 1.0])}

@@ -321,7 +321,7 @@ def test_a_torn_checkpoint_is_named(run, tmp_path):
         (dict(path="parms"), ValueError, r"500/default has no 'parms'; at 'parms' there is \['params', 'step'\]|"
                                          r"400/default has no 'parms'"),
         (dict(path="params/layers/7"), ValueError, "has no 'params/layers/7'; at '7' there is 2 members"),
-        (dict(checkpoints=17), TypeError, "checkpoints must be a folder, a CheckpointManager or a list"),
+        (dict(checkpoints=17), TypeError, "checkpoints must be a folder, Checkpoints, a CheckpointManager or a list"),
         (dict(params={"other": jnp.zeros(1)}), ValueError, "400/default has no parameter 'other' at 'params'; it has"),
         (dict(params=params(0) | {"seen": jnp.zeros(3)}), ValueError, r"has 'seen' of shape \(\), params of \(3,\)"),
         (dict(params={"seen": jnp.asarray(1)}), ValueError, "400/default has parameters at 'params' that params has not: layers"),

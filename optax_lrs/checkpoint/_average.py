@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_lrs._paths import name as path_name
+from optax_lrs.checkpoint import _contents
+from optax_lrs.checkpoint._checksum import checksums
+from optax_lrs.checkpoint._error import CheckpointError
+from optax_lrs.checkpoint._sources import tree_folders
 
 _OWNER = "checkpoint.average"
 
@@ -25,11 +27,12 @@ def average(
     steps: Sequence[int] | None = None,
     path: str = "params",
     item: str | None = None,
+    verify: bool = True,
 ) -> Any:
     r"""The weighted average of the parameters of several Orbax checkpoints, :math:`\sum_j c_j \theta_j`.
 
     In place of a decay, or after a moderate one: :func:`optax_lrs.merge_weights` and its kin give the weights. From the
-    latest ``len(weights)`` checkpoints of a folder that an ``ocp.CheckpointManager`` wrote::
+    latest ``len(weights)`` checkpoints of a folder that :class:`Checkpoints` or an ``ocp.CheckpointManager`` wrote::
 
         params = olrs.checkpoint.average(folder, params, weights=olrs.merge_weights(12, decay=olrs.profiles.one_minus_sqrt))
 
@@ -42,25 +45,33 @@ def average(
     checkpoints give that checkpoint exactly, and is rounded once, to the types of ``params``. Parameters that are not
     floating (or complex) are those of the newest checkpoint.
 
-    Every checkpoint is looked at before any is read: what does not fit is an error at once.
+    Every checkpoint is looked at before any is read: what does not fit is an error at once. Where :class:`Checkpoints`
+    wrote it, the parameters are compared with their checksums as they are read, before any conversion. Checkpoints of Orbax
+    alone have none, and a changed bit in them is not noticed. Nor is it in arrays that JAX reads in another type than they
+    were saved in (float64 and int64 without ``jax_enable_x64``).
 
     Args:
-        checkpoints: a folder of steps as an ``ocp.CheckpointManager`` writes them (prefixes such as ``ckpt_100`` too), or the
-            manager itself (wait until it is finished); or the folders of single checkpoints, oldest first.
+        checkpoints: a folder of steps as :class:`Checkpoints` or an ``ocp.CheckpointManager`` writes them (prefixes such as
+            ``ckpt_100`` too), relative or absolute; or the :class:`Checkpoints` itself, whose running save is waited for, or
+            the manager (wait until it is finished); or the folders of single checkpoints, oldest first.
         params: the parameters, or a tree of ``jax.ShapeDtypeStruct``: structure, shapes, types and shardings of the
             result. None of its values are used. Without a sharding a leaf goes to the first device.
         weights: one for each checkpoint, oldest first, none negative, of sum 1.
-        steps: which steps of the folder, oldest first. None: the latest ``len(weights)``.
+        steps: which steps of the folder, oldest first. None: the latest ``len(weights)``, which must be evenly spaced, as
+            the weights of a merge assume; where ``keep_every`` or ``keep_steps`` kept others, say which.
         path: where the parameters are in what was saved: keys and places with slashes between them, such as ``"params"``
             of a ``TrainState``, ``"0"`` of ``(params, opt_state)``; ``""`` where nothing else was saved.
-        item: the name of the item, if a step has several (``ocp.args.Composite(state=..., ...)``).
+        item: the name of the item, if a step has several that hold a tree (``ocp.args.Composite(state=..., ...)``); those of
+            :class:`Checkpoints` have one.
+        verify: compare the checksums, where there are some.
 
     Returns:
         The average, a tree as ``params``.
 
     Raises:
-        ValueError: if the weights are no weights or not as many as the checkpoints, a step is not there (or not finished), or
-            a checkpoint has other parameters or shapes; naming the folder.
+        ValueError: if the weights are no weights or not as many as the checkpoints, a step is not there (or not finished),
+            the latest are not evenly spaced, or a checkpoint has other parameters or shapes; naming the folder.
+        CheckpointError: (a ``ValueError``) if parameters differ from what was saved; naming the folder.
         TypeError: if ``checkpoints`` or ``weights`` are of a wrong type.
 
     Example:
@@ -79,7 +90,7 @@ def average(
         (from notes: parameters only, in float32).
     """
     weights = _checked_weights(weights)
-    folders = _folders(checkpoints, len(weights), steps, item)
+    folders = tree_folders(checkpoints, len(weights), steps, item)
     if len(folders) != len(weights):
         raise ValueError(
             f"{_OWNER}: weights must be as many as the checkpoints, got {len(weights)} for {len(folders)}: "
@@ -89,6 +100,7 @@ def average(
     names = [path_name(key) for key, _ in leaves]
     likes = [_like(leaf) for _, leaf in leaves]
     saved = [_saved(folder, path, dict(zip(names, likes))) for folder in folders]
+    sums = [_sums(folder, path) if verify else {} for folder in folders]
 
     inexact = [jnp.issubdtype(like.dtype, jnp.inexact) for like in likes]
     mean: list[Any] = [None] * len(likes)
@@ -98,6 +110,7 @@ def average(
         if not weight and not (newest and not all(inexact)):
             continue
         restored = _restored(folder, path, saved[number], dict(zip(names, likes)))
+        _verify(folder, restored, sums[number])
         so_far += weight
         for i, name in enumerate(names):
             value = restored.pop(name)
@@ -140,77 +153,6 @@ def _like(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype, sharding=sharding)
 
 
-# ── which folders ─────────────────────────────────────────────────────────────────────────────
-
-
-def _folders(checkpoints: Any, count: int, steps: Sequence[int] | None, item: str | None) -> list[Any]:
-    """The folders of the checkpoints' trees, oldest first."""
-    from etils import epath
-
-    if isinstance(checkpoints, (list, tuple)):
-        if steps is not None:
-            raise ValueError(f"{_OWNER}: steps are for a folder of steps; a list of folders is taken as it is")
-        return [_tree_folder(epath.Path(folder), item) for folder in checkpoints]
-    if not isinstance(checkpoints, (str, os.PathLike)) and not hasattr(checkpoints, "directory"):
-        raise TypeError(
-            f"{_OWNER}: checkpoints must be a folder, a CheckpointManager or a list of folders, got {checkpoints!r:.80}"
-        )
-    root = epath.Path(getattr(checkpoints, "directory", checkpoints))
-    there = _steps(root)
-    if steps is None:
-        if len(there) < count:
-            raise ValueError(
-                f"{_OWNER}: {count} weights need {count} checkpoints; {root} has {len(there)}: {sorted(there)}"
-            )
-        steps = sorted(there)[len(there) - count :]
-    missing = [step for step in steps if step not in there]
-    if missing:
-        raise ValueError(f"{_OWNER}: {root} has no finished checkpoint of step {missing[0]}, only of {sorted(there)}")
-    if list(steps) != sorted(set(steps)):
-        raise ValueError(f"{_OWNER}: steps must increase, as the weights are oldest first, got {list(steps)}")
-    return [_tree_folder(there[step], item) for step in steps]
-
-
-def _steps(root: Any) -> dict[int, Any]:
-    """The folders of finished steps: 100, 00100 or ckpt_100. Only listed: opening a manager here would tidy up there."""
-    import orbax.checkpoint as ocp
-
-    if not root.is_dir():
-        raise ValueError(f"{_OWNER}: {root} is no folder")
-    if (root / "_METADATA").exists():
-        raise ValueError(f"{_OWNER}: {root} is one checkpoint, no folder of steps: give a list of checkpoints")
-    found: dict[int, Any] = {}
-    for folder in root.iterdir():
-        match = re.fullmatch(r"(?:.*_)?(\d+)", folder.name)
-        if match and folder.is_dir() and ocp.utils.is_checkpoint_finalized(folder):
-            step = int(match[1])
-            if step in found:
-                raise ValueError(f"{_OWNER}: {found[step]} and {folder} are both step {step}: give a list of folders")
-            found[step] = folder
-    return found
-
-
-def _tree_folder(folder: Any, item: str | None) -> Any:
-    """The folder with the tree itself: the checkpoint's, or that of one item in it."""
-    if not folder.is_dir():
-        raise ValueError(f"{_OWNER}: {folder} is no folder")
-    is_tree = lambda folder: (folder / "_METADATA").exists()  # noqa: E731
-    if item is not None:
-        if not is_tree(folder / item):
-            raise ValueError(f"{_OWNER}: {folder} has no item {item!r} with a tree in it")
-        return folder / item
-    if is_tree(folder):
-        return folder
-    items = sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and is_tree(inside))
-    if len(items) != 1:
-        raise ValueError(
-            f"{_OWNER}: {folder} has several items, choose one with item=: {items}"
-            if items
-            else f"{_OWNER}: {folder} is no Orbax checkpoint of a tree"
-        )
-    return folder / items[0]
-
-
 # ── what is in them ───────────────────────────────────────────────────────────────────────────
 
 
@@ -249,7 +191,7 @@ def _restored(folder: Any, path: str, saved: Any, likes: dict[str, Any]) -> dict
     """The parameters by name, in the types that they were saved in, placed as wanted; nothing else is read."""
     import orbax.checkpoint as ocp
 
-    prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+    prefix = _prefix(path)
 
     def wanted(key, leaf):
         like = likes.get(path_name(key).removeprefix(prefix)) if path_name(key).startswith(prefix) else None
@@ -266,6 +208,32 @@ def _restored(folder: Any, path: str, saved: Any, likes: dict[str, Any]) -> dict
         raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
     keyed = jax.tree.flatten_with_path(restored)[0]
     return {path_name(key).removeprefix(prefix): leaf for key, leaf in keyed if isinstance(leaf, jax.Array)}
+
+
+def _sums(folder: Any, path: str) -> dict[str, tuple[str, str]]:
+    """Dtype and checksum of each parameter by name, as they were saved; empty where the checkpoint has none."""
+    prefix = _prefix(path)
+    leaves = _contents.leaves_of(folder.parent, f"{_OWNER}: {folder.parent}") if folder.name == _contents.STATE else {}
+    return {
+        key.removeprefix(prefix): (leaf["dtype"], leaf["checksum"])
+        for key, leaf in leaves.items()
+        if key.startswith(prefix)
+    }
+
+
+def _verify(folder: Any, restored: dict[str, jax.Array], sums: dict[str, tuple[str, str]]) -> None:
+    # Without x64 JAX reads 64 bits as 32: those leaves are no longer what was summed.
+    asked = {name: value for name, value in restored.items() if name in sums and str(value.dtype) == sums[name][0]}
+    found = checksums(asked)
+    wrong = [name for name in asked if found[name] != sums[name][1]]
+    if wrong:
+        raise CheckpointError(
+            f"{_OWNER}: {folder} is damaged: {len(wrong)} of {len(asked)} arrays differ from what was saved: {_some(wrong)}"
+        )
+
+
+def _prefix(path: str) -> str:
+    return f"{path.strip('/')}/" if path.strip("/") else ""
 
 
 def _some(names: Any) -> str:

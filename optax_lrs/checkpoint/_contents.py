@@ -55,6 +55,27 @@ def read(folder: Any, step: int, where: str) -> Contents:
         if _names_about(path):
             raise CheckpointError(f"{where}: the item {ABOUT!r} is missing")
         return _foreign(path, items, where)
+    found = _about(path, where)
+    if found["step"] != step:
+        raise CheckpointError(f"{where}: it was saved as step {found['step']} and renamed, or copied here")
+    extra = {key: _json(path, key, where) for key in found["extra"]}
+    for key, item in extra.items():
+        if digest(item) != found["extra"][key]:
+            raise CheckpointError(f"{where}: {key}/metadata is damaged: it differs from what was saved")
+    if STATE not in items:
+        raise CheckpointError(f"{where}: the item {STATE!r} is missing")
+    return Contents(STATE, found["leaves"], extra, found["schedule"], found["live_schedules"])
+
+
+def leaves_of(path: Any, where: str) -> dict[str, dict[str, Any]]:
+    """Dtype, shape and checksum of each array by path, of a checkpoint's folder; none where Orbax wrote it without us."""
+    if _names_about(path) or (path / ABOUT / "metadata").is_file():
+        return _about(path, where)["leaves"]
+    return {}
+
+
+def _about(path: Any, where: str) -> dict[str, Any]:
+    """The item ``about``, if it is as it was written and of a version that is known."""
     found = _json(path, ABOUT, where)
     if not isinstance(found, dict) or "format" not in found:
         raise CheckpointError(f"{where}: {ABOUT}/metadata is damaged: it has no format")
@@ -65,15 +86,7 @@ def read(folder: Any, step: int, where: str) -> Contents:
         )
     if found.get("digest") != digest({key: item for key, item in found.items() if key != "digest"}):
         raise CheckpointError(f"{where}: {ABOUT}/metadata is damaged: it differs from what was saved")
-    if found["step"] != step:
-        raise CheckpointError(f"{where}: it was saved as step {found['step']} and renamed, or copied here")
-    extra = {key: _json(path, key, where) for key in found["extra"]}
-    for key, item in extra.items():
-        if digest(item) != found["extra"][key]:
-            raise CheckpointError(f"{where}: {key}/metadata is damaged: it differs from what was saved")
-    if STATE not in items:
-        raise CheckpointError(f"{where}: the item {STATE!r} is missing")
-    return Contents(STATE, found["leaves"], extra, found["schedule"], found["live_schedules"])
+    return found
 
 
 def _foreign(path: Any, items: list[str], where: str) -> Contents:

@@ -202,7 +202,8 @@ def windowed_forgetting(
     Args:
         scores, steps, at, higher_is_better: as for :func:`average_accuracy`.
         window: w, in evaluations, at least 1.
-        per_task: the values of the tasks, shape [tasks], in place of their mean; nan for a task that was never evaluated.
+        per_task: the values of the tasks, shape [tasks], in place of their mean; nan for a task that was never evaluated, and
+            so is the mean then.
 
     Example:
         >>> accuracy = [[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]]

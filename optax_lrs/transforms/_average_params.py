@@ -83,6 +83,12 @@ def average_params(
     **Parameters that are not finite** are left out of the average, all of them, and counted in ``skipped``. With ``weights``
     their weight is left out too: the average is over the weights that were given.
 
+    **A window of** ``weights`` **is counted in the steps of the run.** In a state that begins later (:func:`adopt` sets its
+    count to the run's step) inside the window, the samples that are left get the weights of their own places, and the
+    average is over these. If the window is over by then, nothing is ever sampled, and :func:`averaged_params` gives the
+    parameters as they are, without a word, as this is known only at run time: ``samples`` is 0 then. Set ``start`` past the
+    step that the run goes on from.
+
     **Inside others.** Inside ``optax.MultiSteps`` the steps are its updates; outside they are micro-steps. Inside
     ``optax.apply_if_finite`` a rejected update is not counted; outside the unchanged parameters are sampled once more.
     What is done to parameters after ``optax.apply_updates`` (``project_weights(mode="manual")``) is not in the average.
@@ -155,7 +161,9 @@ def average_params(
             state = state._replace(latest=written)
         else:
             if table is not None:
-                weight = jnp.asarray(table)[state.samples + state.skipped]
+                # By the place in the window, not by how many were sampled: adopt may begin at any step of it.
+                place = (optax.safe_increment(state.count) - start) // every_steps
+                weight = jnp.asarray(table)[place]
                 mass = mass + jnp.where(finite, weight, 0)
                 # While all weights were zero it follows the parameters: it is an average at any time.
                 rate = jnp.where(mass > 0, weight / jnp.where(mass > 0, mass, 1), 1)
@@ -198,9 +206,9 @@ def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
     """The average that :func:`average_params` has in an optimizer state, in the parameters' types.
 
     Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests
-    states. Before the first sample it is the parameters themselves; so are, at any time, parameters that are not averaged:
-    integers, and those that a mask leaves out. Averages of several groups (``optax.partition``) make one tree. It may be
-    called inside ``jit``.
+    states. Before the first sample, or if the window of ``weights`` was over before it began, it is the parameters themselves;
+    so are, at any time, parameters that are not averaged: integers, and those that a mask leaves out. Averages of several
+    groups (``optax.partition``) make one tree. It may be called inside ``jit``.
 
     Args:
         opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
