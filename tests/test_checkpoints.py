@@ -18,6 +18,7 @@ import pytest
 import optax_lrs as olrs
 from optax_lrs.checkpoint import CheckpointError, Checkpoints
 from optax_lrs.checkpoint._checksum import checksums
+from optax_lrs.checkpoint._fingerprint import schedules_in
 
 LR = olrs.WSD(peak=3e-4, total_steps=100, decay_steps=20)
 OTHER_RATE = LR.replace(peak=2e-4)
@@ -266,12 +267,13 @@ def test_another_schedule_is_a_choice(saved, kind, other):
         assert part in message
     expected = trained(live(LR) if kind == "live" else optax.adamw(LR), steps=2)
 
-    kept = checkpoints.restore(shapes(tx), on_mismatch="keep")
-    assert kept.schedule == LR == checkpoints.schedule_at()
+    with warnings.catch_warnings() if kind == "live" else pytest.warns(UserWarning, match="Build it with `.schedule`"):
+        kept = checkpoints.restore(shapes(tx), on_mismatch="keep")
+    assert kept.schedule == LR == checkpoints.schedule_at() == checkpoints.schedule
     assert_same(kept.state, expected)  # of a live schedule the structure, too
 
     taken = checkpoints.restore(shapes(tx), on_mismatch="override")
-    assert taken.schedule == new
+    assert taken.schedule == new == checkpoints.schedule
     if kind == "live":
         assert_same(taken.state, expected | {"opt_state": olrs.with_schedule(expected["opt_state"], new)})
     else:
@@ -309,6 +311,93 @@ def test_shapes_alone_cannot_be_compared_and_a_state_can(saved):
     assert float(found["opt_state"][1].schedule.peak) == np.float32(2e-4)
     with pytest.raises(ValueError, match="schedule= is not the live schedule of the template"):
         Checkpoints(saved / "live", schedule=OTHER_STEPS).restore(shapes(live(LR)))
+
+
+def test_a_schedule_that_was_kept_is_what_later_saves_store(folder):
+    path, tx = folder("plain"), optax.adamw(OTHER_RATE)
+    with Checkpoints(path, schedule=OTHER_RATE) as checkpoints:
+        with pytest.warns(
+            UserWarning, match="step 20: its schedule is kept, WSD.*0003.* goes on with its own, WSD.*0002"
+        ):
+            state = checkpoints.restore(shapes(tx), on_mismatch="keep").state
+        checkpoints.save(21, state)
+    next_start = Checkpoints(path, schedule=OTHER_RATE)
+    assert next_start.schedule_at(21) == LR
+    with pytest.raises(ValueError, match=r"step 21 was saved with another schedule: peak is 0\.0003 there and 0\.0002"):
+        next_start.restore(shapes(tx))
+    with Checkpoints(path, schedule=OTHER_RATE) as checkpoints:
+        state = checkpoints.restore(shapes(tx), on_mismatch="override").state
+        checkpoints.save(22, state)
+    assert next_start.restore(shapes(tx)).schedule == OTHER_RATE
+
+
+def factored(factor):
+    return olrs.rates_by_path(optax.identity(), LR, {"w": factor, ".*": 1.0})
+
+
+AGAIN = olrs.Linear(peak=2e-4, total_steps=50)
+
+
+@pytest.mark.parametrize("kind", ["rewarming", "factors"])
+def test_a_schedule_in_the_state_that_is_not_the_live_one(tmp_path, kind):
+    """Its shapes cannot be compared, and schedule= does not tell of it; a state can, and keep needs no comparing."""
+
+    def make(inner):
+        tx = olrs.rewarming(LR, again=inner) if kind == "rewarming" else factored(inner)
+        return lambda: {"opt_state": tx.init({"w": jnp.ones(2), "b": jnp.ones(2)})}
+
+    def inner(state):
+        (peak,) = (float(node.peak) for node, is_live in schedules_in(state).values() if not is_live)
+        return peak
+
+    with Checkpoints(tmp_path, schedule=LR) as checkpoints:
+        checkpoints.save(1, make(AGAIN)())
+    assert checkpoints.schedule_at() == LR
+    other = make(AGAIN.replace(peak=9e-4))
+    for choice in ("error", "override"):
+        with pytest.raises(ValueError, match=r"has a schedule at .*, Linear.*Give a template with numbers"):
+            checkpoints.restore(jax.eval_shape(other), on_mismatch=choice)
+    kept = checkpoints.restore(jax.eval_shape(other), on_mismatch="keep")
+    assert kept.schedule == LR and inner(kept.state) == inner(make(AGAIN)()) == np.float32(2e-4)
+    assert_same(checkpoints.restore(make(AGAIN)()).state, make(AGAIN)())
+    with pytest.raises(ValueError, match=r"peak is 0\.0002 there and 0\.0009 here"):
+        checkpoints.restore(other())
+    assert inner(checkpoints.restore(other(), on_mismatch="override").state) == inner(other())
+
+
+def test_rewarming_and_factors_without_a_schedule_of_their_own(tmp_path):
+    for name, tx in (("a", olrs.rewarming(LR)), ("b", factored(0.5))):
+        init = lambda: tx.init({"w": jnp.ones(2), "b": jnp.ones(2)})  # noqa: B023, E731
+        with Checkpoints(tmp_path / name, schedule=LR) as checkpoints:
+            checkpoints.save(1, init())
+        assert_same(checkpoints.restore(jax.eval_shape(init)).state, init())
+        assert checkpoints.schedule_at() == LR
+
+
+def test_several_live_schedules_are_not_made_one(tmp_path):
+    def init(*schedules):
+        rates = {str(i): olrs.scale_by_live_schedule(schedule) for i, schedule in enumerate(schedules)}
+        tx = optax.partition(rates, {"a": "0", "b": "1"})
+        return lambda: tx.init({"a": jnp.ones(2), "b": jnp.ones(3)})
+
+    two, same = init(LR, OTHER_RATE), init(LR, LR)
+    for name, state in (("two", two()), ("same", same())):
+        with Checkpoints(tmp_path / name, schedule=LR) as checkpoints:
+            checkpoints.save(1, state)
+    for schedule, choice in ((LR, "error"), (LR, "override"), (None, "error"), (None, "override")):
+        with pytest.raises(ValueError, match=r"only the shapes of 2 live schedules .* give a template with numbers"):
+            Checkpoints(tmp_path / "two", schedule=schedule).restore(jax.eval_shape(two), on_mismatch=choice)
+    unsaid = Checkpoints(tmp_path / "two")
+    assert unsaid.schedule_at() is None
+    assert_same(unsaid.restore(two()).state, two())
+    assert_same(unsaid.restore(jax.eval_shape(two), on_mismatch="keep").state, two())
+    assert_same(unsaid.restore(init(LR, AGAIN)(), on_mismatch="override").state, init(LR, AGAIN)())
+    found = Checkpoints(tmp_path / "same", schedule=LR).restore(jax.eval_shape(same))
+    assert found.schedule == LR and Checkpoints(tmp_path / "same").schedule_at() == LR
+    with ocp.CheckpointManager(tmp_path / "orbax") as manager:
+        manager.save(1, args=ocp.args.StandardSave(two()))
+    with pytest.raises(ValueError, match="only the shapes of 2 live schedules"):
+        Checkpoints(tmp_path / "orbax", schedule=LR).restore(jax.eval_shape(two), on_mismatch="override")
 
 
 @pytest.mark.slow
@@ -484,7 +573,7 @@ DAMAGE = {
 
 
 # Where reading fails, what Orbax still had in hand comes back to an event loop that it has closed.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
     damage, words = DAMAGE[kind]
@@ -518,6 +607,16 @@ def test_what_is_damaged_is_moved_aside_when_it_is_in_the_way(folder, kind):
     assert checkpoints.steps() == [10, 15, 20] and checkpoints.restore(shapes(live(LR))).step == 20
     aside = path / "20.damaged"
     assert {str(file.relative_to(aside)): data for file, data in snapshot(aside).items()} == before
+
+
+def test_falling_back_to_another_schedule_tells_of_the_damage(folder):
+    path, state = folder("plain"), trained(optax.adamw(LR))
+    with Checkpoints(path, schedule=OTHER_RATE) as checkpoints:
+        checkpoints.save(30, state)
+    flip(chunk(path / "30"))
+    words = r"step 20 was saved with another schedule.* Skipped before it: .*step 30: state is damaged"
+    with pytest.raises(ValueError, match=words):
+        Checkpoints(path, schedule=OTHER_RATE).restore(shapes(optax.adamw(OTHER_RATE)), fallback=True)
 
 
 def test_without_verifying_a_changed_bit_passes(folder):

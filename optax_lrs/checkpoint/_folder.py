@@ -15,7 +15,7 @@ import jax
 from optax_lrs._schedule import Schedule
 from optax_lrs.checkpoint import _contents, _retention
 from optax_lrs.checkpoint._error import CheckpointError
-from optax_lrs.checkpoint._mismatch import CHOICES, named_schedule
+from optax_lrs.checkpoint._mismatch import CHOICES, kept, named_schedule
 from optax_lrs.checkpoint._processes import agreed, together
 from optax_lrs.checkpoint._restored import Restored, restored
 
@@ -45,13 +45,15 @@ class Checkpoints:
         folder: where; created by the first :meth:`save`. Each step is a folder in it. All hosts must see the same files.
         schedule: the schedule that this program runs: stored with each checkpoint, compared when restoring. Needed for
             ``optax.adamw(schedule)``, whose state holds only a count; a live schedule in the state is stored in any case, and
-            compared with this one. None: nothing but live schedules is stored and compared.
+            compared with this one. None: nothing but live schedules is stored and compared. After a restore with
+            ``on_mismatch="keep"`` that kept another one, later saves store the one kept (``.schedule`` of this object says
+            which), as the run goes on with it; restores go on comparing with the one given here.
         keep: how many of the last checkpoints are kept; None for all.
         keep_steps: steps whose checkpoints are kept for good, as those that a branch needs.
         keep_every: also keep every step that this divides.
 
     Raises:
-        ValueError: if ``keep``, ``keep_every`` or ``keep_steps`` is not positive.
+        ValueError: if ``keep`` or ``keep_every`` is not positive, or one of ``keep_steps`` is negative.
         TypeError: if ``schedule`` is no :class:`Schedule`.
 
     Example:
@@ -86,7 +88,8 @@ class Checkpoints:
             if count is not None and operator.index(count) < 1:
                 raise ValueError(f"Checkpoints: {key} must be at least 1, or None, got {count}")
         self.folder = os.path.abspath(folder) if "://" not in str(folder) else str(folder)
-        self.schedule = schedule
+        self.schedule = schedule  # that later saves store
+        self._given = schedule  # that restores compare with
         self._keep, self._keep_every = keep, keep_every
         self._keep_steps = tuple(sorted(_step(step) for step in keep_steps))
         self._damaged: set[int] = set()  # those that restore() found so: moved aside when they are in the way
@@ -125,7 +128,7 @@ class Checkpoints:
         """
         step = self._chosen(step)
         contents = _contents.read(self._path(), step, self._where(step))
-        return named_schedule(contents.plain, contents.live, self._where(step))
+        return named_schedule(contents.plain, contents.live, contents.leaves, self._where(step))
 
     # ── saving ────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,10 +203,12 @@ class Checkpoints:
             step: which checkpoint; None for the last.
             on_mismatch: what to do if the checkpoint's schedule is not this program's. ``"error"``: raise and name the
                 first difference. ``"keep"``: the checkpoint's goes on; a live schedule in the state is that, and
-                ``.schedule`` says what an optimizer without one is to be built with. ``"override"``: this program's goes on; a
-                live schedule is replaced by it, at the same count. Rates are compared as float64, with a live schedule,
-                which has no more, as float32; notes do not count. A program that is built around the state's structure
-                (``out_shardings``, the graph of ``nnx.split``) keeps a schedule by building with :meth:`schedule_at`.
+                ``.schedule`` says what an optimizer without one is to be built with, as a warning tells. ``"override"``:
+                this program's goes on; a live schedule is replaced by it, at the same count. Rates are compared as float64,
+                with a live schedule, which has no more, as float32; notes do not count. A program that is built around the
+                state's structure (``out_shardings``, the graph of ``nnx.split``) keeps a schedule by building with
+                :meth:`schedule_at`. Several live schedules that differ, and schedules in the state beside the live one
+                (``again`` of ``rewarming``), need a template with numbers, or ``"keep"``.
             fallback: where a checkpoint is damaged or does not fit, take the last earlier one that can be restored, warn,
                 and tell in ``.skipped`` what was left out. A schedule that differs is no damage and always a choice.
             verify: compare the checksums: one pass over the restored arrays on the device.
@@ -224,18 +229,25 @@ class Checkpoints:
         skipped: dict[int, str] = {}
         for number in [first, *earlier]:
             try:
-                found = restored(
-                    self._path(), number, template, self.schedule, on_mismatch, verify, self._where(number)
-                )
+                found = restored(self._path(), number, template, self._given, on_mismatch, verify, self._where(number))
             except CheckpointError as error:
                 if not fallback:
                     hint = f". Earlier ones: {', '.join(map(str, earlier))}; fallback=True takes the last good one"
                     raise CheckpointError(f"{error}{hint if earlier else ''}") from error.__cause__
                 skipped[number] = str(error)
                 continue
+            except (
+                ValueError
+            ) as error:  # the schedule differs, or cannot be compared: a choice, but one to make knowingly
+                if not skipped:
+                    raise
+                raise ValueError(f"{error}. Skipped before it: {'; '.join(skipped.values())}") from error
             for other, why in skipped.items():
                 warnings.warn(f"fell back to step {number} from step {other}: {why}", stacklevel=2)
             self._damaged |= skipped.keys()
+            self.schedule = self._given
+            if on_mismatch == "keep":
+                self.schedule = kept(found.schedule, self._given, template, self._where(number))
             return dataclasses.replace(found, skipped=skipped)
         raise CheckpointError(f"no checkpoint of {self.folder} can be restored. " + "; ".join(skipped.values()))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,16 @@ CHOICES = ("error", "override", "keep")
 _UNSAID = (
     "{where} has {what}, and the template only shapes, so they cannot be compared: say which schedule this program runs, "
     "schedule=..., or on_mismatch='keep' to go on with the checkpoint's"
+)
+_UNTOLD = (
+    "{where} has a schedule at {path}, {there}, and the template only its shapes, so they cannot be compared; schedule= tells "
+    "of the live schedule alone. Give a template with numbers (tx.init(params)), or on_mismatch='keep' to go on with the "
+    "checkpoint's"
+)
+_SEVERAL = (
+    "{where}: the template has only the shapes of {count} live schedules ({paths}), and schedule= cannot stand for all of "
+    "them: give a template with numbers (tx.init(params)) and schedule=None, or on_mismatch='keep' and schedule=None to go on "
+    "with the checkpoint's"
 )
 
 
@@ -56,9 +67,17 @@ def decide(
         unboxed = bool(rates_in(template))
         if unboxed and wanted is None and on_mismatch != "keep":
             raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {', '.join(rates_in(template))}"))
+        if len(rates_in(template)) > 1 and plain is None and wanted is not None:  # they differ, or nobody named them
+            raise ValueError(
+                f"{where} has several live schedules ({_short(', '.join(rates_in(template)))}) in a state without types, as of "
+                "nnx.split, and schedule= cannot stand for all of them: on_mismatch='keep' and schedule=None go on with the "
+                "checkpoint's"
+            )
         goes_on = [_plain(plain, wanted, on_mismatch, where, unboxed)]
     else:
         goes_on = []
+        if on_mismatch != "keep":
+            _require_one(live, inside, wanted, on_mismatch, where)
     changed, replaced = {}, {}
     for path, (node, is_live) in inside.items():
         new = _new(node, is_live, wanted, path)
@@ -76,6 +95,8 @@ def decide(
         found = difference(there, described(node if new is None else new), float32=True)
         if found and on_mismatch == "error":
             raise _mismatch(found, _text(there, version), repr(new or node), where, path)
+        if new is None and not found and on_mismatch != "keep":
+            raise ValueError(_UNTOLD.format(where=where, path=path, there=_short(_text(there, version))))
         if found and on_mismatch == "override":
             if new is None:
                 raise ValueError(
@@ -93,9 +114,34 @@ def decide(
     return Decision(with_schedules(template, changed), replaced, schedule)
 
 
-def named_schedule(plain: Mapping[str, Any] | None, live: Mapping[str, Any] | None, where: str) -> Schedule | None:
-    """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved."""
-    named = list((live or {}).values()) or ([plain] if plain else [])
+def kept(found: Schedule | None, given: Schedule | None, template: Any, where: str) -> Schedule | None:
+    """The schedule of the run after ``"keep"``. Warns if it is another one, and no rate of the optimizer is in the state."""
+    if given is None or found is None or found == given:
+        return given
+    if not any(is_live for _, is_live in schedules_in(template).values()) and not rates_in(template):
+        warnings.warn(
+            f"{where}: its schedule is kept, {_short(repr(found))}, but the state holds only counts: an optimizer that is "
+            f"built already goes on with its own, {_short(repr(given))}. Build it with `.schedule` of what restore returns",
+            stacklevel=3,
+        )
+    return found
+
+
+def named_schedule(
+    plain: Mapping[str, Any] | None, inside: Mapping[str, Any] | None, leaves: Collection[str], where: str
+) -> Schedule | None:
+    """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved.
+
+    Of those ``inside`` the state others may be no live ones, as ``again`` of ``rewarming``: beside a live one are a count and a
+    rate among the ``leaves``.
+    """
+    beside = lambda path: path.removesuffix("schedule")  # noqa: E731
+    live = [
+        item
+        for path, item in (inside or {}).items()
+        if beside(path) != path and {f"{beside(path)}count", f"{beside(path)}learning_rate"} <= set(leaves)
+    ]
+    named = live or ([plain] if plain else [])
     same = named and all(other == named[0] for other in named)
     return _readable(*_split(named[0]), where) if same else None
 
@@ -141,7 +187,37 @@ def _new(node: Schedule, is_live: bool, wanted: Schedule | None, path: str) -> S
                 f"schedule= and {found[2]!r} in the template"
             )
         return wanted
-    return None if f'"{UNKNOWN}"' in json.dumps(here) else node
+    return None if _has_unknown(here) else node
+
+
+def _require_one(
+    live: Mapping[str, Any] | None,
+    inside: Mapping[str, tuple[Schedule, bool]],
+    wanted: Schedule | None,
+    on_mismatch: str,
+    where: str,
+) -> None:
+    """Raises if several live schedules would be compared with one, or made one: ``wanted`` cannot tell them apart."""
+    several = [
+        path
+        for path, (node, is_live) in inside.items()
+        if is_live and _has_unknown(described(node)) and (live is None or path in live)
+    ]
+    if len(several) < 2 or (live is None and on_mismatch == "error"):
+        return
+    if wanted is None or live is None:
+        raise _several(several, where)
+    here = described(wanted)
+    if any(difference(_split(live[path])[0], here, float32=True) for path in several):
+        raise _several(several, where)
+
+
+def _several(paths: Collection[str], where: str) -> ValueError:
+    return ValueError(_SEVERAL.format(where=where, count=len(paths), paths=_short(", ".join(paths))))
+
+
+def _has_unknown(description: Any) -> bool:
+    return f'"{UNKNOWN}"' in json.dumps(description)
 
 
 def _unnamed(new: Schedule | None, on_mismatch: str, path: str, where: str) -> None:
@@ -156,7 +232,7 @@ def _unnamed(new: Schedule | None, on_mismatch: str, path: str, where: str) -> N
 def _mismatch(found: tuple[str, Any, Any], there: str, here: str, where: str, path: str) -> ValueError:
     field, a, b = found[0], *(_short(repr(item)) for item in found[1:])
     there, here = _short(there), _short(here)
-    at = f" (live, at {path})" if path else ""
+    at = f" (in the state, at {path})" if path else ""
     return ValueError(
         f"{where} was saved with another schedule{at}: {field} is {a} there and {b} here. There: {there}. Here: {here}. "
         "Choose on_mismatch='keep' to go on with the checkpoint's, 'override' to go on with this program's; 'error', the "
