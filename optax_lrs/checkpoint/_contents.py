@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from optax_lrs._schedule import Schedule
 from optax_lrs.checkpoint._checksum import checksums
-from optax_lrs.checkpoint._error import CheckpointError, brief
+from optax_lrs.checkpoint._error import CheckpointError, MisfitError, brief
 from optax_lrs.checkpoint._fingerprint import described, digest, schedules_in, stored
 from optax_lrs.checkpoint._template import layout
 from optax_lrs.checkpoint._unboxed import with_rates_of
@@ -80,7 +80,7 @@ def _about(path: Any, where: str) -> dict[str, Any]:
     if not isinstance(found, dict) or "format" not in found:
         raise CheckpointError(f"{where}: {ABOUT}/metadata is damaged: it has no format")
     if found["format"] != FORMAT:
-        raise CheckpointError(
+        raise MisfitError(
             f"{where}: format {found['format']!r}, and this optax_lrs reads {FORMAT}: it was written by a newer version, "
             "restore it with that one"
         )

@@ -14,7 +14,7 @@ import jax
 
 from optax_lrs._schedule import Schedule
 from optax_lrs.checkpoint import _contents, _retention
-from optax_lrs.checkpoint._error import CheckpointError
+from optax_lrs.checkpoint._error import CheckpointError, MisfitError
 from optax_lrs.checkpoint._mismatch import CHOICES, kept, named_schedule
 from optax_lrs.checkpoint._processes import agreed, together
 from optax_lrs.checkpoint._restored import Restored, restored
@@ -137,7 +137,7 @@ class Checkpoints:
 
         The checkpoint appears under its step when it is complete, and not before: a process killed at any moment leaves
         the earlier ones. Whatever was damaged and skipped by :meth:`restore` is moved aside, as ``120.damaged``, if
-        it is in the way; nothing else is overwritten.
+        it is in the way; nothing else is, as what only did not fit the template, and nothing is overwritten.
 
         Args:
             step: how many updates the state has had.
@@ -199,7 +199,9 @@ class Checkpoints:
         Args:
             template: the state's tree with ``jax.ShapeDtypeStruct`` leaves and their shardings, as from
                 ``jax.eval_shape``; or a state. Leaves without a sharding come to the mesh in force (``jax.set_mesh``),
-                replicated, or to the first device. A leaf of another dtype than was saved is converted, as by Orbax.
+                replicated, or to the first device. Numbers and arrays of NumPy come back as such. A leaf of another
+                dtype than was saved is converted, after it was verified: floats are rounded, and
+                integers that would change are an error.
             step: which checkpoint; None for the last.
             on_mismatch: what to do if the checkpoint's schedule is not this program's. ``"error"``: raise and name the
                 first difference. ``"keep"``: the checkpoint's goes on; a live schedule in the state is that, and
@@ -227,24 +229,25 @@ class Checkpoints:
         first = self._chosen(step)
         earlier = [other for other in reversed(agreed(self.steps())) if other < first]
         skipped: dict[int, str] = {}
+        damaged: set[int] = set()
         for number in [first, *earlier]:
             try:
                 found = restored(self._path(), number, template, self._given, on_mismatch, verify, self._where(number))
             except CheckpointError as error:
                 if not fallback:
-                    hint = f". Earlier ones: {', '.join(map(str, earlier))}; fallback=True takes the last good one"
+                    last = "that can be restored" if isinstance(error, MisfitError) else "good one"
+                    hint = f". Earlier ones: {', '.join(map(str, earlier))}; fallback=True takes the last {last}"
                     raise CheckpointError(f"{error}{hint if earlier else ''}") from error.__cause__
                 skipped[number] = str(error)
+                damaged |= set() if isinstance(error, MisfitError) else {number}
                 continue
-            except (
-                ValueError
-            ) as error:  # the schedule differs, or cannot be compared: a choice, but one to make knowingly
-                if not skipped:
+            except ValueError as error:
+                if not skipped:  # the schedule differs, or cannot be compared: a choice, but one to make knowingly
                     raise
                 raise ValueError(f"{error}. Skipped before it: {'; '.join(skipped.values())}") from error
             for other, why in skipped.items():
                 warnings.warn(f"fell back to step {number} from step {other}: {why}", stacklevel=2)
-            self._damaged |= skipped.keys()
+            self._damaged |= damaged
             self.schedule = self._given
             if on_mismatch == "keep":
                 self.schedule = kept(found.schedule, self._given, template, self._where(number))

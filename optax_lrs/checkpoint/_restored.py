@@ -45,7 +45,7 @@ def restored(
     state = _arrays(folder / str(step) / contents.item, as_saved(decision.template, contents.leaves), where)
     if verify:
         _verify(state, contents, where)
-    state = converted(state, decision.template)
+    state = converted(state, decision.template, where)
     if on_mismatch == "override" and schedule is not None:
         state = with_schedule_in(state, schedule)
     if decision.replaced:

@@ -10,7 +10,7 @@ import numpy as np
 
 from optax_lrs._paths import name
 from optax_lrs._schedule import Schedule
-from optax_lrs.checkpoint._error import CheckpointError
+from optax_lrs.checkpoint._error import MisfitError
 from optax_lrs.checkpoint._fingerprint import schedules_in
 
 
@@ -56,22 +56,73 @@ def placed(template: Any) -> Any:
 
 
 def as_saved(template: Any, leaves: Mapping[str, Mapping[str, Any]]) -> Any:
-    """The template with the dtypes that were saved: what is compared is what was written, and conversion comes after."""
+    """The template with the dtypes that were saved: what is compared is what was written, and conversion comes after.
+
+    On the device, where it can hold them: without ``jax_enable_x64`` a saved int64 or float64, as a number of Python is,
+    would lose half of its bits there. Those come to the host, as do leaves that are numbers or arrays of NumPy.
+    """
 
     def change(key, leaf):
-        if not isinstance(leaf, jax.ShapeDtypeStruct) or _is_key(leaf):
+        device = isinstance(leaf, jax.ShapeDtypeStruct)
+        if device and _is_key(leaf):
             return leaf
-        return jax.ShapeDtypeStruct(leaf.shape, np.dtype(leaves[name(key)]["dtype"]), sharding=leaf.sharding)
+        saved = leaves[name(key)]
+        dtype = np.dtype(saved["dtype"])
+        if device and _on_device(dtype) == dtype:
+            return jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding)
+        return np.broadcast_to(np.zeros((), dtype), saved["shape"])
 
     return jax.tree_util.tree_map_with_path(change, template)
 
 
-def converted(state: Any, template: Any) -> Any:
-    """The state in the template's dtypes."""
-    return jax.tree.map(
-        lambda leaf, wanted: leaf if getattr(leaf, "dtype", None) == getattr(wanted, "dtype", None)
-        or not isinstance(leaf, jax.Array) else leaf.astype(wanted.dtype), state, template
-    )  # fmt: skip
+def converted(state: Any, template: Any, where: str) -> Any:
+    """The state in the template's dtypes, places and kinds: of the device, of NumPy, or numbers of Python.
+
+    ``MisfitError`` where an integer of the template cannot hold what was saved; floats are rounded.
+    """
+
+    def convert(key, wanted, leaf):
+        if not isinstance(wanted, (jax.ShapeDtypeStruct, np.ndarray, np.generic)):
+            return _number(type(wanted), leaf, f"{where} does not fit the template: {name(key)}")
+        if _is_key(wanted):
+            return leaf
+        device = isinstance(wanted, jax.ShapeDtypeStruct)
+        dtype = _on_device(wanted.dtype) if device else wanted.dtype
+        found = leaf
+        if leaf.dtype != dtype:
+            with np.errstate(invalid="ignore"):
+                found = leaf.astype(dtype)
+                whole = jax.dtypes.issubdtype(dtype, np.integer) or dtype == np.bool_
+                # There and back: -1 as uint32 is still -1 when it comes back, but its sign differs.
+                same = not whole or ((found.astype(leaf.dtype) == leaf) & ((found < 0) == (leaf < 0))).all()
+            if not same:
+                raise MisfitError(
+                    f"{where} does not fit the template: {name(key)} was saved as {leaf.dtype} with values that {dtype} "
+                    "cannot hold"
+                )
+        if device and not isinstance(leaf, jax.Array):
+            return jax.make_array_from_callback(wanted.shape, wanted.sharding, lambda cut: found[cut])
+        return found[()] if isinstance(wanted, np.generic) else found
+
+    return jax.tree_util.tree_map_with_path(convert, template, state)
+
+
+def _number(kind: type, leaf: np.ndarray, what: str) -> Any:
+    """A saved scalar as a number of Python."""
+    value = leaf.item()
+    try:
+        found = kind(value)
+        same = not issubclass(kind, int) or found == value
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same:
+        raise MisfitError(f"{what} was saved as {value!r}, which is no {kind.__name__}")
+    return found
+
+
+def _on_device(dtype: Any) -> np.dtype:
+    """The dtype that the device has in its place: without ``jax_enable_x64`` no more than 32 bits."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
 
 def put_schedules(template: Any, schedules: Mapping[str, Schedule]) -> dict[str, Any]:
@@ -108,7 +159,7 @@ def require_fit(template: Any, leaves: Mapping[str, Mapping[str, Any]], where: s
         f"{len(keys)} {what}: {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}" for what, keys in rows if keys
     ]
     if wrong:
-        raise CheckpointError(
+        raise MisfitError(
             f"{where} does not fit the template, it may be of another model or optimizer. Of its {len(leaves)} arrays and "
             f"the template's {len(wanted)} are {'; '.join(wrong)}. Restore with the program that saved it; "
             "optax_lrs.checkpoint.migrate brings a state to another optimizer"
