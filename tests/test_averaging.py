@@ -1,7 +1,6 @@
 """Weights over checkpoints, and the average that checkpoint.average takes with them."""
 
 import functools
-import gc
 import shutil
 
 import jax
@@ -168,8 +167,6 @@ def wrapped(tree, how):
     return {"tuple": (moments, tree), "dict": {"model": {"params": tree}, "moments": moments}, "bare": tree}[how]
 
 
-# When a read fails, and until they are collected, which is to be in the test that made them.
-orbax_leaves_tasks_behind = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 PATHS = {"train state": "params", "tuple": "1", "dict": "model/params", "bare": ""}
 
 
@@ -200,7 +197,6 @@ def test_chosen_steps_a_manager_and_single_folders(run):
         agrees(checkpoint.average(manager, trees[0], weights=[0.5, 0.5]), trees[-2:], [0.5, 0.5])
 
 
-@orbax_leaves_tasks_behind
 @pytest.mark.parametrize("how", PATHS)
 def test_the_parameters_wherever_they_are_and_nothing_else_is_read(how, tmp_path):
     trees = [params(seed, jnp.bfloat16) for seed in range(2)]
@@ -215,7 +211,6 @@ def test_the_parameters_wherever_they_are_and_nothing_else_is_read(how, tmp_path
     if others:
         with pytest.raises(ValueError, match="cannot read"):  # they are needed by whom they concern
             checkpoint.average(folders[:1], wrapped(trees[0], how), weights=[1.0], path="")
-        gc.collect()
     agrees(checkpoint.average(folders, trees[0], weights=[0.25, 0.75], path=PATHS[how]), trees, [0.25, 0.75])
 
 
@@ -292,7 +287,6 @@ def test_a_checkpoint_that_is_being_written_is_none(run, tmp_path):
         checkpoint.average(tmp_path / "run", trees[0], weights=[1.0], steps=[500])
 
 
-@orbax_leaves_tasks_behind
 def test_a_torn_checkpoint_is_named(run, tmp_path):
     folder, trees = run
     shutil.copytree(folder, tmp_path / "run")
@@ -303,7 +297,6 @@ def test_a_torn_checkpoint_is_named(run, tmp_path):
         torn.write_bytes(torn.read_bytes()[:5])
     with pytest.raises(ValueError, match=r"cannot read the checkpoint .*/400/default"):
         checkpoint.average(tmp_path / "run", trees[0], weights=[1.0], steps=[400])
-    gc.collect()
 
 
 @pytest.mark.parametrize(

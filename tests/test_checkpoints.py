@@ -3,7 +3,6 @@
 The folders of checkpoints are written once and copied; each kind of damage is then done to a copy.
 """
 
-import gc
 import json
 import pathlib
 import shutil
@@ -29,16 +28,7 @@ OTHER_KIND = olrs.Cosine(peak=3e-4, total_steps=100)
 OTHERS = {"rate": (OTHER_RATE, "peak"), "steps": (OTHER_STEPS, "total_steps"), "kind": (OTHER_KIND, "type")}
 POSITION = {"batch": 7, "of": [1, 2]}
 
-# Where reading fails, what Orbax still had in hand comes back to an event loop that it has closed, when it is collected.
-LEFT = "ignore:Exception ignored in. <coroutine object _read_:pytest.PytestUnraisableExceptionWarning"
-pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore", LEFT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected():
-    """Here and not in the middle of another file's tests, where that would be an error."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore")
 
 
 def live(schedule):
@@ -685,8 +675,6 @@ DAMAGE = {
 }  # fmt: skip
 
 
-# Where reading fails, what Orbax still had in hand comes back to an event loop that it has closed.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
     damage, words = DAMAGE[kind]
@@ -706,7 +694,6 @@ def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
     assert snapshot(path) == before  # reading changes nothing
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["an array cut", "everything gone", "another program's"])
 def test_what_is_damaged_is_moved_aside_when_it_is_in_the_way(folder, kind):
     path = folder()
