@@ -1,6 +1,6 @@
 """The property matrix on random compositions, and 1,000 random mistakes.
 
-The number of compositions is OPTAX_LRS_COMPOSITIONS, 1,200 unless it says otherwise; they are drawn in shares, so that
+The number of compositions is OPTAX_LRS_COMPOSITIONS, 800 unless it says otherwise; they are drawn in shares, so that
 processes can divide them. Hypothesis draws the same ones each time; OPTAX_LRS_SEED=n draws others.
 """
 
@@ -21,7 +21,7 @@ from optax_lrs import profiles
 from optax_lrs._fields import Note
 from optax_lrs._schedule import RATES
 
-COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 1200))
+COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 800))
 SEED = int(os.environ.get("OPTAX_LRS_SEED", 0))
 SHARES = 8
 STEPS = 48  # one number of steps: what JAX compiled for one composition, it need not for the next

@@ -185,7 +185,6 @@ MISTAKES = [
     (lambda: olrs.rewarming(FIRST, detector="loss"), TypeError, "rewarming: detector must be a LossShift, got 'loss'"),
     (lambda: updated(boundary=1), TypeError, "rewarming: boundary must be a bool, got 1"),
     (lambda: updated(boundary=np.zeros(3, bool)), ValueError, "boundary must be a scalar, got one of shape (3,)"),
-    (lambda: updated(), ValueError, "rewarming: the detector needs the loss"),
     (lambda: updated(value=np.zeros(3)), ValueError, "value must be a scalar, got one of shape (3,)"),
     (lambda: olrs.LossShift(threshold=0.0), ValueError, "threshold must be positive, got threshold=0.0"),
     (lambda: olrs.LossShift(drift=-1.0), ValueError, "drift must not be negative, got drift=-1.0"),

@@ -36,7 +36,7 @@ def rewarming(
 
     A ``detector`` may say it instead, from the loss: ``tx.update(..., value=loss)``; the two are or-ed, and a boundary that
     is told restarts the detector. It is off by default: see :class:`LossShift` for what it finds and misses. ``value`` must
-    be the same on every device. Adam's moments stay as they are; the papers reset them (``tx.init`` for a new state).
+    be the same on every device; updates without one, as by ``TrainState.apply_gradients``, are not watched. Adam's moments stay as they are; the papers reset them (``tx.init`` for a new state).
 
     :func:`learning_rates` tells the rate, :func:`with_schedule` replaces both schedules or one; in the state ``live.count``
     counts all updates and ``boundary_count`` the boundaries. Inside ``optax.MultiSteps``, which drops the states of all
@@ -52,7 +52,7 @@ def rewarming(
     Raises:
         TypeError: if a schedule is no :class:`Schedule` or the detector no :class:`LossShift`; from ``update``, if
             ``boundary`` is no bool.
-        ValueError: from ``update``, if ``boundary`` or ``value`` is no scalar, or a detector is given no ``value``.
+        ValueError: from ``update``, if ``boundary`` or ``value`` is no scalar.
 
     Example:
         >>> from optax_lrs import Constant, Linear
@@ -87,9 +87,9 @@ def rewarming(
         del params, extra_args
         new, watch = _told(boundary), state.detector
         if detector is not None:
-            if value is None:
-                raise ValueError("rewarming: the detector needs the loss: tx.update(grads, state, params, value=loss)")
-            shifted, watch = detector.seen(watch, value)
+            shifted = jnp.zeros((), bool)
+            if value is not None:
+                shifted, watch = detector.seen(watch, value)
             watch = jax.tree.map(lambda a, b: jnp.where(new, a, b), detector.restarted(watch), watch)
             new = new | shifted
         since = jnp.where(new, 0, state.since_count)
