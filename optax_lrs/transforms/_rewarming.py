@@ -36,7 +36,8 @@ def rewarming(
 
     A ``detector`` may say it instead, from the loss: ``tx.update(..., value=loss)``; the two are or-ed, and a boundary that
     is told restarts the detector. It is off by default: see :class:`LossShift` for what it finds and misses. ``value`` must
-    be the same on every device; updates without one, as by ``TrainState.apply_gradients``, are not watched. Adam's moments stay as they are; the papers reset them (``tx.init`` for a new state).
+    be the same on every device; updates without one, as by ``TrainState.apply_gradients``, are not watched. Adam's moments
+    stay as they are; the papers reset them (``tx.init`` for a new state).
 
     :func:`learning_rates` tells the rate, :func:`with_schedule` replaces both schedules or one; in the state ``live.count``
     counts all updates and ``boundary_count`` the boundaries. Inside ``optax.MultiSteps``, which drops the states of all
