@@ -33,6 +33,7 @@ from optax_lrs import profiles
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "tests"))
 import cases_combinators
+import cases_continual
 import cases_cyclic
 import cases_literature
 
@@ -174,7 +175,7 @@ class Tested:
 
 def literature_cases(total: int) -> Iterator[Case]:
     """The rest of the literature, its cycles and the other combinators, with the oracles of their tests."""
-    for area in (cases_literature, cases_cyclic, cases_combinators):
+    for area in (cases_literature, cases_cyclic, cases_combinators, cases_continual):
         for case in area.cases(total):
             corners = [corner for corner in (*case.schedule.corners, case.schedule.ends_at or 0) if corner <= total]
             yield Case(case.name, case.schedule, Tested(case.oracle, corners))
