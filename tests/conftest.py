@@ -2,6 +2,8 @@
 
 import collections
 import os
+import pathlib
+import shutil
 import sys
 
 import pytest
@@ -24,6 +26,20 @@ def pytest_collection_modifyitems(config, items):
         seen[test] += 1
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """The folders of ``checkpoint_folders.written``: once for all files that look at them."""
+    import checkpoint_folders
+
+    return checkpoint_folders.written(tmp_path_factory.mktemp("saved"))
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of one of them, to be damaged."""
+    return lambda name="live": pathlib.Path(shutil.copytree(saved / name, tmp_path / name))
 
 
 @pytest.fixture(autouse=True)
