@@ -4,7 +4,7 @@
     python examples/coming_from.py timm       one framework
     python examples/coming_from.py --markdown the tables of docs/coming_from.md
 
-Every line here runs: `tests/test_coming_from.py` evaluates both sides and compares them step by step, past the end too. The
+Every line here runs: `tests/house/test_coming_from.py` evaluates both sides and compares them step by step, past the end too. The
 optimizer's rate is 1e-3 wherever a framework takes it from the optimizer (`optimizer`), and `f` is any function of the step.
 Steps count from 0, and the rate at step 0 is that of the first update. Ours are written as after `from optax_lrs import *`
 and `from math import *`.

@@ -29,18 +29,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from byte_text import ByteText, read_text, training_batches, validation_batches
-from continual_arms import Arm, arms, beginnings
-from continual_begin import SHARED, Beginning, found_in, pretrain
-from continual_data import SHIFTS, mixed_batches, new_text
-from continual_loop import Job, Merging, ends, go_on
-from continual_picture import draw
-from continual_step import Continuation
+from new_data.arms import Arm, arms, beginnings
+from new_data.begin import SHARED, Beginning, found_in, pretrain
+from new_data.data import SHIFTS, mixed_batches, new_text
+from new_data.loop import Job, Merging, ends, go_on
+from new_data.picture import draw
+from new_data.step import Continuation
 from pretrain import Parser, mesh_axes, positive
-from run_folder import RunFolder
-from sharded_step import Model, check_fit, make_mesh, put_validation
-from training_loop import Plan, Stop
-from transformer import Size
+from training.byte_text import ByteText, read_text, training_batches, validation_batches
+from training.loop import Plan, Stop
+from training.run_folder import RunFolder
+from training.sharded_step import Model, check_fit, make_mesh, put_validation
+from training.transformer import Size
 
 import optax_lrs as olrs
 

@@ -23,13 +23,13 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from byte_text import read_text, training_batches, validation_batches
 from jax.experimental import multihost_utils
-from picture import draw
-from run_folder import RunFolder
-from sharded_step import Model, check_fit, make_mesh, put_validation
-from training_loop import Plan, Stop, train
-from transformer import Size
+from training.byte_text import read_text, training_batches, validation_batches
+from training.loop import Plan, Stop, train
+from training.picture import draw
+from training.run_folder import RunFolder
+from training.sharded_step import Model, check_fit, make_mesh, put_validation
+from training.transformer import Size
 
 import optax_lrs as olrs
 

@@ -11,14 +11,14 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, NoReturn
 
 from optax_lrs import parse
-from optax_lrs._bibliography import WORKS
 from optax_lrs._schedule import Schedule
-from optax_lrs._sections import Section, check_steps, sections, seen_steps
 from optax_lrs._value import Value
-from optax_lrs.cite import bibtex, papers, reference
+from optax_lrs.citations._bibliography import WORKS
+from optax_lrs.citations._cite import bibtex, papers, reference
 from optax_lrs.commands import predict, refine, suggest
-from optax_lrs.gallery import gallery
-from optax_lrs.plot import plot
+from optax_lrs.pictures._gallery import gallery
+from optax_lrs.pictures._schedules import plot
+from optax_lrs.pictures._sections import Section, check_steps, sections, seen_steps
 from optax_lrs.profiles import Profile
 
 _MOST_SECTIONS = 20

@@ -28,8 +28,8 @@ import numpy as np
 
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
-from optax_lrs._fields import count_of, number
-from optax_lrs._phase import Phase
+from optax_lrs._clock.phase import Phase
+from optax_lrs._value.arguments import number, whole
 from optax_lrs.profiles import Profile
 
 
@@ -157,7 +157,7 @@ def ema_weights(count: int, *, alpha: float = 0.2) -> np.ndarray:
 
 
 def _count(owner: str, count: int) -> int:
-    count = count_of(owner, "count", count)
+    count = whole(owner, "count", count)
     if count < 1:
         raise ValueError(f"{owner}: count must be at least 1, got {count}")
     return count

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
     """The folders of ``checkpoint_folders.written``: once for all files that look at them."""
-    import checkpoint_folders
+    from matrices import checkpoint_folders
 
     return checkpoint_folders.written(tmp_path_factory.mktemp("saved"))
 

@@ -210,7 +210,7 @@ class Checkpoints:
                 with a live schedule, which has no more, as float32; notes do not count. A program that is built around the
                 state's structure (``out_shardings``, the graph of ``nnx.split``) keeps a schedule by building with
                 :meth:`schedule_at`. Several live schedules that differ, and schedules in the state beside the live one
-                (``again`` of ``rewarming``), need a template with numbers, or ``"keep"``.
+                (``again`` of ``scale_by_rewarming_schedule``), need a template with numbers, or ``"keep"``.
             fallback: where a checkpoint is damaged or does not fit, take the last earlier one that can be restored, warn,
                 and tell in ``.skipped`` what was left out. A schedule that differs is no damage and always a choice.
             verify: compare the checksums: one pass over the restored arrays on the device.

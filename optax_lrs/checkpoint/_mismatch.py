@@ -132,7 +132,7 @@ def named_schedule(
 ) -> Schedule | None:
     """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved.
 
-    Of those ``inside`` the state others may be no live ones, as ``again`` of ``rewarming``: beside a live one are a count and a
+    Of those ``inside`` the state others may be no live ones, as ``again`` of ``scale_by_rewarming_schedule``: beside a live one are a count and a
     rate among the ``leaves``.
     """
     beside = lambda path: path.removesuffix("schedule")  # noqa: E731

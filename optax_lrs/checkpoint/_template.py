@@ -162,7 +162,7 @@ def require_fit(template: Any, leaves: Mapping[str, Mapping[str, Any]], where: s
         raise MisfitError(
             f"{where} does not fit the template, it may be of another model or optimizer. Of its {len(leaves)} arrays and "
             f"the template's {len(wanted)} are {'; '.join(wrong)}. Restore with the program that saved it; "
-            "optax_lrs.checkpoint.migrate brings a state to another optimizer"
+            "optax_lrs.migrate brings a state to another optimizer"
         )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from optax_lrs._parse import parse
 from optax_lrs._run import Run
 from optax_lrs._schedule import Schedule
-from optax_lrs.cite import reference
-from optax_lrs.commands._prediction_picture import draw_prediction
+from optax_lrs.citations._cite import reference
+from optax_lrs.pictures._prediction import draw_prediction
 
 _LAWS = {"annealing": "Annealing", "multi_power": "MultiPower", "ours": "SublinearPower"}
 

@@ -11,7 +11,7 @@ import numpy as np
 from optax_lrs._parse import parse
 from optax_lrs._run import Run
 from optax_lrs._schedule import Schedule
-from optax_lrs.commands._refinement_picture import draw_refinement
+from optax_lrs.pictures._refinement import draw_refinement
 from optax_lrs.refinement import ObservedNorms, PowerFit, fit_warmup_power, observed_norms, refine
 from optax_lrs.theory import optimal_bound
 
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--smoothing", type=float, default=0.1, help="the running median's share of the run; 0.1 by default"
     )
-    parser.add_argument("--bound", action="store_true", help="minimise the bound, in the place of the closed form")
+    parser.add_argument("--bound", action="store_true", help="minimize the bound, in the place of the closed form")
     parser.add_argument(
         "--fit", action="store_true", help="write the nearest warmup and power decay in the place of the table"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from optax_lrs.cite import reference
+from optax_lrs.citations._cite import reference
 
 
 def add(commands: Any) -> None:
@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--params", type=float, required=True, help="parameters without embeddings, such as 1e9")
     parser.add_argument("--tokens", type=float, required=True, help="tokens of the whole run, such as 100e9")
     parser.add_argument("--sequence-length", type=int, default=2048, help="tokens of a sequence; 2048 by default")
-    parser.add_argument("--batch-tokens", type=float, help="tokens of an update; by default StepLaw's")
+    parser.add_argument("--batch-tokens", type=float, help="tokens of an update; by default StepLawRule's")
     parser.add_argument(
         "--multiple", type=int, default=1, help="sequences of an update are a multiple of it; 1 by default"
     )
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 
 def _suggest(args: argparse.Namespace) -> int:
-    from optax_lrs.laws import suggest  # the other commands need no laws
+    from optax_lrs.rules import suggest  # the other commands need no laws
 
     said = suggest(
         params=args.params, tokens=args.tokens, sequence_length=args.sequence_length, batch_tokens=args.batch_tokens,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 from optax_lrs.schedules import decay_from
 
 
@@ -135,20 +135,20 @@ def branches(
     References:
         Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
     """
-    budgets = sorted(count_of("branches", "budgets", budget) for budget in budgets)
+    budgets = sorted(whole("branches", "budgets", budget) for budget in budgets)
     if not budgets or len(set(budgets)) < len(budgets):
         raise ValueError(f"branches: budgets must be one or more different numbers of steps, got {budgets}")
     if (decay_fraction is None) == (decay_steps is None):
         text = f"got {decay_fraction=}, {decay_steps=}"
         raise ValueError(f"branches: give exactly one of decay_fraction and decay_steps, {text}")
-    if every is not None and (every := count_of("branches", "every", every)) < 1:
+    if every is not None and (every := whole("branches", "every", every)) < 1:
         raise ValueError(f"branches: every must be at least 1, got {every}")
     if decay_fraction is not None and not 0 < decay_fraction <= 1:
         raise ValueError(f"branches: decay_fraction must be above 0 and at most 1, got {decay_fraction!r}")
     found = []
     for budget in budgets:
         steps = (
-            round(decay_fraction * budget) if decay_steps is None else count_of("branches", "decay_steps", decay_steps)
+            round(decay_fraction * budget) if decay_steps is None else whole("branches", "decay_steps", decay_steps)
         )
         if not 1 <= steps <= budget:
             raise ValueError(f"branches: a decay must be from 1 step to the budget's {budget}, got {steps}")

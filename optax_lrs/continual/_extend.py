@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 from optax_lrs.schedules import WSD, with_cooldown
 from optax_lrs.theory import adapted_cooldown, two_stage_factor
 
@@ -59,7 +59,7 @@ def extend(
         Model Training, arXiv:2501.18965.
     """
     _require(schedule, by)
-    at, total_steps = count_of("extend", "at", at), count_of("extend", "total_steps", total_steps)
+    at, total_steps = whole("extend", "at", at), whole("extend", "total_steps", total_steps)
     due = schedule.total_steps - schedule.decay_steps
     if total_steps < schedule.total_steps:
         text = f"{schedule.total_steps}, got {total_steps}; decay_from(schedule, at=...) ends a run early"
@@ -84,7 +84,7 @@ def extend(
     if by != "factor":
         return new
     ramp_steps = (
-        round(0.02 * schedule.total_steps) if ramp_steps is None else count_of("extend", "ramp_steps", ramp_steps)
+        round(0.02 * schedule.total_steps) if ramp_steps is None else whole("extend", "ramp_steps", ramp_steps)
     )
     if due + ramp_steps > begins:
         text = f"ramp_steps={ramp_steps} from {due} on must end by {begins}, where the new decay begins"

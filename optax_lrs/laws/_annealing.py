@@ -27,8 +27,8 @@ class Annealing(Law):
     everywhere in the paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo et
     al. a warmup counted as it was predicts better than the paper's.
 
-    It is linear in the rates' changes, so the schedule that minimises it falls from the peak to zero within two steps: choose
-    among schedules with it, and never optimise one freely.
+    It is linear in the rates' changes, so the schedule that minimizes it falls from the peak to zero within two steps: choose
+    among schedules with it, and never optimize one freely.
 
     Args:
         irreducible: :math:`L_0`.

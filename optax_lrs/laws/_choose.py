@@ -177,11 +177,11 @@ def choose(
     if any(doubts.values()):
         said = "; ".join(dict.fromkeys(doubt for each in doubts.values() for doubt in each))
         warnings.warn(f"choose: {said}", LawWarning, stacklevel=2)
-    centres = np.log([losses[name] for name in names])
-    draws, low, high = None, np.exp(centres), np.exp(centres)
+    centers = np.log([losses[name] for name in names])
+    draws, low, high = None, np.exp(centers), np.exp(centers)
     chances = np.full(len(names), np.nan)
     if isinstance(law, Ensemble) or law.report is not None:
-        draws = np.exp(centres + _errors(law, [every[name] for name in names], seed))
+        draws = np.exp(centers + _errors(law, [every[name] for name in names], seed))
         low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         chances = np.bincount(np.argmin(draws, axis=1), minlength=len(names)) / len(draws)
     return Choice(

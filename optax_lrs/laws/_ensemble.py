@@ -82,13 +82,13 @@ class Ensemble(Value):
         """
         if not 0 < level < 1:
             raise ValueError(f"Ensemble.interval: level must be between 0 and 1, got {level!r}")
-        centre = np.log(self.curve(lrs, steps))
+        center = np.log(self.curve(lrs, steps))
         members = np.log(self.curves(lrs, steps))
         low, high = np.quantile(members, [(1 - level) / 2, (1 + level) / 2], axis=0)
         rmse = self.law.report.rmse if self.law.report else 0.0
         noise = statistics.NormalDist().inv_cdf((1 + level) / 2) * rmse
-        below, above = np.maximum(centre - low, 0.0), np.maximum(high - centre, 0.0)
-        return np.exp(centre - np.hypot(below, noise)), np.exp(centre + np.hypot(above, noise))
+        below, above = np.maximum(center - low, 0.0), np.maximum(high - center, 0.0)
+        return np.exp(center - np.hypot(below, noise)), np.exp(center + np.hypot(above, noise))
 
 
 def bootstrap(law: Law, runs: Sequence[Run], *, n: int, seed: int, segments: int, **how: Any) -> Ensemble:
@@ -113,7 +113,7 @@ def bootstrap(law: Law, runs: Sequence[Run], *, n: int, seed: int, segments: int
         start = {name: value for name, value in law.parameters.items()}
         member = fitted(cls, seen, weights=weights, settings=settings, **{"delta": 1e-3, **solving}, starts=[start])
         members.append(member.replace(**{key: getattr(law, key) for key in cls.settings}))
-    failed = sum("the optimiser did not converge" in member.report.doubts for member in members)
+    failed = sum("the optimizer did not converge" in member.report.doubts for member in members)
     if failed:
         warnings.warn(f"{cls.__name__}.bootstrap: {failed} of {n} fits did not converge", LawWarning, stacklevel=3)
     return Ensemble(law=law, members=tuple(members))

@@ -58,7 +58,7 @@ def fitted(
 
 
 def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> Problem:
-    """The minimisation, checked: every mistake in the arguments and every lack in the data ends here."""
+    """The minimization, checked: every mistake in the arguments and every lack in the data ends here."""
     names = (*cls.linear, *cls.others)
     for argument, mapping in dict(fixed=fixed, bounds=bounds, prior=prior).items():
         unknown = [name for name in mapping or {} if name not in names]
@@ -71,10 +71,10 @@ def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> 
     for name, (low, high) in (bounds or {}).items():
         if not 0 <= low < high:
             raise ValueError(f"{cls.__name__}.fit: bounds[{name!r}] must be 0 <= lowest < highest, got {(low, high)!r}")
-    for name, (centre, width) in (prior or {}).items():
-        if not (centre > 0 and width > 0):
+    for name, (center, width) in (prior or {}).items():
+        if not (center > 0 and width > 0):
             raise ValueError(
-                f"{cls.__name__}.fit: prior[{name!r}] must be a positive (centre, width), got {(centre, width)!r}"
+                f"{cls.__name__}.fit: prior[{name!r}] must be a positive (center, width), got {(center, width)!r}"
             )
     fixed = {name: value for name, value in {**cls.held, **(fixed or {})}.items() if value is not None}
     for each in seen:
@@ -116,7 +116,7 @@ def law_of(cls, seen: Sequence[Observations], problem: Problem, solution: Soluti
     residuals = np.log(columns @ [solution.parameters[name] for name in cls.linear]) - np.log(problem.losses)
     doubts = []
     if not solution.converged:
-        doubts.append("the optimiser did not converge")
+        doubts.append("the optimizer did not converge")
     if solution.condition > _LOOSE:
         doubts.append(
             f"the runs hardly determine the parameters (condition {solution.condition:.0e}): add a run with another schedule"

@@ -70,13 +70,13 @@ class Law(Value, abstract=True):
     held: ClassVar[Mapping[str, float]] = {}
     """Parameters that a fit holds unless it is told to fit them."""
     priors: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """The prior of a fit that is given none: (centre, width) by parameter."""
+    """The prior of a fit that is given none: (center, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)
     """The fields that say how the law reads the rates: known before the fit, arguments of ``plan``."""
     late_weight: ClassVar[float] = 0.0
     """The power of the step with which a fit weighs the points of a run: 0 is alike."""
     optimum_is_a_corner: ClassVar[bool] = False
-    """Whether the schedule that minimises it jumps from one bound of the rate to another: no law to optimise freely."""
+    """Whether the schedule that minimizes it jumps from one bound of the rate to another: no law to optimize freely."""
     paper: ClassVar[str] = ""
     """Where the law comes from: an arXiv number."""
 
@@ -194,7 +194,7 @@ class Law(Value, abstract=True):
         starts: Sequence[Mapping[str, float]] | None = None,
         **settings: Any,
     ) -> Self:
-        r"""The law that fits the runs best: it minimises :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
+        r"""The law that fits the runs best: it minimizes :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
 
         From several starts, with exact gradients; the best is kept. A loss at step s is compared with the curve's entry s,
         as in the papers, though it may be that before the update. Two cheap runs with different schedules are the
@@ -216,7 +216,7 @@ class Law(Value, abstract=True):
             delta: where Huber's loss turns from a square into a line, in relative units: outliers (spikes) weigh little.
             fixed: values of parameters that are not fitted; None for one that is fitted though ``held`` by default.
             bounds: (lowest, highest) by parameter.
-            prior: (centre, width) by parameter: adds :math:`\frac{\delta^2}{2} (\log\theta - \log c)^2 / w^2`, as much
+            prior: (center, width) by parameter: adds :math:`\frac{\delta^2}{2} (\log\theta - \log c)^2 / w^2`, as much
                 as an observation with noise ``delta`` would. Of a decay factor, the logarithm of ``1 - x``.
                 By default the law's ``priors``; ``{}`` for none.
             starts: where to begin: values of the parameters that are not linear.
@@ -226,7 +226,7 @@ class Law(Value, abstract=True):
             The law, with a :class:`FitReport` in ``report``.
 
         Warns:
-            LawWarning: if the data hardly determine the parameters, or the optimiser did not converge.
+            LawWarning: if the data hardly determine the parameters, or the optimizer did not converge.
 
         Raises:
             ValueError: if there are too few points, or no run shows what a change of the rate does, or a run has no

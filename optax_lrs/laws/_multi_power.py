@@ -28,12 +28,12 @@ class MultiPower(Law):
             G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right), \qquad G(x) = 1 - (1 + Cx)^{-\beta}
 
     Seven numbers. It knows what :class:`Annealing` does not, that a drop to a lower rate takes longer to show, and may be
-    optimised for a schedule. Three runs are needed, such as a constant one, a cosine, and one with a single drop.
+    optimized for a schedule. Three runs are needed, such as a constant one, a cosine, and one with a single drop.
 
     The published numbers belong to a warmup that is counted, as the authors' code does (``warmup="counted"``); the paper's
     text leaves its rise out (``"summed"``). The two differ by 0.1 in the loss: never compare across.
 
-    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma: their centres are
+    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma: their centers are
     the values at which the authors' fit starts (1, 0.5, 0.5), their widths 5%. Without a prior (``prior={}``) the optimum
     fits the runs better and predicts longer ones worse (for beta near 0 only the product of B and beta is determined); the
     authors stop their fit early, which has the same effect. On their 25M and 100M curves, means over the six held-out ones

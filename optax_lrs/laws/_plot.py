@@ -26,10 +26,10 @@ def plot_fit(law: Law, runs: Sequence[Run], *, labels: Sequence[str] | None, axe
     above, below = axes
     for number, (each, label) in enumerate(zip(seen, labels)):
         predicted = law.curve(each.lrs, each.steps)
-        colour = f"C{number % 10}"
-        above.plot(each.steps, each.losses, ".", color=colour, markersize=3, alpha=0.5)
-        above.plot(each.steps, predicted, color=colour, linewidth=1.4, label=label)
-        below.plot(each.steps, 100 * np.log(each.losses / predicted), color=colour, linewidth=0.9)
+        color = f"C{number % 10}"
+        above.plot(each.steps, each.losses, ".", color=color, markersize=3, alpha=0.5)
+        above.plot(each.steps, predicted, color=color, linewidth=1.4, label=label)
+        below.plot(each.steps, 100 * np.log(each.losses / predicted), color=color, linewidth=0.9)
     below.axhline(0, color="0.4", linewidth=0.7)
     above.set(ylabel="loss: dots observed, lines predicted")
     below.set(xlabel="step", ylabel="observed above, %")

@@ -11,7 +11,7 @@ import numpy as np
 Basis = Callable[[Mapping[str, float]], tuple[np.ndarray, Mapping[str, Sequence[tuple[int, np.ndarray]]]]]
 
 _LEAST, _MOST = 1e-12, 1e12  # of a parameter without bounds: all are positive
-_far_off = np.errstate(over="ignore", invalid="ignore")  # a step too far, which the optimiser takes back
+_far_off = np.errstate(over="ignore", invalid="ignore")  # a step too far, which the optimizer takes back
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Problem:
         weights: of the points, shape [n], mean 1.
         delta: where Huber's loss turns from a square into a line.
         bounds: (lowest, highest) by name.
-        prior: (centre, width of the logarithm) by name.
+        prior: (center, width of the logarithm) by name.
         fixed: values that are not fitted, by name.
         signed: the linear parameters that may be negative.
     """
@@ -124,7 +124,7 @@ def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]
 
 
 def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tuple[float, Solution]:
-    """What is minimised, at the optimum that this start leads to, and that optimum."""
+    """What is minimized, at the optimum that this start leads to, and that optimum."""
     from scipy.optimize import least_squares
 
     free = problem.free
@@ -145,7 +145,7 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
         columns, _ = basis(unknowns.tobytes())
         data = _log(columns @ [values[name] for name in problem.linear]) - log_losses
         pulls = [
-            problem.delta * (unknowns[i] - _unknown(problem, free[i], centre)) / width for i, centre, width in pulled
+            problem.delta * (unknowns[i] - _unknown(problem, free[i], center)) / width for i, center, width in pulled
         ]
         return np.concatenate([data, pulls])
 

@@ -44,8 +44,8 @@ class SublinearPower(Law):
     at 100M (0.0034, 0.0045). At 124M it calls a linear cooldown of 45% the best, the published laws 35%, measured: 60%. Those
     splits share curves with the others, the form was found by looking at residuals of published splits too, and the weights
     and the warmup were taken with the published 25M score in sight (they matter for its R², 0.9987 without, 0.9988 with
-    them): only sizes and teams not seen here will tell. ``benchmarks/laws.py`` has the ablation. Not tested
-    on other optimisers than AdamW, nor above 124M parameters.
+    them): only sizes and teams not seen here will tell. ``benchmarks/laws/laws.py`` has the ablation. Not tested
+    on other optimizers than AdamW, nor above 124M parameters.
 
     Args:
         irreducible: :math:`L_0`.

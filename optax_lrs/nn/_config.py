@@ -23,7 +23,7 @@ class LayerConfig:
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
 
     5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a variance is small (a mean
-    over a long context, a kernel initialised with 0.02) take a smaller epsilon. But it also bounds the gradient, which
+    over a long context, a kernel initialized with 0.02) take a smaller epsilon. But it also bounds the gradient, which
     grows by up to :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0: at 1e-6 an input of
     zeros can overflow float32 after 13 of them, if no ReLU stops it.
 

@@ -11,6 +11,7 @@ Each formula is written in what is *left*, :math:`z = 1 - x`, wherever the rate 
 digits to the last step of any run.
 """
 
+from optax_lrs._clock import Phase as Phase
 from optax_lrs.profiles._fixed import cosine as cosine
 from optax_lrs.profiles._fixed import exponential as exponential
 from optax_lrs.profiles._fixed import inverse as inverse

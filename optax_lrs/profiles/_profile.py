@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from optax_lrs._phase import Phase
+from optax_lrs._clock.phase import Phase
 from optax_lrs._value import Value
 
 _PACKAGE = __name__.rpartition(".")[0]

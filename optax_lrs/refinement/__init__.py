@@ -5,6 +5,6 @@ from optax_lrs.refinement._fit import fit_warmup_power as fit_warmup_power
 from optax_lrs.refinement._norms import ObservedNorms as ObservedNorms
 from optax_lrs.refinement._norms import observed_norms as observed_norms
 from optax_lrs.refinement._refine import refine as refine
-from optax_lrs.refinement._repeated import RefinedState as RefinedState
-from optax_lrs.refinement._repeated import next_run as next_run
-from optax_lrs.refinement._repeated import refined as refined
+from optax_lrs.refinement._with_refinement import RefinementState as RefinementState
+from optax_lrs.refinement._with_refinement import next_run as next_run
+from optax_lrs.refinement._with_refinement import with_refinement as with_refinement

@@ -1,4 +1,4 @@
-"""Refinement by minimising the bound on the last iterate, where the closed form is an approximation."""
+"""Refinement by minimizing the bound on the last iterate, where the closed form is an approximation."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 from optax_lrs.schedules import PowerDecay
 
 _POINTS = 1024  # that the fit looks at
@@ -67,7 +67,7 @@ def fit_warmup_power(schedule: Schedule, *, total_steps: int | None = None) -> P
     total_steps = schedule.ends_at if total_steps is None else total_steps
     if total_steps is None:
         raise ValueError("fit_warmup_power: total_steps is needed, for the schedule has no end")
-    total_steps = count_of("fit_warmup_power", "total_steps", total_steps)
+    total_steps = whole("fit_warmup_power", "total_steps", total_steps)
     if total_steps < 2:
         raise ValueError(f"fit_warmup_power: total_steps must be at least 2, got {total_steps}")
     steps = np.unique(np.linspace(0, total_steps, _POINTS).astype(np.int64))

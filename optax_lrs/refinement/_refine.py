@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 
-from optax_lrs._fields import count_of, number
 from optax_lrs._run import Run
+from optax_lrs._value.arguments import number, whole
 from optax_lrs.refinement._bound import minimal_shape
 from optax_lrs.refinement._norms import ObservedNorms, observed_norms
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import refined_shape
 
-_METHODS = {"closed_form": "in closed form", "bound": "by minimising the bound"}
+_METHODS = {"closed_form": "in closed form", "bound": "by minimizing the bound"}
 _LONGEST = 300  # letters of a schedule or of notes that the source of a table repeats
 
 
@@ -79,7 +79,7 @@ def refine(
         norm: ``"l2"`` lets ``optimizer="adam"`` use l2 norms, the only ones in most logs, in the place of l1 norms, also
             with :math:`p = 1`: right as long as the ratio of the two stays the same over the run. By default the norm that
             the theory asks for.
-        method: ``"closed_form"``; or ``"bound"``, which minimises the bound on the last iterate numerically, from there. The
+        method: ``"closed_form"``; or ``"bound"``, which minimizes the bound on the last iterate numerically, from there. The
             closed form is its limit in long runs: with smoothed norms the bound falls by 0.3% over 1,000 steps, 0.02% over
             10,000, 0.002% over 100,000 (0.5 s); by 4% over 400 steps of norms that fall tenfold.
         clamp_fraction: norms below this share of their median count as this share of it: one that is zero would take all
@@ -113,7 +113,7 @@ def refine(
     floor = number("refine", "floor", floor)
     if not 0 <= floor <= peak or not peak > 0:
         raise ValueError(f"refine: 0 <= floor <= peak must hold, and peak be positive, got floor={floor}, peak={peak}")
-    total_steps = _length(run, norms) if total_steps is None else count_of("refine", "total_steps", total_steps)
+    total_steps = _length(run, norms) if total_steps is None else whole("refine", "total_steps", total_steps)
     if total_steps < 1:
         raise ValueError(f"refine: total_steps must be at least 1, got {total_steps}")
     shape = shape_of(norms, method)
@@ -135,7 +135,7 @@ def shape_of(norms: ObservedNorms, method: str = "closed_form") -> np.ndarray:
 def knots_of(total_steps: int, knots: int | None) -> np.ndarray:
     """The steps of a table: every one, or so many of them, evenly spread; the first and the end always."""
     if knots is not None:
-        knots = count_of("refine", "knots", knots)
+        knots = whole("refine", "knots", knots)
         if knots < 2:
             raise ValueError(f"refine: knots must be at least 2, or None for every step, got {knots}")
     if knots is None or total_steps + 1 <= knots:

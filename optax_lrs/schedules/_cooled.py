@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from optax_lrs import profiles
-from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 from optax_lrs.schedules._decay_from import decay_length
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt
 
@@ -46,7 +46,7 @@ def with_cooldown(
         >>> print(lr.at([100, 399, 400, 450, 500, 999]).round(4))
         [1.     0.5006 0.5    0.25   0.     0.    ]
     """
-    at, steps = count_of("with_cooldown", "at", at), count_of("with_cooldown", "steps", steps)
+    at, steps = whole("with_cooldown", "at", at), whole("with_cooldown", "steps", steps)
     if steps < 0:
         raise ValueError(f"with_cooldown: steps must not be negative, got {steps}")
     if not isinstance(profile, profiles.Profile):

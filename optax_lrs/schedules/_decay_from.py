@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from optax_lrs._fields import count_of
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 
 
 def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Schedule:
@@ -35,8 +35,8 @@ def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Sche
     """
     if not isinstance(schedule, Schedule):
         raise TypeError(f"decay_from: schedule must be a Schedule, got {schedule!r:.80}")
-    at = count_of("decay_from", "at", at)
-    if steps is not None and (steps := count_of("decay_from", "steps", steps)) < 1:
+    at = whole("decay_from", "at", at)
+    if steps is not None and (steps := whole("decay_from", "steps", steps)) < 1:
         raise ValueError(f"decay_from: steps must be at least 1, got {steps}")
     return schedule.decayed_from(at, steps)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from optax_lrs import profiles
-from optax_lrs._scalar import SCALAR
+from optax_lrs._clock.scalar import SCALAR
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import jax
 
-from optax_lrs._fields import Note
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.fields import Note
 
 
 class Tabulated(Schedule):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from optax_lrs import profiles
 from optax_lrs._schedule import Schedule
-from optax_lrs.schedules.compose import Stretched, shifted, stretched
+from optax_lrs.schedules._compose import Stretched, shifted, stretched
 
 
 class UBA(Schedule):

@@ -30,7 +30,7 @@ is known?** :func:`worst_case_optimum`: linear decay.
 
 Functions of arrays take time proportional to the number of steps (under 0.2 s for a million), are NumPy in float64 for
 NumPy and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`bound_terms_and_gradient` is for
-minimisers without JAX. What is asked by lengths alone costs nothing at any horizon, as WSD with a linear cooldown has a
+minimizers without JAX. What is asked by lengths alone costs nothing at any horizon, as WSD with a linear cooldown has a
 closed form; only other cooldowns cost O(steps).
 
 **Limits.**

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_lrs._fields import count_of
+from optax_lrs._value.arguments import whole
 
 Rates = jax.typing.ArrayLike | Callable[[Any], Any]
 """Rates, one a step, or an Optax schedule."""
@@ -61,7 +61,7 @@ def _sampled(owner: str, schedule: Callable, total_steps: int | None) -> Any:
     """The rates of a schedule: on the host if it can, in float64; a tracer if it depends on one."""
     if total_steps is None:
         raise ValueError(f"{owner}: total_steps is needed with a schedule, got None")
-    total_steps = count_of(owner, "total_steps", total_steps)
+    total_steps = whole(owner, "total_steps", total_steps)
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(schedule))
     if hasattr(schedule, "at") and not traced:
         return schedule.at(np.arange(total_steps))

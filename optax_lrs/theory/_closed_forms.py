@@ -8,7 +8,7 @@ import numpy as np
 
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
-from optax_lrs._fields import count_of, number
+from optax_lrs._value.arguments import number, whole
 from optax_lrs.theory._last_iterate import BoundTerms, bound_terms
 
 
@@ -158,7 +158,7 @@ def run_of(
     owner: str, total_steps: int, decay_steps: int, names: tuple[str, str] = ("total_steps", "decay_steps")
 ) -> tuple:
     """The two counts, checked; the message calls them by these names."""
-    total, decay = (count_of(owner, name, value) for name, value in zip(names, (total_steps, decay_steps)))
+    total, decay = (whole(owner, name, value) for name, value in zip(names, (total_steps, decay_steps)))
     if total < 1:
         raise ValueError(f"{owner}: {names[0]} must be at least 1, got {total}")
     if decay > total:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from optax_lrs._fields import count_of
+from optax_lrs._value.arguments import whole
 
 
 class _Record(NamedTuple):
@@ -245,7 +245,7 @@ def windowed_plasticity(
 
 
 def _windowed(owner, scores, window, steps, at, higher_is_better, per_task, *, rises):
-    window = count_of(owner, "window", window)
+    window = whole(owner, "window", window)
     if window < 1:
         raise ValueError(f"{owner}: window must be at least 1, got {window}")
     record = _record(owner, scores, None, steps, at, higher_is_better)
@@ -286,7 +286,7 @@ def _record(owner: str, scores: Any, ends: Any, steps: Any, at: Any, higher_is_b
     tasks, evaluations = table.shape
     steps = np.arange(1, evaluations + 1) if steps is None else _increasing(owner, "steps", steps, evaluations, 0)
     ends = np.arange(1, tasks + 1) if ends is None else _increasing(owner, "ends", ends, tasks, 1)
-    at = int(steps[-1]) if at is None else count_of(owner, "at", at)
+    at = int(steps[-1]) if at is None else whole(owner, "at", at)
     if at < steps[0]:
         raise ValueError(
             f"{owner}: at must be no earlier than the first evaluation, after {steps[0]} updates, got {at}"

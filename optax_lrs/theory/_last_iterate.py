@@ -49,7 +49,7 @@ def bound_terms(
 
     **Steps and the end.** ``lrs[s]`` is the rate of update s = 0, 1, …, as an Optax schedule counts, hence
     :math:`\eta_t` = ``lrs[t - 1]``. The bound is on :math:`x_T`, the parameters that the last gradient is taken at; the
-    last rate has not moved them, and a minimiser of the bound sets it freely (higher than its neighbour). Still it must
+    last rate has not moved them, and a minimizer of the bound sets it freely (higher than its neighbour). Still it must
     be positive (a schedule that reaches zero does so at step T, after the last update), and should not be tiny beside its
     neighbour: the bound grows with the ratio of the two. Zeros at the end move nothing: they and their norms are
     dropped, and T counts the updates up to the last positive rate. Zeros elsewhere are steps like any other.
@@ -93,7 +93,7 @@ def bound_terms_and_gradient(
     .. math:: \frac{\partial T_1}{\partial \eta_j} = -\frac{D^2}{2 S_1^2}, \qquad \frac{\partial T_2}{\partial \eta_j} =
         \frac{\eta_j G_j^2}{N_j} - \frac12 \sum_{t < j} \frac{\eta_t^2 G_t^2}{N_t^2} - \frac{G_T^2}{2} [j = T] .
 
-    For minimisers that run on the host. Multiply by the rates for the gradient in their logarithms. Zeros at the end,
+    For minimizers that run on the host. Multiply by the rates for the gradient in their logarithms. Zeros at the end,
     being dropped, have a gradient of zero.
 
     Args:

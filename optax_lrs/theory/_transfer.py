@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optax_lrs import profiles
-from optax_lrs._fields import count_of
+from optax_lrs._value.arguments import whole
 from optax_lrs.theory._closed_forms import run_of, wsd
 
 
@@ -177,7 +177,7 @@ def _new_run(
 ) -> tuple:
     """The other run's length and cooldown, checked; the share of the cooldown is kept if none is given."""
     if new_decay_steps is None:
-        new_decay_steps = decay_steps * count_of(owner, "new_total_steps", new_total_steps) // total_steps
+        new_decay_steps = decay_steps * whole(owner, "new_total_steps", new_total_steps) // total_steps
     return run_of(owner, new_total_steps, new_decay_steps, ("new_total_steps", "new_decay_steps"))
 
 

@@ -2,24 +2,15 @@
 
 from optax_lrs.transforms._average_params import AverageParamsState as AverageParamsState
 from optax_lrs.transforms._average_params import average_params as average_params
-from optax_lrs.transforms._average_params import averaged_params as averaged_params
-from optax_lrs.transforms._blocks import OnBlocks as OnBlocks
+from optax_lrs.transforms._average_params import read_average as read_average
 from optax_lrs.transforms._decay_to_init import DecayToInitState as DecayToInitState
 from optax_lrs.transforms._decay_to_init import decay_to_init as decay_to_init
 from optax_lrs.transforms._decay_weights import DecayWeightsState as DecayWeightsState
 from optax_lrs.transforms._decay_weights import decay_weights as decay_weights
-from optax_lrs.transforms._effective_learning_rate import EffectiveLearningRates as EffectiveLearningRates
-from optax_lrs.transforms._effective_learning_rate import EffectiveLearningRateState as EffectiveLearningRateState
-from optax_lrs.transforms._effective_learning_rate import ScaleByWeightNormState as ScaleByWeightNormState
-from optax_lrs.transforms._effective_learning_rate import effective_learning_rate as effective_learning_rate
-from optax_lrs.transforms._effective_learning_rate import (
-    record_effective_learning_rate as record_effective_learning_rate,
-)
-from optax_lrs.transforms._effective_learning_rate import scale_by_weight_norm as scale_by_weight_norm
 from optax_lrs.transforms._greedy import GreedyState as GreedyState
 from optax_lrs.transforms._greedy import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms._groups import layerwise_decay as layerwise_decay
-from optax_lrs.transforms._groups import rates_by_path as rates_by_path
+from optax_lrs.transforms._groups import with_rates_by_path as with_rates_by_path
 from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesState
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState
 from optax_lrs.transforms._live_schedule import RewarmingState as RewarmingState
@@ -30,12 +21,6 @@ from optax_lrs.transforms._loss_shift import LossShift as LossShift
 from optax_lrs.transforms._loss_shift import LossShiftState as LossShiftState
 from optax_lrs.transforms._plateau import PlateauState as PlateauState
 from optax_lrs.transforms._plateau import scale_by_plateau as scale_by_plateau
-from optax_lrs.transforms._project_weights import project_weights as project_weights
-from optax_lrs.transforms._projection import Projection as Projection
-from optax_lrs.transforms._projection import ProjectWeightsState as ProjectWeightsState
-from optax_lrs.transforms._radii import sqrt_fan_in as sqrt_fan_in
-from optax_lrs.transforms._radii import sqrt_fan_out as sqrt_fan_out
 from optax_lrs.transforms._record_grad_norm import RecordGradNormState as RecordGradNormState
 from optax_lrs.transforms._record_grad_norm import record_grad_norm as record_grad_norm
-from optax_lrs.transforms._rewarming import rewarming as rewarming
-from optax_lrs.transforms._weight_blocks import Heads as Heads
+from optax_lrs.transforms._rewarming_schedule import scale_by_rewarming_schedule as scale_by_rewarming_schedule

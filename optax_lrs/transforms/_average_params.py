@@ -47,11 +47,11 @@ def average_params(
               s_n = \text{start} + n \cdot \text{every\_steps}
 
     where :math:`\theta_s` are the parameters after s updates. It needs them, and goes **last** in a chain: it averages what
-    the updates lead to. :func:`averaged_params` reads the average for an evaluation or a checkpoint::
+    the updates lead to. :func:`read_average` reads the average for an evaluation or a checkpoint::
 
         tx = optax.chain(optax.adamw(schedule), olrs.average_params(every_steps=10, alpha=0.05))
         ...
-        loss = evaluate(olrs.averaged_params(opt_state, params))
+        loss = evaluate(olrs.read_average(opt_state, params))
 
     Which average:
 
@@ -85,7 +85,7 @@ def average_params(
 
     **A window of** ``weights`` **is counted in the steps of the run.** In a state that begins later (:func:`adopt` sets its
     count to the run's step) inside the window, the samples that are left get the weights of their own places, and the
-    average is over these. If the window is over by then, nothing is ever sampled, and :func:`averaged_params` gives the
+    average is over these. If the window is over by then, nothing is ever sampled, and :func:`read_average` gives the
     parameters as they are, without a word, as this is known only at run time: ``samples`` is 0 then. Set ``start`` past the
     step that the run goes on from.
 
@@ -115,7 +115,7 @@ def average_params(
         >>> for step in range(4):
         ...     updates, state = tx.update({"w": -jnp.ones(2)}, state, params)
         ...     params = optax.apply_updates(params, updates)
-        >>> print(params["w"], averaged_params(state, params)["w"])  # (2 + 4) / 2
+        >>> print(params["w"], read_average(state, params)["w"])  # (2 + 4) / 2
         [4. 4.] [3. 3.]
 
     References:
@@ -202,7 +202,7 @@ def average_params(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
+def read_average(opt_state: Any, params: optax.Params) -> optax.Params:
     """The average that :func:`average_params` has in an optimizer state, in the parameters' types.
 
     Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests
@@ -223,14 +223,14 @@ def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
     Example:
         >>> tx = optax.chain(optax.sgd(1.0), average_params(alpha=0.5))
         >>> params = {"w": jnp.zeros(2)}
-        >>> print(averaged_params(tx.init(params), params)["w"])
+        >>> print(read_average(tx.init(params), params)["w"])
         [0. 0.]
     """
     opt_state = getattr(opt_state, "opt_state", opt_state)
     is_state = lambda node: isinstance(node, AverageParamsState)  # noqa: E731
     states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_state) if is_state(node)]
     if not states:
-        raise ValueError("averaged_params: this optimizer state holds no average; put average_params last in the chain")
+        raise ValueError("read_average: this optimizer state holds no average; put average_params last in the chain")
     found = {}
     for state in states:
         (samples,) = jax.tree.leaves(state.samples)  # flax.nnx boxes each leaf of an optimizer state
@@ -238,7 +238,7 @@ def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
         for key, leaf in jax.tree.flatten_with_path(state.latest if exact else state.average)[0]:
             path = parameter_path(key)
             if path in found:
-                raise ValueError(f"averaged_params: this optimizer state holds two averages of {path!r}")
+                raise ValueError(f"read_average: this optimizer state holds two averages of {path!r}")
             found[path] = (samples, exact, leaf)
 
     def read(key, p):
@@ -247,7 +247,7 @@ def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
             return p
         if leaf.shape[exact:] != jnp.shape(p):
             raise ValueError(
-                f"averaged_params: the average of {parameter_path(key)!r} is of shape {leaf.shape[exact:]}, "
+                f"read_average: the average of {parameter_path(key)!r} is of shape {leaf.shape[exact:]}, "
                 f"the parameter of {jnp.shape(p)}"
             )
         average = _mean_of_latest(leaf, samples) if exact else leaf
@@ -255,7 +255,7 @@ def averaged_params(opt_state: Any, params: optax.Params) -> optax.Params:
 
     read_all = jax.tree_util.tree_map_with_path(read, params)
     if found:
-        raise ValueError(f"averaged_params: params has no {next(iter(found))!r}, of which the state holds an average")
+        raise ValueError(f"read_average: params has no {next(iter(found))!r}, of which the state holds an average")
     return read_all
 
 

@@ -35,7 +35,7 @@ def decay_to_init(
 
     Args:
         schedule: the share by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        weights: patterns of whole paths (see :func:`rates_by_path`) of what decays; of these the first values are kept.
+        weights: patterns of whole paths (see :func:`with_rates_by_path`) of what decays; of these the first values are kept.
             None: every ``scale``, and the ``bias`` beside one, as flax names them; no other layer's bias.
 
     Raises:

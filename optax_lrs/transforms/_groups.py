@@ -24,7 +24,7 @@ _OTHERS = "others"  # the label of what no pattern matches
 _FROZEN = "frozen"
 
 
-def rates_by_path(
+def with_rates_by_path(
     tx: optax.GradientTransformation, schedule: Schedule, factors: Mapping[str, float | Schedule]
 ) -> optax.GradientTransformationExtraArgs:
     r"""An optimizer in which each group of parameters has its share of the rate.
@@ -34,7 +34,7 @@ def rates_by_path(
     ``tx`` is everything but the rate, and sees all parameters that are not frozen as one tree (a global norm is taken
     over them all)::
 
-        tx = olrs.rates_by_path(
+        tx = olrs.with_rates_by_path(
             optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(0.1)),
             olrs.Cosine(peak=3e-4, total_steps=10_000),
             {"embed/.*": 0.0, "head/.*": 10.0, ".*/bias": 2.0},
@@ -60,7 +60,7 @@ def rates_by_path(
     Example:
         >>> from optax_lrs import Constant, learning_rates
         >>> params = {"body": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
-        >>> tx = rates_by_path(optax.identity(), Constant(value=0.5), {"body/.*": 0.5})
+        >>> tx = with_rates_by_path(optax.identity(), Constant(value=0.5), {"body/.*": 0.5})
         >>> updates, state = tx.update(params, tx.init(params), params)
         >>> print(updates["body"]["w"], updates["head"]["w"])
         [-0.25 -0.25] [-0.5 -0.5]
@@ -69,7 +69,7 @@ def rates_by_path(
     """
     _require_schedule(schedule)
     if not isinstance(factors, Mapping):
-        raise TypeError(f"rates_by_path: factors must be a mapping from patterns, got {factors!r:.80}")
+        raise TypeError(f"with_rates_by_path: factors must be a mapping from patterns, got {factors!r:.80}")
     factors = {_pattern(pattern): _factor(pattern, factor) for pattern, factor in factors.items()}
     patterns = tuple(factors)
     frozen = {pattern for pattern, factor in factors.items() if factor == 0.0}
@@ -111,7 +111,7 @@ def _scale_by_group_rates(schedule, shares, patterns):
 
 
 def layerwise_decay(patterns: Sequence[str], *, factor: float) -> dict[str, float]:
-    r"""Factors for :func:`rates_by_path` that fall from the output to the input: the i-th of n has ``factor`` to the n-1-i.
+    r"""Factors for :func:`with_rates_by_path` that fall from the output to the input: the i-th of n has ``factor`` to the n-1-i.
 
     For fine-tuning, as in ELECTRA and BEiT, where 0.65 to 0.95 are usual (recalled, not verified).
 
@@ -143,17 +143,17 @@ def _factor(pattern: str, factor: Any) -> float | Schedule:
     if isinstance(factor, Schedule):
         return factor
     if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
-        raise TypeError(f"rates_by_path: the factor of {pattern!r} must be a number or a Schedule, got {factor!r}")
+        raise TypeError(f"with_rates_by_path: the factor of {pattern!r} must be a number or a Schedule, got {factor!r}")
     if not 0 <= factor < math.inf:
-        raise ValueError(f"rates_by_path: the factor of {pattern!r} must be finite and not negative, got {factor!r}")
+        raise ValueError(f"with_rates_by_path: the factor of {pattern!r} must be finite and not negative, got {factor!r}")
     return float(factor)
 
 
 def _pattern(pattern: Any) -> str:
     if pattern == _OTHERS:
-        raise ValueError(f"rates_by_path: {_OTHERS!r} names what no pattern matches; write the pattern as '(others)'")
-    return checked_pattern(pattern, "rates_by_path")
+        raise ValueError(f"with_rates_by_path: {_OTHERS!r} names what no pattern matches; write the pattern as '(others)'")
+    return checked_pattern(pattern, "with_rates_by_path")
 
 
 def _labelled(params: Any, patterns: Sequence[str]) -> Any:
-    return labelled(params, patterns, others=_OTHERS, owner="rates_by_path")
+    return labelled(params, patterns, others=_OTHERS, owner="with_rates_by_path")

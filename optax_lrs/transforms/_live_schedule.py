@@ -26,7 +26,7 @@ class LiveScheduleState(NamedTuple):
 
 
 class GroupRatesState(NamedTuple):
-    """State of the rates in :func:`optax_lrs.rates_by_path`."""
+    """State of the rates in :func:`optax_lrs.with_rates_by_path`."""
 
     live: LiveScheduleState
     factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule with its numbers float32; replicated
@@ -34,7 +34,7 @@ class GroupRatesState(NamedTuple):
 
 
 class RewarmingState(NamedTuple):
-    """State of :func:`optax_lrs.rewarming`."""
+    """State of :func:`optax_lrs.scale_by_rewarming_schedule`."""
 
     live: LiveScheduleState  # its count: of all updates; its schedule: until the first boundary; its rate: whichever's
     again: Schedule | None  # since a boundary: its numbers float32, replicated; None: the live schedule again
@@ -94,7 +94,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     If the new schedule is of the same kind and the same counts as the old one, nothing is compiled anew: a controller on
     the host may change the rates at every step. Otherwise the next step compiles once.
 
-    Of a ``rewarming`` both schedules are replaced, or the one whose path is given: that ends in ``live`` or ``again``.
+    Of a ``scale_by_rewarming_schedule`` both schedules are replaced, or the one whose path is given: that ends in ``live`` or ``again``.
 
     Args:
         opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth.
@@ -144,7 +144,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> dict[str, jax.Array]:
     """The rates that the last update was scaled by, from any optimizer state, by path.
 
-    Reads the states of :func:`scale_by_live_schedule`, ``rewarming``, ``rates_by_path`` and ``optax.inject_hyperparams``, through
+    Reads the states of :func:`scale_by_live_schedule`, ``scale_by_rewarming_schedule``, ``with_rates_by_path`` and ``optax.inject_hyperparams``, through
     ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests states.
     States that keep only a count, as ``optax.adamw(schedule)`` does, need the schedule: then the rate is the schedule's
     at the last step counted. What comes back is what was applied: neither the next step's rate nor one rounded to the

@@ -38,7 +38,7 @@ class LossShift(Value):
     and then it learns anew. Only a rise counts: new data that are easier go unnoticed. A loss that is not finite is
     skipped. The cap keeps a single spike, however high, from being a shift: it takes h / (c - k) losses at least.
 
-    The defaults, measured on 3.2 million losses of each kind (``benchmarks/loss_shift.py``): no false alarm where losses
+    The defaults, measured on 3.2 million losses of each kind (``benchmarks/loss_shift/loss_shift.py``): no false alarm where losses
     are independent, heavy-tailed (Student's t with 3 degrees of freedom), spiky, falling as a training's do, or correlated
     by 0.5 from one to the next; 55 per 100,000 with a correlation of 0.9 (4 with ``threshold=80``) and 88 with 0.99. So
     give it the loss of each batch, not a smoothed one. A jump of one standard deviation is found after 101 losses (median;

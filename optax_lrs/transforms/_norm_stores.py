@@ -168,14 +168,14 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
     mean, squares, low, high = np.where(counts > 0, bins.T, np.nan)
     inner = np.maximum(counts - 2, 1)
     a, b = low - mean, high - mean
-    centre = np.where(counts > 2, -(a + b) / inner, 0.0)
-    variance = np.maximum(squares - a**2 - b**2, 0.0) / inner - centre**2
+    center = np.where(counts > 2, -(a + b) / inner, 0.0)
+    variance = np.maximum(squares - a**2 - b**2, 0.0) / inner - center**2
     spread = np.sqrt(np.where(counts > 2, np.maximum(variance, 0.0), 0.0))
     logs = np.tile(mean[:, None], rows)
     if rows > 1:
         scores = np.array([statistics.NormalDist().inv_cdf((i + 0.5) / rows) for i in range(1, rows - 1)])
         scores = scores / np.sqrt(np.mean(scores**2)) if rows > 3 else scores
-        logs[:, 1:-1] = (mean + centre)[:, None] + spread[:, None] * scores
+        logs[:, 1:-1] = (mean + center)[:, None] + spread[:, None] * scores
         logs[:, 0], logs[:, -1] = low, high
         logs = np.clip(logs, low[:, None], high[:, None])
         # Bit-reversed, shifted from bin to bin: each quarter of a bin, and of many bins, has low and high rows.

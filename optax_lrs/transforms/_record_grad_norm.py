@@ -74,7 +74,7 @@ def record_grad_norm(
     What a bin becomes was decided by refining from bins and from every step: a median over 10% of the run, then weights
     :math:`G^{-1}` or :math:`G^{-2}`. The largest difference at any of 50,000 steps in percent of the peak, with bins of 32
     steps, on nine traces with three seeds (three are a 124M language model's, its residuals resampled; six are made up,
-    with heavy tails, spikes and bursts; ``benchmarks/binned_norms.py``), as median and worst:
+    with heavy tails, spikes and bursts; ``benchmarks/binned_norms/binned_norms.py``), as median and worst:
 
     ======================================  ================  ================
     a bin becomes                           :math:`G^{-1}`    :math:`G^{-2}`

@@ -1,0 +1,275 @@
+"""Fills a fresh state from a checkpoint's, array by array, and refuses what would be wrong or lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from optax_lrs.adoption._kinds import CLOCKS, DERIVED, MEASURED, SETTINGS, UPDATES, kind_of_fields
+from optax_lrs.adoption._match import Pairs, paired, same
+from optax_lrs.adoption._parts import Leaf, Part, Parts
+from optax_lrs.adoption._place import filled, is_abstract, is_counter, is_zero, mismatch, placed
+from optax_lrs.adoption._steps import found_step
+
+_SHOWN = 6  # problems that a message lists
+
+Wanted = dict[Part, dict[str, Leaf]]
+"""Of each state, the arrays that are looked for on the other side."""
+
+
+@dataclasses.dataclass
+class Filled:
+    """The new arrays by their index, and where each path's came from."""
+
+    values: dict[int, Any] = dataclasses.field(default_factory=dict)
+    origins: set[int] = dataclasses.field(default_factory=set)  # the ids of the checkpoint's arrays that are in it
+    taken: dict[str, str] = dataclasses.field(default_factory=dict)
+    set_to_step: list[str] = dataclasses.field(default_factory=list)
+    fresh: list[str] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)
+    step: Any = None
+
+    def state(self, parts: Parts) -> Any:
+        """The fresh tree with the new arrays."""
+        leaves = sorted(parts.leaves, key=lambda leaf: leaf.index)
+        return jax.tree.unflatten(parts.tree, [self.values.get(leaf.index, leaf.value) for leaf in leaves])
+
+
+def fill(
+    mine: Parts,
+    theirs: Parts,
+    beside: Leaf | None,
+    *,
+    rename: Mapping[str, str],
+    drop: tuple[str, ...],
+    new: tuple[str, ...],
+    step: Any,
+    only_loose: bool = False,
+) -> Filled:
+    """What :func:`optax_lrs.adopt` says; ``beside`` is a step that the old optimizer's state does not have itself."""
+    _require_arrays(mine, theirs)
+    _require_fresh(mine)
+    if mine.raw or theirs.raw:
+        _by_fields(mine, theirs)
+    dropped, kept = _matched("drop", drop, theirs.leaves), _matched("new", new, mine.leaves)
+    learnt = all(any(part.kind == "RefinementState" for part in parts.states) for parts in (mine, theirs))
+    here = {part: _takes_part(part, kept, learnt) for part in (*mine.states, mine.loose)}
+    there = {part: _takes_part(part, dropped, learnt) for part in (*theirs.states, theirs.loose)}
+    pairs: Pairs = {}
+    if not only_loose:
+        new_parts, old_parts = _trimmed(mine, here), _trimmed(theirs, there)
+        found = paired(list(new_parts), list(old_parts), rename)
+        pairs = {new_parts[part]: [old_parts[other] for other in partners] for part, partners in found.items()}
+        _require_one_recipe(pairs)
+    if here[mine.loose] or there[theirs.loose]:
+        pairs[mine.loose] = [theirs.loose]
+    result, used = Filled(), set()
+    problems = _take_all(pairs, here, there, result, used)
+    if only_loose:
+        return _checked(result, problems)
+    for part in (*theirs.states, theirs.loose):
+        result.left += [leaf.path for leaf in part.leaves.values() if leaf.path not in used]
+        problems += _lost(part, there[part], used)
+    _checked(result, problems)
+    _set_steps(mine, theirs, beside, pairs, kept, step, result)
+    for leaf in mine.leaves:
+        if leaf.path not in result.taken and leaf.path not in result.set_to_step:
+            result.fresh.append(leaf.path)
+            if is_abstract(leaf.value):
+                problems.append(
+                    f"{leaf.path} is not in the checkpoint, and fresh has no value for it: give tx.init(params)"
+                )
+    problems += _measured_elsewhere(mine, result)
+    return _checked(result, problems)
+
+
+def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: set[str]) -> list[str]:
+    """Takes every array that has its like; the problems with the others."""
+    problems = []
+    for part, partners in pairs.items():
+        for key, leaf in here[part].items():
+            sources = [there[other][key] for other in partners if key in there[other]]
+            used.update(source.path for source in sources)
+            derived = key.split("/")[0] in DERIVED.get(part.kind, ())
+            if sources and not (derived and mismatch(sources[0].value, leaf.value)):
+                problems += _take(leaf, sources, result)
+            elif partners and not derived:
+                problems.append(
+                    f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
+                    f" if it shall begin anew, new={leaf.path!r}"
+                )
+    return problems
+
+
+def _take(leaf: Leaf, sources: list[Leaf], result: Filled) -> list[str]:
+    values = [source.value for source in sources]
+    wrong = mismatch(values[0], leaf.value)
+    if wrong:
+        return [f"{sources[0].path} {wrong}, for {leaf.path}"]
+    if not same(values):
+        told = ", ".join(f"{source.path}: {source.value}" for source in sources)
+        return [f"{leaf.path} joins several that differ ({told}): leave out all but one by drop="]
+    value = placed(values[0], leaf.value)
+    if id(values[0]) in result.origins:
+        value = jnp.copy(value)  # one array twice in a state could not be donated
+    result.origins.add(id(values[0]))
+    result.values[leaf.index] = value
+    result.taken[leaf.path] = sources[0].path
+    return []
+
+
+def _set_steps(
+    mine: Parts, theirs: Parts, beside: Leaf | None, pairs: Pairs, kept: set[str], step: Any, result: Filled
+) -> None:
+    """Puts the step into the counts that were not taken; a given one into those that were, too."""
+    for part in mine.states:
+        refined = [outer for outer in part.around if outer.kind == "RefinementState"]
+        alone = any(not pairs.get(outer) for outer in refined)
+        for key, leaf in part.leaves.items():
+            reads = (part.kind, key) in CLOCKS
+            # The record inside a new with_refinement(...) is in step with its schedule.
+            counts = (part.kind, key) in UPDATES or (alone and (part.kind, key) == ("RecordGradNormState", "count"))
+            again = reads and step is not None
+            if leaf.path in kept or not (reads or counts) or (leaf.path in result.taken and not again):
+                continue
+            if reads and refined and not alone:
+                raise ValueError(
+                    f"adopt: {part.path!r} is inside with_refinement(...), whose record is in step with it: leave step= out"
+                )
+            if result.step is None:
+                result.step = step if step is not None else _known_step(theirs, beside)
+            if result.step is None and reads:
+                raise ValueError(
+                    f"adopt: the checkpoint counts no updates, and the schedule at {leaf.path!r} begins at a step: say"
+                    " which, step="
+                )
+            if result.step is None:
+                continue
+            result.values[leaf.index] = filled(leaf.value, result.step)
+            result.taken.pop(leaf.path, None)
+            result.set_to_step.append(leaf.path)
+
+
+def _known_step(theirs: Parts, beside: Leaf | None) -> Any:
+    """The step by the checkpoint's own counts, or by the one beside them; None if nothing counts."""
+    step = found_step(theirs, owner="adopt")
+    if step is None and beside is not None:
+        loose = dataclasses.replace(theirs.loose, leaves={"step": beside})
+        step = found_step(dataclasses.replace(theirs, loose=loose, states=[]), owner="adopt")
+    return step
+
+
+def _takes_part(part: Part, without: set[str], learnt: bool) -> dict[str, Leaf]:
+    """The leaves that are looked for on the other side: not settings, and not what the caller named."""
+    learnt = learnt and any(outer.kind == "RefinementState" for outer in part.around)
+    settings = set() if learnt else SETTINGS.get(part.kind, set())
+    return {
+        key: leaf for key, leaf in part.leaves.items() if key.split("/")[0] not in settings and leaf.path not in without
+    }
+
+
+def _trimmed(parts: Parts, leaves: Wanted) -> dict[Part, Part]:
+    """The states with what is left of each, without those of which nothing is."""
+    return {dataclasses.replace(part, leaves=leaves[part]): part for part in parts.states if leaves[part]}
+
+
+def _is_little(part: Part, key: str, leaf: Leaf) -> bool:
+    """Whether nothing is lost with an array: it is a count, or zero, or made anew by each update."""
+    return key.split("/")[0] in DERIVED.get(part.kind, ()) or is_counter(leaf.value) or is_zero(leaf.value)
+
+
+def _lost(part: Part, wanted: dict[str, Leaf], used: set[str]) -> list[str]:
+    """What of a state of the checkpoint would be lost, a line for each field."""
+    fields: dict[str, list[str]] = {}
+    for key, leaf in wanted.items():
+        if leaf.path not in used and not _is_little(part, key, leaf):
+            fields.setdefault(key.split("/")[0], []).append(leaf.path)
+    problems = []
+    for field, paths in fields.items():
+        mine = [key for key in part.leaves if key.split("/")[0] == field]
+        whole = len(paths) == len(mine) > 1
+        pattern = "/".join(filter(None, (part.path, field, ".*"))) if whole else paths[0]
+        problems.append(
+            f"{pattern if whole else ', '.join(paths)} ({part.kind or 'in no known state'}) has no place in the new state: to do"
+            f" without, drop={pattern!r}"
+        )
+    return problems
+
+
+def _matched(name: str, patterns: tuple[str, ...], leaves: list[Leaf]) -> set[str]:
+    found = {pattern: {leaf.path for leaf in leaves if re.fullmatch(pattern, leaf.path)} for pattern in patterns}
+    for pattern, paths in found.items():
+        if not paths:
+            some = ", ".join(leaf.path for leaf in leaves[:8]) + (", …" if len(leaves) > 8 else "")
+            raise ValueError(f"adopt: {name}={pattern!r} matches no path; the paths are {some}")
+    return set().union(*found.values())
+
+
+def _by_fields(mine: Parts, theirs: Parts) -> None:
+    """Where one side has no types, both sides' states are what their fields say."""
+    also = mine.kinds() if not mine.raw else theirs.kinds()
+    for part in (*mine.states, *theirs.states):
+        part.kind = kind_of_fields(part.fields, also) or part.kind
+
+
+def _require_arrays(mine: Parts, theirs: Parts) -> None:
+    if not theirs.leaves and theirs.tree.num_nodes <= 1 and not theirs.states:
+        raise ValueError("adopt: restored is empty: it holds neither arrays nor states")
+    for leaf in theirs.leaves:
+        if is_abstract(leaf.value):
+            raise ValueError(f"adopt: restored holds shapes without values, the first at {leaf.path!r}")
+
+
+def _require_fresh(mine: Parts) -> None:
+    for part in mine.states:
+        leaf = part.leaves.get("count")
+        if leaf is not None and ((part.kind, "count") in CLOCKS or part.kind == "ScaleByAdamState"):
+            if not (is_abstract(leaf.value) or isinstance(leaf.value, jax.core.Tracer) or is_zero(leaf.value)):
+                raise ValueError(
+                    f"adopt: the first state has counted {leaf.value} updates at {leaf.path!r}: it must be a fresh one,"
+                    " tx.init(params), and the restored one comes second"
+                )
+
+
+def _require_one_recipe(pairs: Pairs) -> None:
+    for part, partners in pairs.items():
+        for other in partners:
+            recipes = [getattr(each.node, "recipe", None) for each in (part, other)]
+            if part.kind == "RefinementState" and None not in recipes and recipes[0] != recipes[1]:
+                raise ValueError(
+                    f"adopt: with_refinement(...) at {part.path!r} has {recipes[0]}, the checkpoint's {recipes[1]}"
+                )
+
+
+def _measured_elsewhere(mine: Parts, result: Filled) -> list[str]:
+    """States that were built from parameters which are not those that were taken."""
+    stale = [part for part in mine.states if part.kind in MEASURED and not part.leaves.keys() <= {"count"}
+             and not any(leaf.path in result.taken for leaf in part.leaves.values())]  # fmt: skip
+    for leaf in mine.loose.leaves.values():
+        if not stale or leaf.path not in result.taken or not leaf.path.split("/")[0] == "params":
+            continue
+        if not _equal(leaf.value, result.values[leaf.index]):
+            return [
+                f"{stale[0].path} ({stale[0].kind}) was begun with other parameters than those of the checkpoint: build fresh"
+                " with the restored ones, tx.init(params)"
+            ]
+    return []
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if is_abstract(a) or any(isinstance(x, jax.core.Tracer) for x in (a, b)):
+        return True
+    return bool(jnp.array_equal(a, b))
+
+
+def _checked(result: Filled, problems: list[str]) -> Filled:
+    if problems:
+        more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
+        raise ValueError(f"adopt: the checkpoint does not go into the new state as a whole:{shown}{more}")
+    return result

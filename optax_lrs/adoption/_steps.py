@@ -1,0 +1,167 @@
+"""The step that an optimizer state is at, and how to set the one that its schedules read."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs.adoption._kinds import CLOCKS, NO_UPDATES, RATE_CLOCKS, UPDATES
+from optax_lrs.adoption._parts import Leaf, Parts, parts_of
+from optax_lrs.adoption._place import filled, is_abstract, is_counter
+
+_LAST = 2**31 - 1
+
+
+def step_of(state: Any, *, path: str | None = None) -> Any:
+    r"""The step that a state is at: how many updates were made, and so what a schedule is given next.
+
+    .. math:: \eta_{\text{next}} = \text{schedule}(\text{step\_of}(\textit{state}))
+
+    Read from the first of these that are there, and all of these must agree: the counts that rate schedules read
+    (``optax.adamw(schedule)``, ``inject_hyperparams``, :func:`scale_by_live_schedule`); any other transformation's count of
+    updates, such as Adam's, so that a run at a constant rate has a step too; the ``gradient_step`` of ``optax.MultiSteps``;
+    the ``step`` of a ``TrainState`` or an ``nnx.Optimizer``, which under ``MultiSteps`` counts micro-batches and therefore comes
+    last. The count of a recorder says how many rows it has and is not asked.
+
+    Args:
+        state: an optimizer state, at any depth; a ``TrainState``, ``nnx.Optimizer`` or dict with one in it; or what Orbax gives
+            back of any of these without a template.
+        path: only the counts at or below this path, as the error names them.
+
+    Returns:
+        An int. Inside ``jit`` an int32 array of shape ().
+
+    Raises:
+        ValueError: if nothing counts, or counts disagree (inside ``jit``: if there are several).
+
+    Example:
+        >>> import optax
+        >>> tx = optax.adam(1e-3)
+        >>> params = {"w": jnp.ones(2)}
+        >>> state = tx.init(params)
+        >>> for _ in range(3):
+        ...     _, state = tx.update(params, state)
+        >>> step_of(state)
+        3
+    """
+    step = found_step(parts_of(state), owner="step_of", path=path)
+    if step is None:
+        where = "" if path is None else f" at {path!r}"
+        raise ValueError(f"step_of: nothing in this state counts updates{where}")
+    return step
+
+
+def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) -> Any:
+    """The state with its schedules at another step, and everything else as it was: Adam's counts above all.
+
+    A schedule that is used for a second run starts at its warmup again, while Adam's moments stay corrected for the many
+    updates that are in them. ``optax.tree.set(state, count=0)`` sets Adam's count too, and the update after t others is then
+
+    .. math:: \\frac{1-\\beta_1^{t+1}}{1-\\beta_1} \\sqrt{\\frac{1-\\beta_2}{1-\\beta_2^{t+1}}}
+
+    times as large as it should be: with the usual numbers 2 after ten updates, and a third after thousands.
+
+    Set are the counts that schedules read: of ``optax.scale_by_learning_rate(schedule)`` and ``scale_by_schedule``,
+    ``inject_hyperparams``, :func:`scale_by_live_schedule`, ``with_rates_by_path``, ``decay_weights``, ``decay_to_init``,
+    ``project_weights`` and ``record_effective_learning_rate``. Not set: Adam's and the like; the ``gradient_step`` of
+    ``MultiSteps``, which counts updates made; and that of :func:`record_grad_norm`, which counts the rows it has.
+    To replace the schedule as well, :func:`with_schedule`.
+
+    Args:
+        opt_state: any state with a schedule in it, at any depth; a ``TrainState`` or ``nnx.Optimizer`` too (whose own ``step``
+            stays).
+        step: the step that the next update is given.
+        path: only the counts at or below this path, as :func:`learning_rates` names it; None for all.
+
+    Returns:
+        A new state, of the same types, placed and boxed as the old.
+
+    Raises:
+        ValueError: if no schedule reads a count (at that path), ``step`` is not from 0 to 2**31 - 1, or a schedule is inside
+            a :func:`with_refinement`, whose record is in step with it: use ``next_run``.
+        TypeError: if ``step`` is no int.
+
+    Example:
+        >>> import optax
+        >>> tx = optax.adam(optax.cosine_decay_schedule(1e-3, 10))
+        >>> params = {"w": jnp.ones(2)}
+        >>> _, state = tx.update(params, tx.init(params))
+        >>> [int(count) for _, count in optax.tree.get_all_with_path(reset_schedule(state), "count")]
+        [1, 0]
+    """
+    step = checked_step("reset_schedule", step)
+    parts = parts_of(opt_state)
+    found = {}
+    for part in parts.states:
+        for key, leaf in part.leaves.items():
+            if (part.kind, key) in CLOCKS and _within(leaf.path, part.path, path):
+                if any(outer.kind == "RefinementState" for outer in part.around):
+                    raise ValueError(f"reset_schedule: {part.path!r} is inside with_refinement(...): start anew by next_run")
+                found[leaf.index] = filled(leaf.value, step)
+    if not found:
+        where = "" if path is None else f" at {path!r}"
+        raise ValueError(f"reset_schedule: no schedule in this state reads a count{where}")
+    leaves = jax.tree.leaves(opt_state)
+    return jax.tree.unflatten(parts.tree, [found.get(index, leaf) for index, leaf in enumerate(leaves)])
+
+
+def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
+    """The step by the first kind of count that is there, or None."""
+    kinds: list[list[Leaf]] = [[], [], [], []]
+    for part in parts.states:
+        for key, leaf in part.leaves.items():
+            if not _within(leaf.path, part.path, path) or not _counts(leaf.value):
+                continue
+            if (part.kind, key) in RATE_CLOCKS:
+                kinds[0].append(leaf)
+            elif key in ("count", "step_count") and part.kind not in NO_UPDATES:
+                kinds[1].append(leaf)
+            elif (part.kind, key) in UPDATES:
+                kinds[2].append(leaf)
+    kinds[3] += [leaf for key, leaf in parts.loose.leaves.items() if key == "step" and _within(leaf.path, "", path)]
+    leaves = next((leaves for leaves in kinds if leaves), None)
+    if leaves is None:
+        return None
+    traced = any(isinstance(leaf.value, jax.core.Tracer) for leaf in leaves)
+    if traced and len(leaves) == 1:
+        return jnp.asarray(leaves[0].value, jnp.int32)
+    if traced:
+        paths = [leaf.path for leaf in leaves]
+        raise ValueError(f"{owner}: inside jit the counts at {paths} cannot be compared: choose one by path=")
+    for leaf in leaves:
+        if is_abstract(leaf.value):
+            raise ValueError(f"{owner}: the count at {leaf.path!r} is a shape without a value")
+    values = {leaf.path: np.unique(np.asarray(leaf.value)) for leaf in leaves}
+    steps = {int(step) for each in values.values() for step in each}
+    if len(steps) > 1:
+        told = ", ".join(f"{name}: {'/'.join(map(str, each))}" for name, each in values.items())
+        how = "choose one by path=" if owner == "step_of" else "say which by step="
+        raise ValueError(f"{owner}: the counts disagree ({told}): {how}")
+    return steps.pop()
+
+
+def checked_step(owner: str, step: Any) -> Any:
+    """The step as an int, or the scalar array that is being traced."""
+    if isinstance(step, jax.core.Tracer) and step.ndim == 0 and jnp.issubdtype(step.dtype, np.integer):
+        return step
+    try:
+        if isinstance(step, (bool, np.bool_)):
+            raise TypeError
+        step = operator.index(step)
+    except TypeError:
+        raise TypeError(f"{owner}: step must be an int, got {step!r:.60}") from None
+    if not 0 <= step <= _LAST:
+        raise ValueError(f"{owner}: step must be from 0 to 2**31 - 1, got {step}")
+    return step
+
+
+def _counts(value: Any) -> bool:
+    return is_counter(value) or (np.ndim(value) > 0 and jnp.issubdtype(value.dtype, np.integer))
+
+
+def _within(leaf: str, state: str, path: str | None) -> bool:
+    return not path or leaf == path or state == path or state.startswith(f"{path}/")

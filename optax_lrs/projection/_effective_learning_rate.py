@@ -1,0 +1,255 @@
+"""The effective learning rate of scale-invariant weights: told, recorded, and made explicit without a projection."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from optax_lrs.projection._block_norms import axes_of, spread
+from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale, unboxed, wide
+from optax_lrs.projection._radii import checked_radius, radii_of
+from optax_lrs.projection._weight_blocks import Heads, checked_weights
+
+_Weights = str | Sequence[str] | Callable[[str, Any], bool] | None
+_Separate = int | Heads | Sequence[int | Heads] | Mapping[str, Any]
+
+
+class EffectiveLearningRateState(NamedTuple):
+    """State of :func:`record_effective_learning_rate`. The vectors have one entry a block, as ProjectWeightsState."""
+
+    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
+    norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
+    rates: jax.Array  # float32, shape (blocks,), replicated: the effective rates of the last update; 0 before the first
+
+
+class ScaleByWeightNormState(NamedTuple):
+    """State of :func:`scale_by_weight_norm`. The vectors have one entry a block, as ProjectWeightsState."""
+
+    radii: jax.Array  # float32, shape (blocks,), replicated: the norms at which updates pass unchanged
+    norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
+
+
+class EffectiveLearningRates(OnBlocks):
+    """What :func:`record_effective_learning_rate` returns: a gradient transformation, and the reading of its state."""
+
+    def rates(self, params: Any, opt_state: Any) -> dict[str, jax.Array]:
+        """The effective rates of the last update by path; params are asked for their paths and shapes alone.
+
+        Raises:
+            ValueError: if the state holds no such recorder or several, or one of other parameters.
+        """
+        state, blocks = self.found(params, opt_state)
+        return blocks.by_path(unboxed(state.rates))
+
+
+def effective_learning_rate(
+    params: Any,
+    learning_rate: Any,
+    *,
+    power: int,
+    weights: _Weights = None,
+    without: str | Sequence[str] = (),
+    separate: _Separate = (),
+) -> dict[str, jax.Array]:
+    r"""The rate that scale-invariant weights feel, by path.
+
+    .. math:: \eta_{\text{eff}} = \frac{\eta}{\lVert W\rVert^{p}}, \qquad p = 2\ \text{(SGD)}, \quad p = 1\ \text{(Adam)}
+
+    If :math:`f(cW) = f(W)`, a step of rate :math:`\eta` at :math:`cW` turns the weights as one of rate :math:`\eta / c^p` at
+    :math:`W`. Norms that grow are rates that fall. (p = 1 is recalled and derived, not read: it holds where the size of an
+    update does not depend on that of the gradient.)
+
+    Args:
+        params: the parameters.
+        learning_rate: the rate :math:`\eta`, a number or an array of shape ().
+        power: 2 for SGD, with momentum or without; 1 for Adam, RMSProp, Lion, Muon and others that normalize.
+        weights: which parameters, as in :func:`project_weights`.
+        without: which not, as there.
+        separate: the axes of which each slice has a norm of its own, as there.
+
+    Returns:
+        float32 arrays by path; of shape () where the leaf has one norm. A norm of zero gives an infinite rate.
+
+    Raises:
+        ValueError, TypeError: as :func:`project_weights`.
+
+    Example:
+        >>> params = {"hidden": {"kernel": jnp.array([[6.0, 1.0], [2.0, 7.0]])}}
+        >>> rates = effective_learning_rate(params, 0.9, power=2)
+        >>> print({path: round(float(rate), 6) for path, rate in rates.items()})
+        {'hidden/kernel': 0.01}
+
+    References:
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800.
+    """
+    owner = "effective_learning_rate"
+    power = _power(owner, power)
+    blocks = Blocks(params, checked_weights(owner, weights, without, separate), None, owner)
+    _, norms = blocks.norms(blocks.chosen())
+    return blocks.by_path(jnp.asarray(learning_rate, jnp.float32) / norms**power)
+
+
+def record_effective_learning_rate(
+    schedule: optax.Schedule,
+    *,
+    power: int,
+    weights: _Weights = None,
+    without: str | Sequence[str] = (),
+    separate: _Separate = (),
+    specs: Any = None,
+) -> EffectiveLearningRates:
+    r"""Records the rate that scale-invariant weights feel in each step; the updates pass unchanged.
+
+    .. math:: \eta_{\text{eff}}(t) = \eta(t) / \lVert W_t\rVert^{p}
+
+    See :func:`effective_learning_rate`. Anywhere in a chain; it reads the parameters, not the updates, in a pass that
+    the optimizer makes anyway::
+
+        felt = olrs.record_effective_learning_rate(schedule, power=1)
+        tx = optax.chain(optax.adam(schedule), felt)
+        ...
+        for path, rate in felt.rates(params, opt_state).items(): ...
+
+    Args:
+        schedule: the schedule of the optimizer: a :class:`Schedule` or any ``optax.Schedule``.
+        power: 2 for SGD, 1 for Adam and its kin.
+        weights: which parameters, as in :func:`project_weights`.
+        without: which not, as there.
+        separate: the axes of which each slice has a norm of its own, as there.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as there.
+
+    Raises:
+        ValueError, TypeError: as :func:`project_weights`.
+
+    Example:
+        >>> from optax_lrs import Linear
+        >>> felt = record_effective_learning_rate(Linear(peak=0.5, total_steps=4), power=2)
+        >>> params = {"hidden": {"kernel": jnp.ones((2, 2))}}
+        >>> updates, state = felt.update(params, felt.init(params), params)
+        >>> print(felt.rates(params, state))
+        {'hidden/kernel': Array(0.125, dtype=float32)}
+    """
+    owner = "record_effective_learning_rate"
+    power = _power(owner, power)
+    if not callable(schedule):
+        raise TypeError(f"{owner}: schedule must be a schedule, such as Constant(value=0.1), got {schedule!r:.80}")
+    if specs is not None:
+        axes_of(specs, owner)
+    which = checked_weights(owner, weights, without, separate)
+    blocks_of = functools.partial(Blocks, which=which, specs=specs, owner=owner)
+
+    def init(params):
+        blocks = blocks_of(params)
+        _, norms = blocks.norms(blocks.chosen())
+        return EffectiveLearningRateState(jnp.zeros((), jnp.int32), norms, jnp.zeros_like(norms))
+
+    def update(updates, state, params=None, **extra_args):
+        del extra_args
+        if params is None:
+            raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
+        blocks = blocks_of(params)
+        _, norms = blocks.norms(blocks.chosen())
+        rates = jnp.asarray(schedule(state.count), jnp.float32) / norms**power
+        return updates, EffectiveLearningRateState(optax.safe_increment(state.count), norms, rates)
+
+    known = dict(owner=owner, state_type=EffectiveLearningRateState, blocks=blocks_of, radii=None)
+    return EffectiveLearningRates.of(init, update, **known)
+
+
+def scale_by_weight_norm(
+    *,
+    power: int,
+    weights: _Weights = None,
+    without: str | Sequence[str] = (),
+    separate: _Separate = (),
+    radius: Any = None,
+    specs: Any = None,
+) -> OnBlocks:
+    r"""Multiplies updates by a power of the weights' norm: what a projection does to the rate, without projecting.
+
+    .. math:: u_t \leftarrow \Big(\frac{\lVert W_t\rVert}{\rho}\Big)^{p} u_t
+
+    Scale-invariant weights then take the directions that :func:`project_weights` would give them, and their norm is free.
+    With SGD, ``power=2`` after it::
+
+        tx = optax.chain(optax.sgd(schedule), olrs.scale_by_weight_norm(power=2))
+
+    An optimizer with memory sees gradients that shrink as norms grow. To be exact there too, scale what goes in as well as
+    what comes out: the gradient at :math:`W` is that at the projected point divided by :math:`\lVert W\rVert / \rho`. So, for
+    *any* optimizer::
+
+        tx = optax.chain(
+            olrs.scale_by_weight_norm(power=1), optax.adam(schedule), olrs.scale_by_weight_norm(power=1)
+        )
+
+    After Adam alone, ``power=1`` (the paper's rule) is the same to the extent that norms change slowly beside its memory.
+    Useful where weights must not be touched, and to find out what of a projection's effect is that of the rate. Weights whose
+    norm, or radius, is zero or not finite keep their update.
+
+    Args:
+        power: 2 after SGD; 1 after Adam and its kin, or before and after any.
+        weights: which parameters, as in :func:`project_weights`.
+        without: which not, as there.
+        separate: the axes of which each slice has a norm of its own, as there.
+        radius: the norms at which updates pass unchanged, as there; None: those in ``init``. ``remeasure`` of what is returned
+            takes them anew from parameters.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as there.
+
+    Raises:
+        ValueError, TypeError: as :func:`project_weights`.
+
+    Example:
+        >>> tx = scale_by_weight_norm(power=2, radius=5.0)
+        >>> params = {"hidden": {"kernel": jnp.array([[6.0, 1.0], [2.0, 7.0]])}}
+        >>> updates, state = tx.update({"hidden": {"kernel": jnp.ones((2, 2))}}, tx.init(params), params)
+        >>> print(updates["hidden"]["kernel"][0, 0].round(5))
+        3.6
+
+    References:
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800. Scaling the
+        gradients too is ours.
+    """
+    owner = "scale_by_weight_norm"
+    power, radius = _power(owner, power), checked_radius(owner, radius)
+    if specs is not None:
+        axes_of(specs, owner)
+    which = checked_weights(owner, weights, without, separate)
+    blocks_of = functools.partial(Blocks, which=which, specs=specs, owner=owner)
+
+    def radii(params, blocks, norms):
+        return radii_of(radius, params, blocks.pieces, norms, owner)
+
+    def init(params):
+        blocks = blocks_of(params)
+        _, norms = blocks.norms(blocks.chosen())
+        return ScaleByWeightNormState(radii(params, blocks, norms), norms)
+
+    def update(updates, state, params=None, **extra_args):
+        del extra_args
+        if params is None:
+            raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
+        blocks = blocks_of(params)
+        us = blocks.tree.flatten_up_to(updates)
+        parts, norms = blocks.norms(blocks.chosen())
+
+        def scaled(u, norm, at):
+            if u is None:
+                return None
+            scale = spread(jnp.where(can_scale(at, norm), (norm / at) ** power, jnp.ones_like(norm)), u)
+            return (scale * wide(u)).astype(u.dtype)
+
+        new = [scaled(us[p.index], norm, at) for p, norm, at in zip(blocks.pieces, parts, blocks.split(state.radii))]
+        return blocks.replaced(us, new), ScaleByWeightNormState(state.radii, norms)
+
+    return OnBlocks.of(init, update, owner=owner, state_type=ScaleByWeightNormState, blocks=blocks_of, radii=radii)
+
+
+def _power(owner: str, power: Any) -> int:
+    if power not in (1, 2) or isinstance(power, bool):
+        raise ValueError(f"{owner}: power must be 2 (SGD) or 1 (Adam and its kin), got {power!r}")
+    return int(power)

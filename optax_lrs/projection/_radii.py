@@ -1,0 +1,87 @@
+"""The radii that weights are projected to: their first norm, a number, or the root of a fan."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs._paths import checked_pattern, labelled
+from optax_lrs._schedule import Schedule
+from optax_lrs.projection._weight_blocks import Piece, total
+
+
+def sqrt_fan_in(shape: Sequence[int]) -> float:
+    """The root of a block's number of inputs, as ``jax.nn.initializers`` count them: all axes but the last.
+
+    For ``radius`` in :func:`optax_lrs.project_weights`.
+
+    Args:
+        shape: of one block; separate axes have the length 1.
+
+    Example:
+        >>> sqrt_fan_in((3, 3, 4, 16))
+        6.0
+    """
+    return math.sqrt(math.prod(shape[:-1]))
+
+
+def sqrt_fan_out(shape: Sequence[int]) -> float:
+    """The root of a block's number of outputs, as ``jax.nn.initializers`` count them: all axes but the last but one.
+
+    For ``radius`` in :func:`optax_lrs.project_weights`: the Frobenius norm that a dense kernel has after a LeCun initialization,
+    of variance 1 / fan-in; with every output neuron by itself (``separate=-1``) it is 1.
+
+    Args:
+        shape: of one block; separate axes have the length 1.
+
+    Example:
+        >>> sqrt_fan_out((512, 16)), sqrt_fan_out((512, 1))
+        (4.0, 1.0)
+    """
+    return math.sqrt(math.prod((*shape[:-2], shape[-1])))
+
+
+def checked_radius(owner: str, radius: Any) -> Any:
+    """The radius, or the radii by pattern; TypeError and ValueError name what is wrong."""
+    if isinstance(radius, Mapping):
+        return {checked_pattern(pattern, owner): _checked(owner, each) for pattern, each in radius.items()}
+    return _checked(owner, radius)
+
+
+def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array, owner: str) -> jax.Array:
+    """The radius of each block, float32: ``norms`` where no rule gives another."""
+    if isinstance(radius, Mapping) and pieces:
+        labelled(params, list(radius), others=None, owner=owner)
+    fixed, known = np.zeros(total(pieces), np.float32), np.zeros(total(pieces), bool)
+    for piece in pieces:
+        value = math.sqrt(math.prod(piece.block_shape)) if piece.joint else _value(radius, piece)
+        if value is not None:
+            at = slice(piece.start, piece.start + piece.size)
+            fixed[at], known[at] = value, True
+    # Also where all are the norms: a copy then, for a state that is donated must not hold one buffer twice.
+    return jnp.where(known, fixed, norms)
+
+
+def _value(radius: Any, piece: Piece) -> float | None:
+    if isinstance(radius, Mapping):
+        radius = next((value for pattern, value in radius.items() if re.fullmatch(pattern, piece.path)), None)
+    return radius(piece.block_shape) if callable(radius) else radius
+
+
+def _checked(owner: str, radius: Any) -> Any:
+    if isinstance(radius, Schedule):
+        raise TypeError(f"{owner}: radius is what schedule multiplies, pass schedule={radius!r:.60} instead")
+    if radius is None or callable(radius):
+        return radius
+    if isinstance(radius, bool) or not isinstance(radius, numbers.Real):
+        raise TypeError(f"{owner}: radius must be a number, a function of a block's shape or None, got {radius!r:.60}")
+    if not 0 < radius < math.inf:
+        raise ValueError(f"{owner}: radius must be positive and finite, got {radius!r}")
+    return float(radius)

@@ -1,0 +1,1 @@
+"""Tables of cases, and the rules that every case must satisfy."""

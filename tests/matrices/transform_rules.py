@@ -1,0 +1,206 @@
+"""What holds for every gradient transformation of ours, one function a rule, on a Case.
+
+Like the schedules' rules they are tested on transformations that are wrong on purpose, in test_transforms.py.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    make: Callable[[], optax.GradientTransformation]
+    extra_args: dict = dataclasses.field(default_factory=dict)
+
+    def __str__(self):
+        return self.name
+
+
+def params(dtype=jnp.float32):
+    return {"layer": {"kernel": jnp.ones((8, 4), dtype), "bias": jnp.zeros(8, dtype)}}
+
+
+def grads(dtype=jnp.float32, scale=0.5):
+    return jax.tree.map(lambda p: jnp.full(p.shape, scale, dtype), params())
+
+
+def described(state):
+    """Tree, shape, type, weakness and sharding of a state: what must never change."""
+    avals = jax.tree.map(lambda x: (jax.typeof(x), getattr(x, "weak_type", False)), state)
+    return jax.tree.structure(state), jax.tree.leaves(avals, is_leaf=lambda x: isinstance(x, tuple))
+
+
+def takes_unexpected_extra_args(case):
+    tx = case.make()
+    tx.update(grads(), tx.init(params()), params(), **case.extra_args, an_argument_of_somebody_else=1)
+
+
+def compiles_once(case):
+    tx, traces = case.make(), []
+
+    @jax.jit
+    def step(state, params, extra):
+        traces.append(1)
+        return tx.update(grads(), state, params, **extra)
+
+    state = tx.init(params())
+    for _ in range(3):
+        _, state = step(state, params(), case.extra_args)
+    assert len(traces) == 1, f"{len(traces)} compilations"
+
+
+def keeps_its_state_stable(case):
+    """One tree from init, jit(init), eval_shape(init) and update, for each type of parameter and gradient."""
+    tx = case.make()
+    for dtype in (jnp.float32, jnp.bfloat16):
+        state = tx.init(params(dtype))
+        expected = described(state)
+        assert described(jax.jit(tx.init)(params(dtype))) == expected
+        shapes = jax.eval_shape(tx.init, params(dtype))
+        assert [(s.shape, s.dtype) for s in jax.tree.leaves(shapes)] == [
+            (s.shape, s.dtype) for s in jax.tree.leaves(state)
+        ]
+        abstract = jax.eval_shape(tx.init, jax.eval_shape(functools.partial(params, dtype)))
+        assert jax.tree.structure(abstract) == jax.tree.structure(state)
+        for update in (tx.update, jax.jit(tx.update)):
+            _, after = update(grads(dtype), state, params(dtype), **case.extra_args)
+            assert described(after) == expected
+        for leaf in jax.tree.leaves(state):
+            assert isinstance(leaf, jax.Array) and (leaf.ndim or leaf.dtype in (jnp.int32, jnp.float32)), leaf
+
+
+def keeps_the_type_of_updates(case):
+    tx = case.make()
+    for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
+        updates, _ = tx.update(grads(dtype), tx.init(params(dtype)), params(dtype), **case.extra_args)
+        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(updates))
+        assert jax.tree.structure(updates) == jax.tree.structure(params())
+
+
+def placed(mesh, tree):
+    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")}}
+    return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), tree, specs)
+
+
+def shards(case):
+    """On eight devices, with an explicit and an automatic mesh: same values, same shardings before and after."""
+    alone = run_steps(case, params(), grads())
+    for kind in (AxisType.Explicit, AxisType.Auto):
+        mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(kind, kind))
+        with jax.set_mesh(mesh):
+            place = functools.partial(placed, mesh)
+            tx = case.make()
+            state = tx.init(place(params()))
+            eager, jitted = described(state), described(jax.jit(tx.init)(place(params())))
+            _, after = jax.jit(tx.update)(place(grads()), state, place(params()), **case.extra_args)
+            assert eager == jitted == described(after)
+            sharded = run_steps(case, place(params()), place(grads()))
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(sharded)):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def run_steps(case, params, grads, steps=3):
+    tx = case.make()
+    state = tx.init(params)
+    update = jax.jit(tx.update)
+    for _ in range(steps):
+        updates, state = update(grads, state, params, **case.extra_args)
+    return updates
+
+
+def lives_inside_others(case):
+    tx = case.make()
+    mask = {"layer": {"kernel": True, "bias": False}}
+    labels = {"layer": {"kernel": "a", "bias": "b"}}
+    for outer in (
+        optax.chain(optax.scale(2.0), tx),
+        optax.masked(tx, mask),
+        optax.partition({"a": tx, "b": optax.set_to_zero()}, labels),
+        optax.MultiSteps(tx, every_k_schedule=2).gradient_transformation(),
+        optax.apply_if_finite(tx, 3),
+    ):
+        state = outer.init(params())
+        outer = optax.with_extra_args_support(outer)
+        update = jax.jit(lambda g, s, outer=outer: outer.update(g, s, params(), **case.extra_args))
+        for _ in range(3):
+            updates, state = update(grads(), state)
+        assert np.all(np.isfinite(updates["layer"]["kernel"]))
+
+
+def scans(case):
+    tx = case.make()
+
+    def step(carry, _):
+        p, state = carry
+        updates, state = tx.update(grads(), state, p, **case.extra_args)
+        return (optax.apply_updates(p, updates), state), None
+
+    (scanned, _), _ = jax.jit(lambda c: jax.lax.scan(step, c, length=4))((params(), tx.init(params())))
+    carry = (params(), tx.init(params()))
+    for _ in range(4):
+        carry, _ = step(carry, None)
+    np.testing.assert_allclose(scanned["layer"]["kernel"], carry[0]["layer"]["kernel"], rtol=1e-6)
+
+
+def can_be_adopted(case):
+    """By another chain, from a checkpoint with its types or without, whole."""
+    from flax import serialization
+
+    from optax_lrs.adoption import adopt
+
+    tx = case.make()
+    _, state = tx.update(grads(), tx.init(params()), params(), **case.extra_args)
+    fresh = optax.chain(optax.clip(1.0), tx).init(params())
+    for old in (state, serialization.to_state_dict(state)):
+        adopted = adopt(fresh, old)
+        assert described(adopted) == described(fresh)
+        for a, b in zip(jax.tree.leaves(adopted[1]), jax.tree.leaves(state), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def takes_an_empty_tree(case):
+    tx = case.make()
+    updates, state = tx.update({}, tx.init({}), {}, **case.extra_args)
+    assert updates == {} and described(state) == described(tx.init({}))
+
+
+def can_be_donated(case):
+    """State, parameters and gradients donated at each step: nothing kept may alias what was given away."""
+    tx = case.make()
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(grads, state, params):
+        updates, state = tx.update(grads, state, params, **case.extra_args)
+        return updates, state, optax.apply_updates(params, updates)  # as much comes out as goes in
+
+    mine = params()
+    state = tx.init(mine)
+    kept = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)}
+    assert not kept & {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(mine)}, (
+        "the state is the parameters' memory"
+    )
+    for _ in range(3):
+        updates, state, mine = step(grads(), state, mine)
+    jax.block_until_ready((updates, state))
+
+
+RULES = [
+    takes_unexpected_extra_args,
+    compiles_once,
+    keeps_its_state_stable,
+    keeps_the_type_of_updates,
+    shards,
+    lives_inside_others,
+    scans,
+    can_be_adopted,
+    takes_an_empty_tree,
+    can_be_donated,
+]
