@@ -172,7 +172,7 @@ def test_killed_and_resumed_is_the_same_run(straight, texts, tmp_path, number):
 
 
 def test_arms_go_on_from_their_pre_training_run(example):
-    from continual_arms import arms, beginnings
+    from new_data.arms import arms, beginnings
 
     begun = beginnings(0.01, 600)
     found = arms(begun, peak=0.01, at=600, steps=300)
@@ -198,7 +198,7 @@ def test_arms_go_on_from_their_pre_training_run(example):
 
 
 def test_a_schedule_that_ended_at_zero_goes_on_at_a_tenth(example):
-    from continual_arms import arms, beginnings
+    from new_data.arms import arms, beginnings
 
     begun = beginnings(0.01, 600) | {"annealed": olrs.Cosine(peak=0.01, total_steps=600)}
     low = arms(begun, peak=0.01, at=600, steps=300)["constant low rate"].schedule
@@ -206,7 +206,7 @@ def test_a_schedule_that_ended_at_zero_goes_on_at_a_tenth(example):
 
 
 def test_runs_of_pretrain_are_told_apart(example):
-    from continual_begin import part
+    from new_data.begin import part
 
     kinds = {
         "annealed": [olrs.Cosine(peak=1.0, total_steps=100), olrs.WSD(peak=1.0, total_steps=100, decay_steps=20)],
@@ -234,12 +234,12 @@ def test_a_folder_of_pretrain_is_taken_up(example, straight, texts, tmp_path):
 def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_compiler):
     """With the same data and the rate that goes on: the same updates, Adam's moments and counts included."""
     import jax
-    from byte_text import read_text, training_batches
-    from continual_loop import RECORDER
-    from continual_step import Continuation
+    from training.byte_text import read_text, training_batches
+    from new_data.loop import RECORDER
+    from new_data.step import Continuation
     from jax.sharding import AxisType
-    from sharded_step import Model, make_training, put_batch
-    from transformer import Size
+    from training.sharded_step import Model, make_training, put_batch
+    from training.transformer import Size
 
     lr = olrs.Linear(peak=0.01, total_steps=40, warmup_steps=3)
     size = Size(width=16, depth=1, heads=2, context=16)
@@ -273,8 +273,8 @@ def test_merging_takes_the_mean_of_the_last_checkpoints(example, tmp_path):
     import types
 
     import jax.numpy as jnp
-    from continual_arms import Arm
-    from continual_loop import Merging
+    from new_data.arms import Arm
+    from new_data.loop import Merging
 
     arm = Arm(olrs.Constant(value=0.1), "stable", merge_steps=40)
     job = types.SimpleNamespace(arm=arm, end=100, folder=types.SimpleNamespace(path=tmp_path))
@@ -296,7 +296,7 @@ def test_merging_takes_the_mean_of_the_last_checkpoints(example, tmp_path):
 
 
 def two_texts():
-    from byte_text import ByteText
+    from training.byte_text import ByteText
 
     # Every byte says which text it is of; their windows begin at multiples of the context, so bytes can count them.
     return [ByteText(np.full(n, value, np.uint8), np.zeros(9, np.uint8), str(value), str(value))
@@ -305,7 +305,7 @@ def two_texts():
 
 @pytest.mark.parametrize("replay", [0.0, 0.01, 0.05, 0.25, 0.5, 2 / 3, 1.0])
 def test_replay_has_the_share_that_it_says(example, replay):
-    from continual_data import mixed_batches
+    from new_data.data import mixed_batches
 
     batches = mixed_batches(*two_texts(), replay=replay, context=10, batch_size=8, seed=0, rows=range(8))
     is_old = np.concatenate([next(batches)[:, 0] == 0 for _ in range(250)])
@@ -316,8 +316,8 @@ def test_replay_has_the_share_that_it_says(example, replay):
 
 
 def test_mixed_batches_resume_split_and_differ_by_seed(example, texts):
-    from byte_text import read_text
-    from continual_data import mixed_batches
+    from training.byte_text import read_text
+    from new_data.data import mixed_batches
 
     old, new = (read_text([str(texts / name)]) for name in ("old", "new"))
 
@@ -341,7 +341,7 @@ def test_mixed_batches_resume_split_and_differ_by_seed(example, texts):
 
 
 def test_the_shifts_of_this_machine(example):
-    from continual_data import LEAST, SHIFTS, new_text
+    from new_data.data import LEAST, SHIFTS, new_text
 
     found = {shift: new_text(shift) for shift in SHIFTS}
     for text in found.values():
@@ -352,7 +352,7 @@ def test_the_shifts_of_this_machine(example):
 
 
 def test_a_bare_machine_is_told(example, monkeypatch, tmp_path):
-    import continual_data
+    from new_data import data as continual_data
 
     nowhere = [("moon rocks", lambda: continual_data.files_below(tmp_path, "*.h"))]
     monkeypatch.setitem(continual_data.SHIFTS, "strong", nowhere)

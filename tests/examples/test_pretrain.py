@@ -265,8 +265,8 @@ def test_two_processes_agree_stop_together_and_resume_as_one(straight, corpus, t
 @pytest.mark.slow
 def test_parameters_and_moments_are_cut_and_stay_so(example):
     import jax
-    import sharded_step
-    from transformer import Size
+    from training import sharded_step
+    from training.transformer import Size
 
     if jax.device_count() != 8:
         pytest.skip("needs the eight devices of conftest.py")
@@ -296,7 +296,7 @@ def test_parameters_and_moments_are_cut_and_stay_so(example):
 
 
 def test_batches_do_not_depend_on_who_reads_them(example, corpus):
-    from byte_text import read_text, training_batches
+    from training.byte_text import read_text, training_batches
 
     text = read_text([str(corpus)])
     options = dict(context=32, batch_size=8, seed=3)
@@ -313,7 +313,7 @@ def test_batches_do_not_depend_on_who_reads_them(example, corpus):
 
 
 def test_every_file_is_in_one_split(example, corpus):
-    from byte_text import read_text
+    from training.byte_text import read_text
 
     text = read_text([str(corpus)])
     train, validation = text.train.tobytes(), text.validation.tobytes()
@@ -323,7 +323,7 @@ def test_every_file_is_in_one_split(example, corpus):
 
 
 def test_unigram_entropy_and_a_single_file(example, tmp_path):
-    from byte_text import read_text
+    from training.byte_text import read_text
 
     (tmp_path / "one.txt").write_text("abcd" * 1000)
     text = read_text([str(tmp_path / "one.txt")])

@@ -191,7 +191,7 @@ def away_from_corners(schedule):
 def survives_text_and_pickle(schedule):
     copies = [
         olrs.parse(repr(schedule)),
-        eval(repr(schedule), vars(olrs).copy()),
+        eval(repr(schedule), vars(olrs.schedules) | {"profiles": olrs.profiles}),
         olrs.Schedule.from_json(schedule.to_json()),
         pickle.loads(pickle.dumps(schedule)),
         copy.deepcopy(schedule),
