@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
-from matrices import adoption_cases as cases
-from matrices.adoption_cases import CASES, STEPS, S, params, train
 
 import optax_lrs as olrs
+from matrices import adoption_cases as cases
+from matrices.adoption_cases import CASES, STEPS, S, params, train
 from optax_lrs.adoption import adopt, adopt_with_report, migrate, reset_schedule
 
 

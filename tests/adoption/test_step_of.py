@@ -8,11 +8,11 @@ import pytest
 from flax import nnx, serialization
 from flax.training.train_state import TrainState
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import optax_lrs as olrs
 from matrices import adoption_cases as cases
 from matrices.adoption_cases import S, params, train
 from matrices.transform_rules import described
-
-import optax_lrs as olrs
 from optax_lrs.adoption import reset_schedule, step_of
 
 STATES = {  # an optimizer, and how many updates it counts after four micro-batches

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+
+import optax_lrs as olrs
 from matrices.checkpoint_folders import (
     DAMAGE,
     LR,
@@ -20,8 +22,6 @@ from matrices.checkpoint_folders import (
     snapshot,
     trained,
 )
-
-import optax_lrs as olrs
 from optax_lrs.checkpoint import CheckpointError, Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore")

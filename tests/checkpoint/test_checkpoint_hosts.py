@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+
 from matrices.checkpoint_folders import cut
 
 pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore")

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import pytest
-from matrices.checkpoint_folders import LR, OTHER_RATE, OTHER_STEPS, OTHERS, assert_same, forge, live, shapes, trained
 
 import optax_lrs as olrs
+from matrices.checkpoint_folders import LR, OTHER_RATE, OTHER_STEPS, OTHERS, assert_same, forge, live, shapes, trained
 from optax_lrs.checkpoint import CheckpointError, Checkpoints
 from optax_lrs.checkpoint._fingerprint import schedules_in
 

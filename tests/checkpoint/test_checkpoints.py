@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from matrices.checkpoint_folders import LR, POSITION, assert_same, live, make_init, shapes, snapshot, trained
 
+from matrices.checkpoint_folders import LR, POSITION, assert_same, live, make_init, shapes, snapshot, trained
 from optax_lrs.checkpoint import CheckpointError, Checkpoints
 from optax_lrs.checkpoint._template import converted, placed
 

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from matrices import schedule_cases as cases
-from matrices import transform_rules
 
 import optax_lrs as olrs
+from matrices import schedule_cases as cases
+from matrices import transform_rules
 
 STEPS = 200
 COMPOSITIONS = {

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from oracles import continual as oracles
 
 import optax_lrs as olrs
 from optax_lrs import continual, profiles, theory
+from oracles import continual as oracles
 
 OLD = olrs.WSD(peak=1e-3, total_steps=5_000, warmup_steps=200, decay_steps=1_000, end=1e-5)
 DECAYS = [profiles.linear, profiles.one_minus_sqrt, profiles.cosine]

@@ -234,10 +234,10 @@ def test_a_folder_of_pretrain_is_taken_up(example, straight, texts, tmp_path):
 def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_compiler):
     """With the same data and the rate that goes on: the same updates, Adam's moments and counts included."""
     import jax
-    from training.byte_text import read_text, training_batches
+    from jax.sharding import AxisType
     from new_data.loop import RECORDER
     from new_data.step import Continuation
-    from jax.sharding import AxisType
+    from training.byte_text import read_text, training_batches
     from training.sharded_step import Model, make_training, put_batch
     from training.transformer import Size
 
@@ -316,8 +316,8 @@ def test_replay_has_the_share_that_it_says(example, replay):
 
 
 def test_mixed_batches_resume_split_and_differ_by_seed(example, texts):
-    from training.byte_text import read_text
     from new_data.data import mixed_batches
+    from training.byte_text import read_text
 
     old, new = (read_text([str(texts / name)]) for name in ("old", "new"))
 

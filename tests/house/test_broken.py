@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from matrices import schedule_rules as rules
-from oracles import schedules as references
 
 import optax_lrs as olrs
+from matrices import schedule_rules as rules
+from oracles import schedules as references
 
 
 class RisesAgain(olrs.Schedule):

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 import optax
 import pytest
-from oracles import peers as references_peers
 
 import optax_lrs as olrs
+from oracles import peers as references_peers
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))

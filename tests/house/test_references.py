@@ -3,6 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
+
 from oracles import schedules as references
 
 mp.mp.dps = 50

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import optax
 import pytest
-from oracles.laws import annealing_double_sum, annealing_sums, huber, multi_power
 
 import optax_lrs as olrs
 from optax_lrs import laws
@@ -14,6 +13,7 @@ from optax_lrs.laws import _solve
 from optax_lrs.laws._observations import warmup_length
 from optax_lrs.laws._rates import rates
 from optax_lrs.laws._recurrences import annealing_area, annealing_slope, decayed_sum, drops
+from oracles.laws import annealing_double_sum, annealing_sums, huber, multi_power
 
 ONE = laws.OnePower(irreducible=2.6, power_scale=0.4, power_exponent=0.5)
 ANNEALING = laws.Annealing(irreducible=2.6, power_scale=0.4, power_exponent=0.5, drop_scale=0.4, decay_factor=0.99)

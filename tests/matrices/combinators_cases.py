@@ -1,11 +1,11 @@
 """The combinators of schedules, each with an oracle; rows of the property matrix."""
 
 import numpy as np
+
+import optax_lrs as olrs
 from matrices.schedule_cases import Case
 from oracles import combinators as combined
 from oracles import schedules as references
-
-import optax_lrs as olrs
 
 
 def cases(total: int = 1000) -> list[Case]:

@@ -1,10 +1,9 @@
 """The cyclical schedules, one-cycle and the warmups: rows of the property matrix."""
 
-from matrices.schedule_cases import Case
-from oracles import cyclic as references
-
 import optax_lrs as olrs
+from matrices.schedule_cases import Case
 from optax_lrs import profiles
+from oracles import cyclic as references
 
 
 def cases(total: int = 1000) -> list[Case]:

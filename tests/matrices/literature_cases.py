@@ -1,11 +1,10 @@
 """The schedules of the literature, each with an oracle; rows of the property matrix."""
 
+import optax_lrs as olrs
 from matrices.schedule_cases import Case
+from optax_lrs import profiles
 from oracles import literature as oracles
 from oracles import schedules as references
-
-import optax_lrs as olrs
-from optax_lrs import profiles
 
 
 def cases(total: int = 1000) -> list[Case]:

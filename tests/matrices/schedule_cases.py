@@ -3,10 +3,9 @@
 import dataclasses
 from collections.abc import Callable
 
-from oracles import schedules as references
-
 import optax_lrs as olrs
 from optax_lrs import profiles
+from oracles import schedules as references
 
 
 @dataclasses.dataclass(frozen=True)

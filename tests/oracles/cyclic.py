@@ -1,6 +1,7 @@
 """The cyclical schedules and warmups again, slowly, in float64 NumPy and exact integers."""
 
 import numpy as np
+
 from oracles import schedules as references
 
 

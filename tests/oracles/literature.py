@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from oracles import schedules as references
 from oracles.schedules import PROFILES, RATES, cosine, decayed, warmup
 

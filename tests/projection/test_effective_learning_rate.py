@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from oracles import projection as ref
 
 import optax_lrs as olrs
+from oracles import projection as ref
 
 PARAMS = {
     "hidden": {"kernel": jnp.array([[6.0, 1.0], [2.0, 7.0]]), "bias": jnp.ones(2)},

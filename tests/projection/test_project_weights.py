@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from oracles import projection as ref
 
 import optax_lrs as olrs
+from oracles import projection as ref
 
 W = np.array([[0.5, -1, 2], [1.5, 0.25, -0.75]])  # ||W|| = 2.85043856275
 # shared/methods, Normalize-and-Project, 3.3: computed there in float64.

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import refine as references
 
 import optax_lrs as olrs
 from optax_lrs import Run, refine, theory
 from optax_lrs.refinement import fit_warmup_power, observed_norms
 from optax_lrs.refinement._bound import minimal_shape
 from optax_lrs.refinement._norms import running_median
+from oracles import refine as references
 
 # Computed for this project from the paper's formulas, in float64; identical to the authors' closed form to 1.2e-16.
 GOLDENS = [

@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 from jax.sharding import AxisType
-from matrices import transform_rules
-from oracles import refine as references
 
 import optax_lrs as olrs
+from matrices import transform_rules
+from oracles import refine as references
 
 PARAMS = {"w": jnp.zeros(3)}
 

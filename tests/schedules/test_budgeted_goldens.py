@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from matrices import schedule_rules as rules
 from test_goldens import holds
 
 import optax_lrs as olrs
+from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
 # ── golden values: adaptive_and_zoo.goldens.json ────────────────────────────────────────────────────

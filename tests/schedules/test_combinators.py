@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matrices import combinators_cases as cases_combinators
 
 import optax_lrs as olrs
+from matrices import combinators_cases as cases_combinators
 
 CASES = cases_combinators.cases()
 ONE, RAMP = olrs.Constant(value=1.0), olrs.Linear(peak=1.0, total_steps=100)

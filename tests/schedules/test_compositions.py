@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from matrices import compositions
-from matrices.compositions import LAST
 
 import optax_lrs as olrs
+from matrices import compositions
+from matrices.compositions import LAST
 from optax_lrs import profiles
 from optax_lrs._schedule import RATES
 from optax_lrs._value.fields import Note

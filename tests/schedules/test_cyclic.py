@@ -6,10 +6,10 @@ import jax
 import mpmath as mp
 import numpy as np
 import pytest
-from matrices import cyclic_cases as cases_cyclic
-from matrices import schedule_rules as rules
 
 import optax_lrs as olrs
+from matrices import cyclic_cases as cases_cyclic
+from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
 CASES = cases_cyclic.cases()

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from matrices import goldens
 
 import optax_lrs as olrs
+from matrices import goldens
 from optax_lrs import profiles
 
 X = [0, 10, 25, 50, 75, 90, 100]

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from matrices import literature_cases as cases
 
 import optax_lrs as olrs
+from matrices import literature_cases as cases
 from optax_lrs import profiles
 
 CASES = cases.cases()

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from matrices import schedule_rules as rules
 from test_goldens import holds
 
 import optax_lrs as olrs
+from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
 # ── golden values: wsd_continual_laws.goldens.json ──────────────────────────────────────────────────

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from matrices import schedule_cases as cases
-from matrices import schedule_rules as rules
 
 import optax_lrs as olrs
+from matrices import schedule_cases as cases
+from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
 CASES = cases.cases()

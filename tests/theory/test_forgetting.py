@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import continual_metrics as ref
 
 from optax_lrs import theory
+from oracles import continual_metrics as ref
 
 # methods/wsd_continual_laws.md, section 11: three tasks of four updates each
 TABLE = [

@@ -13,11 +13,11 @@ import numpy as np
 import optax
 import pytest
 from jax.test_util import check_grads
-from oracles import theory as ref
 from scipy.optimize import curve_fit, minimize
 
 import optax_lrs as olrs
 from optax_lrs import profiles, theory
+from oracles import theory as ref
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)

@@ -7,10 +7,10 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 import optax_lrs as olrs
+from matrices import transform_rules as rules
+from matrices.transform_rules import Case
 
 LR = olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20)
 CASES = [

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 import optax_lrs as olrs
+from matrices import transform_rules as rules
+from matrices.transform_rules import Case
 
 LR = olrs.WSD(peak=0.1, total_steps=8, warmup_steps=2, decay_steps=4)
 DECAY = olrs.Tabulated(lrs=[0.0, 0.02, 0.3], steps=[0, 5, 10])

@@ -14,11 +14,11 @@ import optax
 import pytest
 from flax import nnx
 from flax.training.train_state import TrainState
+
+import optax_lrs as olrs
 from matrices import transform_rules as rules
 from matrices.transform_rules import Case
 from oracles import reactive as references
-
-import optax_lrs as olrs
 
 plateau = olrs.scale_by_plateau
 greedy = functools.partial(olrs.scale_by_greedy, min_scale=0.01, max_scale=10.0)

@@ -13,12 +13,12 @@ from flax import nnx
 from flax.training.train_state import TrainState
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from matrices import transform_rules as rules
-from matrices.transform_rules import Case
-from oracles import norms as references
 
 import optax_lrs as olrs
+from matrices import transform_rules as rules
+from matrices.transform_rules import Case
 from optax_lrs import Run
+from oracles import norms as references
 
 BOTH = ("l2", "l1")
 GROUPS = {"kernels": ".*/kernel", "all_of_it": ".*"}

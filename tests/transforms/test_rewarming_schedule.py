@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from oracles import continual as oracles
 
 import optax_lrs as olrs
+from oracles import continual as oracles
 
 FIRST = olrs.WSD(peak=0.1, total_steps=40, warmup_steps=5, decay_steps=10, end=0.01)
 AGAIN = olrs.Cosine(peak=0.05, total_steps=12, warmup_steps=3, end=0.005)

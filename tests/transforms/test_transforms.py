@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 import optax_lrs as olrs
+from matrices import transform_rules as rules
+from matrices.transform_rules import Case
 
 SCHEDULES = [
     olrs.Constant(value=0.1),
