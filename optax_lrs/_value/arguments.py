@@ -1,4 +1,9 @@
-"""The one place where arguments are checked: every error names the function, the argument, the rule and the value."""
+"""Checks of arguments: every error names the function, the argument, the rule and the value.
+
+Each check takes the function or class to name (``owner``), the argument to name (``name``) and the value
+that the caller passed, and returns the value in the form that the package computes with. The messages
+read ``Cosine: peak must be a number, got 'x'``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,17 @@ import numpy as np
 T = TypeVar("T")
 
 _LARGEST = float(np.finfo(np.float32).max)
+_NO_LIMIT = 2**63 - 1  # the largest int64
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether one of the values is a tracer: JAX is tracing, and the number is not known yet."""
+    return any(isinstance(value, jax.core.Tracer) for value in values)
+
+
+def is_concrete(*values: Any) -> bool:
+    """Whether the numbers in all of the values can be read: no tracers and no ``ShapeDtypeStruct``."""
+    return not any(isinstance(value, (jax.core.Tracer, jax.ShapeDtypeStruct)) for value in values)
 
 
 def number(
@@ -26,17 +42,17 @@ def number(
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """The value as a finite float within bounds.
+    """Returns the value as a finite float within bounds.
 
-    What JAX puts in the place of a number (a tracer, a device array, a ``ShapeDtypeStruct``) is returned unchanged: its value
-    is not known yet, or would have to be fetched.
+    Tracers, device arrays and ``ShapeDtypeStruct`` are returned unchanged: their value is unknown, or
+    would have to be fetched from the device.
 
     Args:
         owner: the function or class named in error messages.
         name: the argument named in error messages.
         value: what the caller passed.
-        low, high: inclusive bounds; None for none.
-        above, below: exclusive bounds; None for none.
+        low, high: inclusive bounds; None for no bound.
+        above, below: exclusive bounds; None for no bound.
 
     Raises:
         TypeError: if ``value`` is not a real number.
@@ -67,15 +83,22 @@ def number(
 
 
 def share(owner: str, name: str, value: Any, *, high: float = 1.0) -> Any:
-    """The value as a float from 0 to ``high``; errors as for :func:`number`."""
+    """Returns the value as a float from 0 to ``high``; errors as for :func:`number`."""
     return number(owner, name, value, low=0.0, high=high)
 
 
-def whole(owner: str, name: str, value: Any, *, low: int | None = None, high: int = 2**63 - 1) -> int:
-    """The value as an int from ``low`` to ``high``; an argument named ``…_steps`` is a length, which is not negative.
+def whole(owner: str, name: str, value: Any, *, low: int | None = None, high: int = _NO_LIMIT) -> int:
+    """Returns the value as an int from ``low`` to ``high``.
+
+    Args:
+        owner: the function or class named in error messages.
+        name: the argument named in error messages. Arguments named ``…_steps`` are lengths: their
+            ``low`` is 0 by default.
+        value: what the caller passed.
+        low, high: inclusive bounds; int64's by default.
 
     Raises:
-        TypeError: if ``value`` is not an integer (floats with an integer value included).
+        TypeError: if ``value`` is not an integer. Floats such as ``1e5`` are refused, too.
         ValueError: if it is out of bounds.
     """
     try:
@@ -83,57 +106,124 @@ def whole(owner: str, name: str, value: Any, *, low: int | None = None, high: in
             raise TypeError
         count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{owner}: {name} must be an int, got {value!r:.60}") from None
+        raise TypeError(f"{owner}: {name} must be an int, got {value!r:.60}{_as_int(value)}") from None
     low = 0 if low is None and name.endswith("_steps") else low
     if not (-(2**63) if low is None else low) <= count <= high:
         got = f"{count}" if abs(count) < 10**18 else f"an int of {count.bit_length()} bits"
-        if count > high and high == 2**63 - 1:
+        if count > high and high == _NO_LIMIT:
             raise ValueError(f"{owner}: {name} must be below 2**63, got {got}")
-        most = "" if high == 2**63 - 1 else f"at most {high}"
+        most = "" if high == _NO_LIMIT else f"at most {high}"
         rule = " and ".join(filter(None, [f"at least {-(2**63) if low is None else low}", most]))
         raise ValueError(f"{owner}: {name} must be {rule}, got {got}")
     return count
 
 
 def one_of(owner: str, name: str, value: Any, choices: Collection[str]) -> Any:
-    """The value, which must be one of the choices."""
+    """Returns the value, which must be one of the choices; raises ``ValueError`` with the list of them."""
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r:.60}")
     return value
 
 
-def instance(owner: str, name: str, value: Any, kind: type[T], *, example: str = "") -> T:
-    """The value, which must be an instance of ``kind``; ``example`` shows one in the error message."""
+def instance(owner: str, name: str, value: Any, kind: type[T] | tuple[type[T], ...], *, example: str = "") -> T:
+    """Returns the value, which must be an instance of ``kind``; raises ``TypeError`` otherwise.
+
+    Args:
+        owner: the function or class named in error messages.
+        name: the argument named in error messages.
+        value: what the caller passed.
+        kind: a class, or several of them.
+        example: such a value as the user would write it; shown in the message.
+    """
     if not isinstance(value, kind):
+        kinds = " or ".join(_with_article(each.__name__) for each in (kind if isinstance(kind, tuple) else (kind,)))
         such = f", such as {example}" if example else ""
-        raise TypeError(f"{owner}: {name} must be a {kind.__name__}{such}, got {value!r:.80}")
+        raise TypeError(f"{owner}: {name} must be {kinds}{such}, got {value!r:.80}")
     return value
 
 
-def row(owner: str, name: str, value: Any) -> Any:
-    """The value as a read-only float64 copy of one or more finite numbers in a row; what JAX puts there, unchanged."""
-    if isinstance(value, (list, tuple, np.ndarray)):
-        try:
-            if np.asarray(value).dtype.kind not in "iufO":
-                raise TypeError
-            value = np.array(value, np.float64)  # a copy: what is kept must not change under us
-        except OverflowError:
-            raise ValueError(f"{owner}: {name} must be finite, got {value!r:.60}") from None
-        except (TypeError, ValueError):
-            raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}") from None
-        if value.ndim != 1 or not value.size or not np.all(np.abs(value) <= _LARGEST):
-            raise ValueError(f"{owner}: {name} must be one or more finite numbers in a row, got {value!r:.60}")
-        value.flags.writeable = False
-    elif not hasattr(value, "dtype"):
-        raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}")
-    return value
+def row(
+    owner: str,
+    name: str,
+    value: Any,
+    *,
+    length: int | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Returns the value as a read-only float64 copy: a non-empty 1-D array of finite numbers.
+
+    Tracers, device arrays and ``ShapeDtypeStruct`` are returned unchanged.
+
+    Args:
+        owner: the function or class named in error messages.
+        name: the argument named in error messages.
+        value: what the caller passed.
+        length: the number of entries; None for any.
+        low, high: inclusive bounds of every entry; None for no bound.
+        above, below: exclusive bounds; None for no bound.
+
+    Raises:
+        TypeError: if ``value`` is not a list, tuple or array of numbers.
+        ValueError: if it is empty, has another length or rank, or an entry is not finite or out of bounds.
+    """
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}")
+        return value
+    try:
+        if np.asarray(value).dtype.kind not in "iufO":
+            raise TypeError
+        array = np.array(value, np.float64)  # a copy: changes of the caller's array must not reach it
+    except OverflowError:
+        raise ValueError(f"{owner}: {name} must be finite, got {value!r:.60}") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}") from None
+    if array.ndim != 1 or not array.size or not np.all(np.abs(array) <= _LARGEST):
+        raise ValueError(f"{owner}: {name} must be one or more finite numbers in a row, got {value!r:.60}")
+    if length is not None and array.size != length:
+        raise ValueError(f"{owner}: {name} must have {length} entries, got {array.size}")
+    inside = (low is None or np.all(array >= low)) and (high is None or np.all(array <= high))
+    if not (inside and (above is None or np.all(array > above)) and (below is None or np.all(array < below))):
+        raise ValueError(f"{owner}: every entry of {name} must be {_rule(low, high, above, below)}, got {value!r:.60}")
+    array.flags.writeable = False
+    return array
 
 
 def text(owner: str, name: str, value: Any) -> str:
-    """The value, which must be a string."""
+    """Returns the value, which must be a string; raises ``TypeError`` otherwise."""
     if not isinstance(value, str):
         raise TypeError(f"{owner}: {name} must be a str, got {value!r:.60}")
     return str(value)
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Returns the sentence ``Did you mean 'x'?`` with the nearest of the known names, or "" if none is near."""
+    import difflib  # only an error needs it
+
+    folded = {each.lower().replace("_", ""): each for each in known}
+    plain = name.lower().replace("_", "")
+    near = [each for each in folded if sorted(each) == sorted(plain)]  # two letters swapped: WDS for WSD
+    near = near or difflib.get_close_matches(plain, folded, n=1, cutoff=0.6)
+    if not near and len(plain) > 2:  # an abbreviation: warmup for warmup_steps
+        near = sorted((each for each in folded if plain in each), key=len)
+    return f"Did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def _as_int(value: Any) -> str:
+    """How to write a float such as 1e5 as an int: "; write 100_000 or int(1e5)"."""
+    if not isinstance(value, (float, np.floating)) or not float(value).is_integer() or abs(value) >= 2**63:
+        return ""
+    digits = str(int(value))
+    short = digits.rstrip("0")
+    zeros = len(digits) - len(short)
+    return f"; write {int(value):_}" + (f" or int({short}e{zeros})" if zeros > 2 else "")
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOUaeio' else 'a'} {noun}"
 
 
 def _rule(low: float | None, high: float | None, above: float | None, below: float | None) -> str:
