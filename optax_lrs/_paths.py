@@ -42,6 +42,24 @@ def checked_pattern(pattern: Any, owner: str) -> str:
     return pattern
 
 
+def checked_patterns(patterns: Any, owner: str, name: str) -> tuple[str, ...]:
+    """Returns one pattern or a sequence of patterns as a tuple.
+
+    Args:
+        patterns: what the caller passed as the argument ``name`` of ``owner``.
+        owner, name: named in error messages.
+
+    Raises:
+        TypeError: if ``patterns`` is neither.
+        ValueError: if one of them is not a regular expression.
+    """
+    if isinstance(patterns, str):
+        patterns = (patterns,)
+    if not isinstance(patterns, Sequence):
+        raise TypeError(f"{owner}: {name} must be a pattern or a sequence of patterns, got {patterns!r:.60}")
+    return tuple(checked_pattern(pattern, owner) for pattern in patterns)
+
+
 def labelled(params: Any, patterns: Sequence[str], *, others: Any, owner: str) -> Any:
     """The tree of labels: for each parameter the first pattern that matches its whole path, or ``others``.
 

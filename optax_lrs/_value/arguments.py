@@ -82,6 +82,16 @@ def number(
     return found
 
 
+def known_number(owner: str, name: str, value: Any, **bounds: float) -> float:
+    """Returns the value as a float, as :func:`number` does, where its value decides what is built.
+
+    Fetches device arrays and raises ``TypeError`` for tracers.
+    """
+    if not is_concrete(value):
+        raise TypeError(f"{owner}: {name} must be a number that is known outside of jit, got {value!r:.60}")
+    return number(owner, name, np.asarray(value) if isinstance(value, jax.Array) else value, **bounds)
+
+
 def share(owner: str, name: str, value: Any, *, high: float = 1.0) -> Any:
     """Returns the value as a float from 0 to ``high``; errors as for :func:`number`."""
     return number(owner, name, value, low=0.0, high=high)
@@ -140,6 +150,20 @@ def instance(owner: str, name: str, value: Any, kind: type[T] | tuple[type[T], .
         such = f", such as {example}" if example else ""
         raise TypeError(f"{owner}: {name} must be {kinds}{such}, got {value!r:.80}")
     return value
+
+
+def function(owner: str, name: str, value: Any, *, example: str) -> Any:
+    """Returns the value, which must be callable; raises ``TypeError`` with the example otherwise."""
+    if not callable(value):
+        raise TypeError(f"{owner}: {name} must be callable, such as {example}, got {value!r:.80}")
+    return value
+
+
+def given_params(owner: str, params: Any) -> Any:
+    """Returns the parameters that a transform's ``update`` was given; raises ``ValueError`` if there are none."""
+    if params is None:
+        raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
+    return params
 
 
 def row(

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "optax_lrs"
 # Imports go to a lower rank; within a rank to the same package only.
 LAYERS = [
-    ["_value"], ["_clock", "_paths"], ["profiles"], ["_schedule"], ["_averaging", "_horizon", "_parse", "_run", "_states"],
+    ["_value"], ["_clock", "_paths", "_specs", "_float32"], ["profiles"], ["_schedule"], ["_averaging", "_horizon", "_parse", "_run", "_states"],
     ["schedules", "transforms", "projection", "theory", "nn"],  # 1: bodies of knowledge
     ["refinement", "laws", "rules", "control", "adoption", "continual"], ["checkpoint"],  # 2: from runs to schedules
     ["citations"], ["pictures"], ["__init__"], ["commands"], ["__main__"],  # 3: people

@@ -1,0 +1,26 @@
+"""The arithmetic of the transforms: in float32 or wider, with scalars on the mesh in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def wide_dtype(dtype: Any) -> np.dtype:
+    """Returns float32, or the type itself where it holds more."""
+    dtype = np.dtype(dtype)
+    # Types of one byte have no promotion path in JAX.
+    return np.dtype(np.float32) if dtype.itemsize < 4 else jnp.promote_types(dtype, jnp.float32)
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """Returns the array in float32, or unchanged where its type holds more."""
+    return x.astype(wide_dtype(x.dtype))
+
+
+def on_mesh(x: Any) -> jax.Array:
+    """Returns a float32 copy of a number or an array that lies on the mesh in force, as states do."""
+    return jnp.zeros(jnp.shape(x), jnp.float32) + jnp.asarray(x, jnp.float32)
