@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import whole
-from optax_lrs.schedules import decay_from
+from optax_lrs.schedules._decay_from import decay_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Branch:
 
 
 @dataclasses.dataclass(frozen=True)
-class Branches:
-    """One stable run and its branches, by budget: what :func:`branches` returns. ``print`` shows it as a table."""
+class BranchPlan:
+    """One stable run and its branches, by budget: what :func:`plan_branches` returns. ``print`` shows it as a table."""
 
     schedule: Schedule  # of the stable run
     branches: tuple[Branch, ...]
@@ -84,14 +84,14 @@ class Branches:
         return "\n".join([*lines, f"{total}; separate runs {self.separate_steps:,} ({saved:.0%} saved); WSD-S {wsds}"])
 
 
-def branches(
+def plan_branches(
     schedule: Schedule,
     budgets: Iterable[int],
     *,
     decay_fraction: float | None = None,
     decay_steps: int | None = None,
     every: int | None = None,
-) -> Branches:
+) -> BranchPlan:
     r"""A decayed model for each of several budgets, from one run at a stable rate.
 
     For each budget :math:`b` with a decay of :math:`D_b` steps, the branch restores the last checkpoint at or before
@@ -122,7 +122,7 @@ def branches(
     Example:
         >>> from optax_lrs import WSD
         >>> stable = WSD(peak=1e-3, total_steps=80_000, warmup_steps=500, decay_steps=0)
-        >>> plan = branches(stable, [20_000, 40_000, 80_000], decay_fraction=0.2, every=5_000)
+        >>> plan = plan_branches(stable, [20_000, 40_000, 80_000], decay_fraction=0.2, every=5_000)
         >>> print(plan)
         budget  checkpoint  decay at   decay   costs
         20,000      15,000    16,000   4,000   5,000
@@ -135,23 +135,25 @@ def branches(
     References:
         Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
     """
-    budgets = sorted(whole("branches", "budgets", budget) for budget in budgets)
+    budgets = sorted(whole("plan_branches", "budgets", budget) for budget in budgets)
     if not budgets or len(set(budgets)) < len(budgets):
-        raise ValueError(f"branches: budgets must be one or more different numbers of steps, got {budgets}")
+        raise ValueError(f"plan_branches: budgets must be one or more different numbers of steps, got {budgets}")
     if (decay_fraction is None) == (decay_steps is None):
         text = f"got {decay_fraction=}, {decay_steps=}"
-        raise ValueError(f"branches: give exactly one of decay_fraction and decay_steps, {text}")
-    if every is not None and (every := whole("branches", "every", every)) < 1:
-        raise ValueError(f"branches: every must be at least 1, got {every}")
+        raise ValueError(f"plan_branches: give exactly one of decay_fraction and decay_steps, {text}")
+    if every is not None and (every := whole("plan_branches", "every", every)) < 1:
+        raise ValueError(f"plan_branches: every must be at least 1, got {every}")
     if decay_fraction is not None and not 0 < decay_fraction <= 1:
-        raise ValueError(f"branches: decay_fraction must be above 0 and at most 1, got {decay_fraction!r}")
+        raise ValueError(f"plan_branches: decay_fraction must be above 0 and at most 1, got {decay_fraction!r}")
     found = []
     for budget in budgets:
         steps = (
-            round(decay_fraction * budget) if decay_steps is None else whole("branches", "decay_steps", decay_steps)
+            round(decay_fraction * budget)
+            if decay_steps is None
+            else whole("plan_branches", "decay_steps", decay_steps)
         )
         if not 1 <= steps <= budget:
-            raise ValueError(f"branches: a decay must be from 1 step to the budget's {budget}, got {steps}")
+            raise ValueError(f"plan_branches: a decay must be from 1 step to the budget's {budget}, got {steps}")
         at = budget - steps
         found.append(Branch(budget, at // (every or 1) * (every or 1), at, decay_from(schedule, at=at, steps=steps)))
-    return Branches(schedule, tuple(found))
+    return BranchPlan(schedule, tuple(found))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import whole
-from optax_lrs.schedules import WSD, with_cooldown
+from optax_lrs.schedules import WSD
+from optax_lrs.schedules._cooled import with_cooldown
 from optax_lrs.theory import adapted_cooldown, two_stage_factor
 
 _WAYS = ("cooldown", "factor", "share")
@@ -83,9 +84,7 @@ def extend(
         raise ValueError(f"extend: {text}, before at={at}: continue from a checkpoint until then, or by='factor'")
     if by != "factor":
         return new
-    ramp_steps = (
-        round(0.02 * schedule.total_steps) if ramp_steps is None else whole("extend", "ramp_steps", ramp_steps)
-    )
+    ramp_steps = round(0.02 * schedule.total_steps) if ramp_steps is None else whole("extend", "ramp_steps", ramp_steps)
     if due + ramp_steps > begins:
         text = f"ramp_steps={ramp_steps} from {due} on must end by {begins}, where the new decay begins"
         raise ValueError(f"extend: {text}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optax_lrs.theory import bound_terms_and_gradient, refined_shape
+from optax_lrs.theory import last_iterate_terms_and_gradient, refined_shape
 
 _MOST = 100_000  # unknowns: of longer runs, corrections of the closed form on lines between so many nodes
 _MOST_ITERATIONS = 500
@@ -38,7 +38,7 @@ def minimal_shape(norms: np.ndarray) -> np.ndarray:
 
     def objective(correction: np.ndarray) -> tuple[float, np.ndarray]:
         rates = rates_of(correction)
-        terms, slopes = bound_terms_and_gradient(rates, norms)
+        terms, slopes = last_iterate_terms_and_gradient(rates, norms)
         value = np.log(terms.distance_term) + np.log(terms.gradient_term)
         slope = slopes.distance_term / terms.distance_term + slopes.gradient_term / terms.gradient_term
         return float(value), gathered(slope * rates)

@@ -1,10 +1,11 @@
-"""Arithmetic on schedules: products, sums, floors and ceilings."""
+"""Products and sums of schedules."""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._cosine import Cosine
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt
@@ -50,36 +51,6 @@ def summed(*schedules: Schedule) -> Summed:
     return Summed(schedules=schedules)
 
 
-def clipped(schedule: Schedule, *, floor: float | None = None, ceiling: float | None = None) -> Floored | Capped:
-    """The schedule held above a floor, below a ceiling, or both.
-
-    A floor holds everywhere, in the warmup and after the end too. For a floor under the decay alone give the schedule an
-    ``end`` (which moves the whole curve) or write ``switch(schedule, clipped(schedule, floor=...), at=warmup_steps)``.
-
-    Args:
-        schedule: any schedule.
-        floor: the lowest rate; a leaf. None: no floor.
-        ceiling: the highest rate, at least ``floor``; a leaf. None: no ceiling.
-
-    Raises:
-        ValueError: if neither is given, one is negative, or ``floor`` exceeds ``ceiling``.
-        TypeError: if ``schedule`` is no :class:`Schedule` or a limit is no number.
-
-    Example:
-        >>> print(clipped(Linear(peak=1.0, total_steps=10), floor=0.2, ceiling=0.75).at([0, 2, 3, 8, 9, 99]))
-        [0.75 0.75 0.7  0.2  0.2  0.2 ]
-    """
-    if floor is None and ceiling is None:
-        raise ValueError("clipped: give floor or ceiling or both, got neither")
-    capped = schedule if ceiling is None else Capped(schedule=schedule, ceiling=ceiling)
-    if floor is None:
-        return capped
-    floored = Floored(schedule=capped, floor=floor)
-    if ceiling is not None and type(floored.floor) is type(capped.ceiling) is float and floored.floor > capped.ceiling:
-        raise ValueError(f"clipped: floor must be at most ceiling, got {floor=}, {ceiling=}")
-    return floored
-
-
 class Product(Schedule):
     """The product of schedules: what ``product`` returns."""
 
@@ -89,23 +60,19 @@ class Product(Schedule):
 
     schedules: tuple[Schedule, ...]
 
-    def check(self):
-        """Besides the glossary's rules: two schedules at least."""
+    def check(self) -> None:
         super().check()
         self.require(len(self.schedules) >= 2, "schedules must be two or more", "schedules")
 
     @property
-    def ends_at(self):
-        """The last of their ends."""
+    def ends_at(self) -> int | None:
         return _last_end(self.schedules)
 
     @property
-    def corners(self):
-        """The corners of all."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({corner for schedule in self.schedules for corner in schedule.corners}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return math.prod((schedule.rate(clock) for schedule in self.schedules[1:]), start=self.schedules[0].rate(clock))
 
 
@@ -118,70 +85,20 @@ class Summed(Schedule):
 
     schedules: tuple[Schedule, ...]
 
-    def check(self):
-        """Besides the glossary's rules: two schedules at least."""
+    def check(self) -> None:
         super().check()
         self.require(len(self.schedules) >= 2, "schedules must be two or more", "schedules")
 
     @property
-    def ends_at(self):
-        """The last of their ends."""
+    def ends_at(self) -> int | None:
         return _last_end(self.schedules)
 
     @property
-    def corners(self):
-        """The corners of all."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({corner for schedule in self.schedules for corner in schedule.corners}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return sum((schedule.rate(clock) for schedule in self.schedules[1:]), start=self.schedules[0].rate(clock))
-
-
-class Floored(Schedule):
-    """A schedule held above a floor: what ``clipped`` returns."""
-
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), floor=0.1)
-
-    schedule: Schedule
-    floor: float
-
-    @property
-    def ends_at(self):
-        """The end of the schedule."""
-        return self.schedule.ends_at
-
-    @property
-    def corners(self):
-        """The corners of the schedule; not where the floor cuts it, which depends on the rates."""
-        return self.schedule.corners
-
-    def rate(self, clock):
-        """The formula."""
-        return clock.xp.maximum(self.schedule.rate(clock), self.floor)
-
-
-class Capped(Schedule):
-    """A schedule held below a ceiling: what ``clipped`` returns."""
-
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), ceiling=0.8)
-
-    schedule: Schedule
-    ceiling: float
-
-    @property
-    def ends_at(self):
-        """The end of the schedule."""
-        return self.schedule.ends_at
-
-    @property
-    def corners(self):
-        """The corners of the schedule; not where the ceiling cuts it, which depends on the rates."""
-        return self.schedule.corners
-
-    def rate(self, clock):
-        """The formula."""
-        return clock.xp.minimum(self.schedule.rate(clock), self.ceiling)
 
 
 def _last_end(schedules: tuple[Schedule, ...]) -> int | None:

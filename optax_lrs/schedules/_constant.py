@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -32,10 +33,8 @@ class Constant(Schedule):
     value: float
 
     @property
-    def ends_at(self):
-        """Constant from the first step."""
+    def ends_at(self) -> int | None:
         return 0
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return self.value

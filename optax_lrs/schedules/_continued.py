@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import whole
 from optax_lrs.schedules._cosine import Cosine
+from optax_lrs.schedules._sequences import is_sequence
 
 
 def rewarm(
@@ -71,7 +73,7 @@ def rewarm(
         Gupta et al., Continual Pre-Training of Large Language Models: How to (re)warm your model?, arXiv:2308.04014.
         Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
     """
-    at = tuple(whole("rewarm", "at", each) for each in (at if _is_sequence(at) else (at,)))
+    at = tuple(whole("rewarm", "at", each) for each in (at if is_sequence(at) else (at,)))
     if not isinstance(profile, profiles.Profile):
         raise TypeError(f"rewarm: profile must be a profile, such as profiles.cosine, got {profile!r:.60}")
     given = dict(peak=peak, warmup_steps=warmup_steps, decay_steps=decay_steps, end=end)
@@ -80,10 +82,10 @@ def rewarm(
     if any(a >= b for a, b in itertools.pairwise(at)):
         raise ValueError(f"rewarm: at must be increasing, got {at!r}")
     for name, values in given.items():
-        if _is_sequence(values) and len(values) != len(at):
+        if is_sequence(values) and len(values) != len(at):
             raise ValueError(f"rewarm: {name} must be one for all or one for each of the {len(at)} at, got {values!r}")
     for index, (boundary, following) in enumerate(zip(at, (*at[1:], None))):
-        own = {name: values[index] if _is_sequence(values) else values for name, values in given.items()}
+        own = {name: values[index] if is_sequence(values) else values for name, values in given.items()}
         if own["decay_steps"] is None:
             own["decay_steps"] = _until(boundary, following, own["warmup_steps"])
         own["end"] = _tenth(own["peak"]) if own["end"] is None else own["end"]
@@ -109,25 +111,21 @@ class Continued(Schedule):
     start: float | None = 0.0
     decay: profiles.Profile = profiles.cosine
 
-    def check(self):
-        """Besides the glossary's rules: a step that there is, and an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.boundary >= 0, "at must not be negative", "boundary")
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self):
-        """The end of the new decay."""
+    def ends_at(self) -> int | None:
         return self.boundary + self.warmup_steps + self.decay_steps
 
     @property
-    def corners(self):
-        """The corners of the schedule that it lives to see, and the ends of the new phases."""
+    def corners(self) -> tuple[int, ...]:
         old = {corner for corner in self.schedule.corners if corner < self.boundary}
         return tuple(sorted({0, *old, self.boundary, self.boundary + self.warmup_steps, self.ends_at}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         # Held at the boundary: one evaluation is the old rate before it and what the new warmup starts from after it.
         old = self.schedule.rate(clock.between(0, self.boundary))
         warm = self.boundary + self.warmup_steps
@@ -135,10 +133,6 @@ class Continued(Schedule):
         start = old if self.start is None else self.start
         rate = start * clock.left(self.boundary, warm) + rate * clock.done(self.boundary, warm)
         return clock.xp.where(clock.reached(self.boundary), rate, old)
-
-
-def _is_sequence(values: Any) -> bool:
-    return isinstance(values, (list, tuple, range)) or getattr(values, "ndim", 0) == 1
 
 
 def _until(boundary: int, following: int | None, warmup_steps: int) -> int:

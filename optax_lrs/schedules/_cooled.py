@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import whole
 from optax_lrs.schedules._decay_from import decay_length
@@ -65,8 +66,7 @@ class Cooled(Schedule):
     end: float = 0.0
     decay: profiles.Profile = profiles.linear
 
-    def check(self):
-        """Besides the glossary's rules: a decay that does not rise, and an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.boundary >= 0, "at must not be negative", "boundary")
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
@@ -75,23 +75,19 @@ class Cooled(Schedule):
             self.require(self.end <= rate, f"end must be at most {rate:.3g}, from which it decays", "end")
 
     @property
-    def ends_at(self):
-        """The end of the decay."""
+    def ends_at(self) -> int | None:
         return self.boundary + self.decay_steps
 
     @property
-    def corners(self):
-        """The corners of the schedule that it lives to see, and the ends of the decay."""
+    def corners(self) -> tuple[int, ...]:
         old = {corner for corner in self.schedule.corners if corner < self.boundary}
         return tuple(sorted({0, *old, self.boundary, self.ends_at}))
 
-    def decayed_from(self, at, steps=None):
-        """The decay begun earlier."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         steps = decay_length(self, at, steps, first=0, last=self.boundary, own=self.decay_steps)
         return self.replace(boundary=at, decay_steps=steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         # Held at the boundary: one evaluation is the rate before it and what the decay starts from after it.
         rate = self.schedule.rate(clock.between(0, self.boundary))
         reached = clock.reached(self.boundary)

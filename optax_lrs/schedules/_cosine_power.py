@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -51,12 +52,10 @@ class CosinePower(Schedule):
     end: float = 0.0
     p: float = 10.0
 
-    def check(self):
-        """Besides the glossary's rules: ``p`` is positive."""
+    def check(self) -> None:
         super().check()
         self.require(self.p > 0, "p must be positive", "p")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps, self.total_steps)
         return clock.done(0, self.warmup_steps) * profiles.cosine_power(self.p).rate(decay, self.peak, self.end)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -46,20 +47,17 @@ class CyclicReflex(Schedule):
     amplitude: float
     period_steps: int
 
-    def check(self):
-        """Besides the glossary's rules: a cycle of a step at least, and a wave that stays above zero."""
+    def check(self) -> None:
         super().check()
         self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
         self.require(self.amplitude <= self.value, "amplitude must be at most value", "amplitude", "value")
 
     @property
-    def corners(self):
-        """Those of the first two cycles; rounded down."""
+    def corners(self) -> tuple[int, ...]:
         period = self.period_steps
         return tuple(sorted({(start + quarter) * period // 4 for start in (0, 4) for quarter in (0, 1, 3, 4)}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         period = self.period_steps
         _, cycle = clock.cycle(period)
         cycle = cycle.count(4)  # in quarters of a step: the corners are integers then

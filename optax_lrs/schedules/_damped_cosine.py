@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -54,15 +55,13 @@ class DampedCosine(Schedule):
     gamma: float = 0.0
     v: float = 0.5
 
-    def check(self):
-        """Besides the glossary's rules: a cycle at least, and shares that are shares."""
+    def check(self) -> None:
         super().check()
         self.require(self.cycles >= 1, "cycles must be at least 1", "cycles")
         self.require(0 <= self.gamma <= 1, "gamma must be in [0, 1]", "gamma")
         self.require(0 <= self.v <= 1, "v must be in [0, 1]", "v")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         waves, length = 2 * self.cycles - 1, self.total_steps - self.warmup_steps
         # A zigzag from 1 to 0 and back, each half-wave a phase of its own: its ends are exact however many there are.
         finer, start = clock.count(waves), waves * self.warmup_steps

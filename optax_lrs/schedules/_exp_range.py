@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._triangular import between, check_wave, triangle, wave_corners
 
 
 class ExpRange(Schedule):
@@ -46,23 +48,17 @@ class ExpRange(Schedule):
     h: float
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: a cycle of a step at least, a half-life, and a floor below the peak."""
+    def check(self) -> None:
         super().check()
-        self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
+        check_wave(self)
         self.require(self.h > 0, "h must be positive", "h")
-        self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
 
     @property
-    def corners(self):
-        """Those of the first two cycles."""
-        half, period = self.period_steps // 2, self.period_steps
-        return tuple(sorted({0, half, period, period + half, 2 * period}))
+    def corners(self) -> tuple[int, ...]:
+        return wave_corners(self.period_steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         xp, cycles = clock.xp, clock.stretch(self.period_steps)
         (halvings, part), (_, cycle) = cycles.stretch(self.h).cycle(1), cycles.cycle(1)
-        wave = xp.power(0.5, part.since(0)) * (2.0 * xp.minimum(cycle.done(0, 1), cycle.left(0, 1)))
-        wave = xp.ldexp(wave, -halvings)
-        return self.peak * wave + self.floor * (1.0 - wave)
+        wave = xp.ldexp(xp.power(0.5, part.since(0)) * triangle(cycle, 1), -halvings)
+        return between(wave, self.peak, self.floor)

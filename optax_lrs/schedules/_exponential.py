@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -45,13 +46,11 @@ class Exponential(Schedule):
     warmup_steps: int = 0
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: a factor and a period that make it fall."""
+    def check(self) -> None:
         super().check()
         check(self)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         _, period = clock.shift(self.warmup_steps).cycle(self.period_steps)
         return fallen(self, clock, period.done(0, self.period_steps))
 

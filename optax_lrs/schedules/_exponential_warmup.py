@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -54,11 +55,9 @@ class ExponentialWarmup(Schedule):
             raise ValueError(f"ExponentialWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
         return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))
 
-    def check(self):
-        """Besides the glossary's rules: the timescale is a step at least."""
+    def check(self) -> None:
         super().check()
         self.require(self.timescale_steps >= 1, "timescale_steps must be at least 1", "timescale_steps")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return self.peak * -clock.xp.expm1(-clock.since(0) / float(self.timescale_steps))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
@@ -61,8 +62,7 @@ class Infinite(Schedule):
     end: float = 0.0
     cooldown: profiles.Profile = profiles.cosine
 
-    def check(self):
-        """Besides the glossary's rules: rates that do not rise, and positive ones where a ratio is taken."""
+    def check(self) -> None:
         super().check()
         falls = self.end <= self.plateau <= self.peak
         self.require(falls, "the rates must not rise: end, plateau, peak", "end", "plateau", "peak")
@@ -70,26 +70,22 @@ class Infinite(Schedule):
         self.require(self.plateau > 0 or not self.cooldown.needs_end, f"{self.cooldown!r} needs a plateau", "plateau")
 
     @property
-    def ends_at(self):
-        """The end of the annealing, or of the cooldown if there is none."""
+    def ends_at(self) -> int | None:
         return self.corners[-1]
 
     @property
-    def corners(self):
-        """The ends of the phases."""
+    def corners(self) -> tuple[int, ...]:
         stable = self.warmup_steps + self.cooldown_steps
         anneal = stable + self.stable_steps if self.anneal_steps else stable
         return tuple(sorted({0, self.warmup_steps, stable, anneal, anneal + self.anneal_steps}))
 
-    def decayed_from(self, at, steps=None):
-        """The annealing begun earlier, or one if there was none."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         stable = self.warmup_steps + self.cooldown_steps
         last = stable + self.stable_steps if self.anneal_steps else None
         steps = decay_length(self, at, steps, first=stable, last=last, own=self.anneal_steps)
         return self.replace(stable_steps=at - stable, anneal_steps=steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         cooled = self.warmup_steps + self.cooldown_steps
         rate = self.cooldown.rate(clock.phase(self.warmup_steps, cooled), self.peak, self.plateau)
         if self.anneal_steps:

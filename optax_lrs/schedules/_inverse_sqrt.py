@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
@@ -62,8 +63,7 @@ class InverseSqrt(Schedule):
         """The first transformer's, for a model of that width (512 there); its peak is factor / √(width · warmup_steps)."""
         return cls(peak=factor * (width * warmup_steps) ** -0.5, warmup_steps=warmup_steps)
 
-    def check(self):
-        """Besides the glossary's rules: the timescale is a step at least, and the phases fit."""
+    def check(self) -> None:
         super().check()
         legal = self.timescale_steps is None or self.timescale_steps >= 1
         self.require(legal, "timescale_steps must be at least 1", "timescale_steps")
@@ -73,24 +73,20 @@ class InverseSqrt(Schedule):
             self.require(not self.cooldown.needs_end, f"{self.cooldown!r} cannot cool down to 0", "cooldown")
 
     @property
-    def ends_at(self):
-        """The end of the cooldown; None without one."""
+    def ends_at(self) -> int | None:
         return self.total_steps if self.cooldown_steps else None
 
     @property
-    def corners(self):
-        """The ends of the phases."""
+    def corners(self) -> tuple[int, ...]:
         cooldown = {self.total_steps - self.cooldown_steps, self.total_steps} if self.cooldown_steps else set()
         return tuple(sorted({0, self.warmup_steps, *cooldown}))
 
-    def decayed_from(self, at, steps=None):
-        """The cooldown begun earlier, or one if there was none."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         last = self.total_steps - self.cooldown_steps if self.cooldown_steps else None
         steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.cooldown_steps)
         return self.replace(total_steps=at + steps, cooldown_steps=steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         timescale = self.timescale_steps or self.warmup_steps or _DEFAULT_TIMESCALE
         fall = clock.xp.sqrt(1.0 + clock.since(self.warmup_steps) / float(timescale))
         rate = clock.done(0, self.warmup_steps) * (self.peak / fall)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -49,7 +50,6 @@ class Linear(Schedule):
     warmup_steps: int = 0
     end: float = 0.0
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps, self.total_steps)
         return clock.done(0, self.warmup_steps) * profiles.linear.rate(decay, self.peak, self.end)

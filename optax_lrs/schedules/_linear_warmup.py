@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -55,17 +56,14 @@ class LinearWarmup(Schedule):
             raise ValueError(f"LinearWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
         return cls(peak=peak, warmup_steps=round(2 / (1 - b2)))
 
-    def check(self):
-        """Besides the glossary's rules: a rise."""
+    def check(self) -> None:
         super().check()
         self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
 
     @property
-    def ends_at(self):
-        """The end of the warmup."""
+    def ends_at(self) -> int | None:
         return self.warmup_steps
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         up = clock.phase(0, self.warmup_steps)
         return self.peak * up.done + self.start * up.left

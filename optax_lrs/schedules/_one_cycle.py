@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -59,8 +60,7 @@ class OneCycle(Schedule):
     end: float = 0.0
     decay: profiles.Profile = profiles.cosine
 
-    def check(self):
-        """Besides the glossary's rules: room for three phases, rates in their order, ends for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         last = self.anneal_steps or 0
         self.require(self.warmup_steps + last <= self.total_steps, "warmup_steps + anneal_steps must be at most total_steps",
@@ -71,12 +71,10 @@ class OneCycle(Schedule):
         self.require(positive, f"{self.decay!r} needs a positive start and end", "start", "end")
 
     @property
-    def corners(self):
-        """The ends of the phases."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({0, self.warmup_steps, self.total_steps - (self.anneal_steps or 0), self.total_steps}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         warmup, fallen = self.warmup_steps, self.total_steps - (self.anneal_steps or 0)
         rise = self.decay.rate(clock.phase(0, warmup).backwards, self.peak, self.start)
         fall, last = clock.phase(warmup, fallen), clock.phase(fallen, self.total_steps)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._clock.scalar import SCALAR
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
@@ -63,8 +64,7 @@ class PowerLaw(Schedule):
     b: float = -0.51
     decay: profiles.Profile = profiles.linear
 
-    def check(self):
-        """Besides the glossary's rules: tokens that add up, an end below the start of the decay, a falling power."""
+    def check(self) -> None:
         super().check()
         for key, least in dict(tokens_per_step=1, sequences_per_step=1, warmup_tokens=0, decay_tokens=0).items():
             self.require(getattr(self, key) >= least, f"{key} must be at least {least}", key)
@@ -78,26 +78,22 @@ class PowerLaw(Schedule):
             self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self):
-        """The step in which the last token is seen; None without a decay."""
+    def ends_at(self) -> int | None:
         return -(-self.total_tokens // self.tokens_per_step) if self.decay_tokens else None
 
     @property
-    def corners(self):
-        """The steps in which the phases end."""
+    def corners(self) -> tuple[int, ...]:
         decay = (self.total_tokens - self.decay_tokens, self.total_tokens) if self.decay_tokens else ()
         return tuple(sorted({-(-tokens // self.tokens_per_step) for tokens in (0, self.warmup_tokens, *decay)}))
 
-    def decayed_from(self, at, steps=None):
-        """The decay begun earlier, or one if there was none; ``steps`` are updates, as everywhere."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         per_step = self.tokens_per_step
         last = (self.total_tokens - self.decay_tokens) // per_step if self.decay_tokens else None
         own = None if steps is None else steps * per_step
         tokens = decay_length(self, at, own, first=-(-self.warmup_tokens // per_step), last=last, own=self.decay_tokens)
         return self.replace(total_tokens=at * per_step + tokens, decay_tokens=tokens)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         clock = clock.count(self.tokens_per_step)
         tokens = clock.xp.maximum(clock.since(0), float(max(self.warmup_tokens, 1)))
         if not self.decay_tokens:

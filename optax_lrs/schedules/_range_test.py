@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -48,12 +49,10 @@ class RangeTest(Schedule):
     total_steps: int
     rise: profiles.Profile = profiles.linear
 
-    def check(self):
-        """Besides the glossary's rules: a rise, and a start for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
         self.require(self.start > 0 or not self.rise.needs_end, f"{self.rise!r} needs a positive start", "start")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return self.rise.rate(clock.phase(0, self.total_steps).backwards, self.peak, self.start)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 # (x/2 coth(x/2) - 1) / x² in powers of x², the Bernoulli numbers over factorials: 1e-14 is left at x = 1.
@@ -55,13 +56,11 @@ class RectifiedWarmup(Schedule):
             raise ValueError(f"RectifiedWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
         return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))
 
-    def check(self):
-        """Besides the glossary's rules: a timescale at which there is something to rectify."""
+    def check(self) -> None:
         super().check()
         self.require(self.timescale_steps >= 3, "timescale_steps must be at least 3", "timescale_steps")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         xp, limit, decay = clock.xp, 2.0 * self.timescale_steps - 1.0, -math.log1p(-1.0 / self.timescale_steps)
         since = clock.since(0)
         x = decay * (since + 1.0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -50,12 +51,10 @@ class REX(Schedule):
     end: float = 0.0
     d: float = 0.5
 
-    def check(self):
-        """Besides the glossary's rules: ``d`` is below 1."""
+    def check(self) -> None:
         super().check()
         self.require(np.float32(self.d) < 1, "d must be below 1", "d")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps, self.total_steps)
         return clock.done(0, self.warmup_steps) * profiles.rex(self.d).rate(decay, self.peak, self.end)

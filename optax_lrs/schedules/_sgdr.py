@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -49,8 +50,7 @@ class SGDR(Schedule):
     cycles: int | None = None
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: counts of one at least, a warmup within the cycle, a floor below the peak."""
+    def check(self) -> None:
         super().check()
         for key in ("period_steps", "growth", "cycles"):
             self.require(getattr(self, key) is None or getattr(self, key) >= 1, f"{key} must be at least 1", key)
@@ -59,17 +59,14 @@ class SGDR(Schedule):
         self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
 
     @property
-    def ends_at(self):
-        """The end of the last cycle."""
+    def ends_at(self) -> int | None:
         return self.cycles and (self.period_steps * self.cycles if self.growth == 1 else self.corners[-1])
 
     @property
-    def corners(self):
-        """Where the first cycles and their decays start: 64 at most, two if they never end."""
+    def corners(self) -> tuple[int, ...]:
         return _knots(self.period_steps, self.growth, self.warmup_steps, min(self.cycles or 2, 64))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         xp, warmup, period = clock.xp, self.warmup_steps, self.period_steps
         if self.growth == 1:
             _, cycle = clock.cycle(period)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -56,15 +57,13 @@ class SlowStartFastDecay(Schedule):
     q: float = 2.0
     decay: profiles.Profile = profiles.shifted_exponential(6.0)
 
-    def check(self):
-        """Besides the glossary's rules: a rise, and an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
         self.require(self.q > 0, "q must be positive", "q")
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         share = clock.xp.power(clock.done(0, self.warmup_steps), self.q)
         rise = self.peak * share + self.start * (1.0 - share)
         decay = self.decay.rate(clock.phase(self.warmup_steps, self.total_steps), self.peak, self.end)

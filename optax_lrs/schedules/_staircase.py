@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._exponential import check, fallen
 
@@ -44,11 +45,9 @@ class Staircase(Schedule):
     warmup_steps: int = 0
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: a factor and a period that make it fall."""
+    def check(self) -> None:
         super().check()
         check(self)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         return fallen(self, clock, 0.0)

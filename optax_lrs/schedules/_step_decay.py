@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import jax
 import numpy as np
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -58,8 +59,7 @@ class StepDecay(Schedule):
         """The rate is multiplied by ``factor``, in [0, 1], at each milestone."""
         return cls(milestones=milestones, factors=[factor ** (i + 1) for i in range(len(milestones))], **fields)
 
-    def check(self):
-        """Besides the glossary's rules: milestones and factors that fit."""
+    def check(self) -> None:
         super().check()
         milestones, count = self.milestones, len(self.factors)
         self.require(
@@ -73,17 +73,14 @@ class StepDecay(Schedule):
         self.require(legal, "factors must not rise, from 1 down to 0 at most", "factors")
 
     @property
-    def ends_at(self):
-        """The last milestone."""
+    def ends_at(self) -> int | None:
         return self.milestones[-1]
 
     @property
-    def corners(self):
-        """The end of the warmup and the milestones."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({0, self.warmup_steps, *self.milestones}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         rate = self.peak
         for index, milestone in enumerate(self.milestones):
             rate = clock.xp.where(clock.reached(milestone), self.peak * self.factors[index], rate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.fields import Note
 
@@ -43,8 +44,7 @@ class Tabulated(Schedule):
     steps: tuple[int, ...] | None = None
     source: Note = ""
 
-    def check(self):
-        """Besides the glossary's rules: as many steps as rates, and increasing."""
+    def check(self) -> None:
         super().check()
         if self.steps is not None:
             count = len(self.lrs)
@@ -53,17 +53,14 @@ class Tabulated(Schedule):
             self.require(rising, "steps must be increasing and not negative", "steps")
 
     @property
-    def ends_at(self):
-        """The step of the last entry."""
+    def ends_at(self) -> int | None:
         return self.steps[-1] if self.steps else len(self.lrs) - 1
 
     @property
-    def corners(self):
-        """The first and the last entry."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({self.steps[0] if self.steps else 0, self.ends_at}))
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         if len(self.lrs) == 1:
             return self.lrs[0]
         return clock.interpolate(self.steps or range(len(self.lrs)), self.lrs)

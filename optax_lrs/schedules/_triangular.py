@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 
 
@@ -45,20 +46,36 @@ class Triangular(Schedule):
     period_steps: int
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: a cycle of a step at least, and a floor below the peak."""
+    def check(self) -> None:
         super().check()
-        self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
-        self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
+        check_wave(self)
 
     @property
-    def corners(self):
-        """Those of the first two cycles."""
-        half, period = self.period_steps // 2, self.period_steps
-        return tuple(sorted({0, half, period, period + half, 2 * period}))
+    def corners(self) -> tuple[int, ...]:
+        return wave_corners(self.period_steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         _, cycle = clock.cycle(self.period_steps)
-        wave = 2.0 * clock.xp.minimum(cycle.done(0, self.period_steps), cycle.left(0, self.period_steps))
-        return self.peak * wave + self.floor * (1.0 - wave)
+        return between(triangle(cycle, self.period_steps), self.peak, self.floor)
+
+
+def check_wave(schedule: Schedule) -> None:
+    """Checks the fields that all triangular waves share."""
+    schedule.require(schedule.period_steps >= 1, "period_steps must be at least 1", "period_steps")
+    schedule.require(schedule.floor <= schedule.peak, "floor must be at most peak", "floor", "peak")
+
+
+def wave_corners(period_steps: int) -> tuple[int, ...]:
+    """The corners of the first two cycles."""
+    half = period_steps // 2
+    return tuple(sorted({0, half, period_steps, period_steps + half, 2 * period_steps}))
+
+
+def triangle(cycle: Clock, length: int) -> Any:
+    """Rises from 0 to 1 and falls back to 0 over a cycle of ``length`` steps of its clock."""
+    return 2.0 * cycle.xp.minimum(cycle.done(0, length), cycle.left(0, length))
+
+
+def between(wave: Any, peak: Any, floor: Any) -> Any:
+    """The rate for a wave from 0 (the floor) to 1 (the peak)."""
+    return peak * wave + floor * (1.0 - wave)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._triangular import between, check_wave, triangle, wave_corners
 
 
 class Triangular2(Schedule):
@@ -42,20 +44,14 @@ class Triangular2(Schedule):
     period_steps: int
     floor: float = 0.0
 
-    def check(self):
-        """Besides the glossary's rules: a cycle of a step at least, and a floor below the peak."""
+    def check(self) -> None:
         super().check()
-        self.require(self.period_steps >= 1, "period_steps must be at least 1", "period_steps")
-        self.require(self.floor <= self.peak, "floor must be at most peak", "floor", "peak")
+        check_wave(self)
 
     @property
-    def corners(self):
-        """Those of the first two cycles."""
-        half, period = self.period_steps // 2, self.period_steps
-        return tuple(sorted({0, half, period, period + half, 2 * period}))
+    def corners(self) -> tuple[int, ...]:
+        return wave_corners(self.period_steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         index, cycle = clock.stretch(self.period_steps).cycle(1)
-        wave = clock.xp.ldexp(2.0 * clock.xp.minimum(cycle.done(0, 1), cycle.left(0, 1)), -index)
-        return self.peak * wave + self.floor * (1.0 - wave)
+        return between(clock.xp.ldexp(triangle(cycle, 1), -index), self.peak, self.floor)

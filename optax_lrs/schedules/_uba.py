@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
-from optax_lrs.schedules._compose import Stretched, shifted, stretched
+from optax_lrs.schedules._shifted import shifted
+from optax_lrs.schedules._stretched import Stretched, stretched
 
 
 class UBA(Schedule):
@@ -63,12 +65,10 @@ class UBA(Schedule):
         halves = cls(peak=peak, total_steps=2 * total_steps, end=end, phi=phi)
         return stretched(shifted(halves, by=-1), factor=0.5)
 
-    def check(self):
-        """Besides the glossary's rules: ``phi`` is positive."""
+    def check(self) -> None:
         super().check()
         self.require(self.phi > 0, "phi must be positive", "phi")
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps, self.total_steps)
         return clock.done(0, self.warmup_steps) * profiles.uba(self.phi).rate(decay, self.peak, self.end)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
@@ -59,19 +60,16 @@ class WSD(Schedule):
     end: float = 0.0
     decay: profiles.Profile = profiles.linear
 
-    def check(self):
-        """Besides the glossary's rules: an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
-    def decayed_from(self, at, steps=None):
-        """The decay begun earlier, or one after the plateau if there was none."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         last = self.total_steps - self.decay_steps if self.decay_steps else None
         steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.decay_steps)
         return self.replace(total_steps=at + steps, decay_steps=steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         if not self.decay_steps:  # without a decay there is nothing to arrive at: the plateau goes on
             return clock.done(0, self.warmup_steps) * self.peak
         decay = clock.phase(self.total_steps - self.decay_steps, self.total_steps)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
@@ -55,28 +56,23 @@ class WSDC(Schedule):
     warmup_steps: int = 0
     decay: profiles.Profile = profiles.cosine
 
-    def check(self):
-        """Besides the glossary's rules: an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self):
-        """The end of the decay."""
+    def ends_at(self) -> int | None:
         return self.warmup_steps + self.stable_steps + self.decay_steps
 
     @property
-    def corners(self):
-        """The ends of the phases."""
+    def corners(self) -> tuple[int, ...]:
         return tuple(sorted({0, self.warmup_steps, self.warmup_steps + self.stable_steps, self.ends_at}))
 
-    def decayed_from(self, at, steps=None):
-        """The decay begun earlier."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         last = self.warmup_steps + self.stable_steps
         steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.decay_steps)
         return self.replace(stable_steps=at - self.warmup_steps, decay_steps=steps)
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps + self.stable_steps, self.ends_at)
         return clock.done(0, self.warmup_steps) * self.decay.rate(decay, self.peak, self.end)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from optax_lrs import profiles
+from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
@@ -65,8 +66,7 @@ class WSDS(Schedule):
         """Each decay is that share, in [0, 1], of all steps until its end, rounded to steps."""
         return cls(boundaries=boundaries, decay_steps=[round(share * b) for b in boundaries], **fields)
 
-    def check(self):
-        """Besides the glossary's rules: cycles that hold their decays, and an end for the profiles that need one."""
+    def check(self) -> None:
         super().check()
         lengths, decays = [b - a for a, b in zip((0, *self.boundaries), self.boundaries)], self.decay_steps
         self.require(min(lengths, default=0) > 0, "boundaries must be positive and increasing", "boundaries")
@@ -79,18 +79,15 @@ class WSDS(Schedule):
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self):
-        """The last boundary."""
+    def ends_at(self) -> int | None:
         return self.boundaries[-1]
 
     @property
-    def corners(self):
-        """The end of the warmup, and where the decays begin and end."""
+    def corners(self) -> tuple[int, ...]:
         starts = (b - d for b, d in zip(self.boundaries, self.decay_steps))
         return tuple(sorted({0, self.warmup_steps, *starts, *self.boundaries}))
 
-    def decayed_from(self, at, steps=None):
-        """The decay of the cycle that ``at`` is in begun earlier; it is the last."""
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
         starts = (self.warmup_steps, *self.boundaries)
         cycle = min(sum(at >= end for end in self.boundaries), len(self.boundaries) - 1)
         own = self.decay_steps[cycle]
@@ -99,8 +96,7 @@ class WSDS(Schedule):
             boundaries=(*self.boundaries[:cycle], at + steps), decay_steps=(*self.decay_steps[:cycle], steps)
         )
 
-    def rate(self, clock):
-        """The formula."""
+    def rate(self, clock: Clock) -> Any:
         rate = self.peak
         for start, end, steps in zip((0, *self.boundaries), self.boundaries, self.decay_steps):
             cycle = self.decay.rate(clock.phase(end - steps, end), self.peak, self.end) if steps else self.peak

@@ -1,7 +1,7 @@
 r"""Convex theory as a calculator for schedules: what a schedule is worth, and how to change it when the run changes.
 
 For convex functions there is a bound on how far the *last* parameters of a run are from the optimum, for any rates and any
-norms of the gradients (:func:`bound_terms`). It is no theorem about neural networks, and yet it describes them well: it
+norms of the gradients (:func:`last_iterate_terms`). It is no theorem about neural networks, and yet it describes them well: it
 shows the drop of the loss in the cooldown, that longer cooldowns want higher rates, and how rates fall with the horizon
 (arXiv:2501.18965). Import it by name: ``from optax_lrs import theory``.
 
@@ -29,7 +29,7 @@ is known?** :func:`worst_case_optimum`: linear decay.
 :func:`average_forgetting` miss (arXiv:2205.13452).
 
 Functions of arrays take time proportional to the number of steps (under 0.2 s for a million), are NumPy in float64 for
-NumPy and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`bound_terms_and_gradient` is for
+NumPy and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`last_iterate_terms_and_gradient` is for
 minimizers without JAX. What is asked by lengths alone costs nothing at any horizon, as WSD with a linear cooldown has a
 closed form; only other cooldowns cost O(steps).
 
@@ -48,7 +48,6 @@ closed form; only other cooldowns cost O(steps).
 from optax_lrs.theory._along_run import bound_along_run as bound_along_run
 from optax_lrs.theory._average_iterate import average_iterate_bound as average_iterate_bound
 from optax_lrs.theory._average_iterate import average_iterate_terms as average_iterate_terms
-from optax_lrs.theory._closed_forms import WorstCaseOptimum as WorstCaseOptimum
 from optax_lrs.theory._closed_forms import worst_case_optimum as worst_case_optimum
 from optax_lrs.theory._closed_forms import wsd_terms as wsd_terms
 from optax_lrs.theory._forgetting import average_accuracy as average_accuracy
@@ -57,13 +56,13 @@ from optax_lrs.theory._forgetting import min_accuracy as min_accuracy
 from optax_lrs.theory._forgetting import windowed_forgetting as windowed_forgetting
 from optax_lrs.theory._forgetting import windowed_plasticity as windowed_plasticity
 from optax_lrs.theory._forgetting import worst_case_accuracy as worst_case_accuracy
+from optax_lrs.theory._guaranteed import GuaranteedRates as GuaranteedRates
 from optax_lrs.theory._last_iterate import BoundTerms as BoundTerms
-from optax_lrs.theory._last_iterate import bound_terms as bound_terms
-from optax_lrs.theory._last_iterate import bound_terms_and_gradient as bound_terms_and_gradient
 from optax_lrs.theory._last_iterate import last_iterate_bound as last_iterate_bound
+from optax_lrs.theory._last_iterate import last_iterate_terms as last_iterate_terms
+from optax_lrs.theory._last_iterate import last_iterate_terms_and_gradient as last_iterate_terms_and_gradient
 from optax_lrs.theory._last_iterate import optimal_bound as optimal_bound
 from optax_lrs.theory._last_iterate import optimal_rate as optimal_rate
-from optax_lrs.theory._refined import RefinedRates as RefinedRates
 from optax_lrs.theory._refined import refined_rates as refined_rates
 from optax_lrs.theory._refined import refined_shape as refined_shape
 from optax_lrs.theory._transfer import adapted_cooldown as adapted_cooldown

@@ -36,8 +36,8 @@ def bound_along_run(
         The bounds, of the shape of ``at``; infinite at the steps that no positive rate has come to.
 
     Raises:
-        ValueError: if a step is not in the run; and as :func:`bound_terms`.
-        TypeError: if the steps are no ints; and as :func:`bound_terms`.
+        ValueError: if a step is not in the run; and as :func:`last_iterate_terms`.
+        TypeError: if the steps are no ints; and as :func:`last_iterate_terms`.
 
     Example:
         >>> from optax_lrs import WSD, theory

@@ -18,7 +18,7 @@ def average_iterate_terms(
     .. math:: T_1 = \frac{D^2}{2 \sum_t \eta_t}, \qquad T_2 = \frac{\sum_t \eta_t^2 G_t^2}{2 \sum_t \eta_t} .
 
     For comparison: it does not see in which order the rates come, so that for equal norms a constant is its best shape and
-    a cooldown no gain. That :func:`bound_terms` sees both is why it describes training and this one does not.
+    a cooldown no gain. That :func:`last_iterate_terms` sees both is why it describes training and this one does not.
 
     Args:
         lrs: the rates, shape [T]; or any ``optax.Schedule``, with ``total_steps``.
@@ -27,10 +27,10 @@ def average_iterate_terms(
         total_steps: the number of updates; needed with a schedule.
 
     Returns:
-        The terms, NumPy's or JAX's as those of :func:`bound_terms`.
+        The terms, NumPy's or JAX's as those of :func:`last_iterate_terms`.
 
     Raises:
-        ValueError, TypeError: as :func:`bound_terms`.
+        ValueError, TypeError: as :func:`last_iterate_terms`.
 
     Example:
         >>> import numpy as np

@@ -9,7 +9,8 @@ import numpy as np
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
 from optax_lrs._value.arguments import number, whole
-from optax_lrs.theory._last_iterate import BoundTerms, bound_terms
+from optax_lrs.theory._guaranteed import GuaranteedRates
+from optax_lrs.theory._last_iterate import BoundTerms, last_iterate_terms
 
 
 class Tail(NamedTuple):
@@ -48,7 +49,7 @@ def cooldown(owner: str, decay_steps: int, decay: profiles.Profile) -> Tail:
         harmonic = digamma(decay_steps) + np.euler_gamma  # 1 + 1/2 + … + 1/(decay_steps - 1)
         return Tail((decay_steps + 1) / 2, (1 + 2 * (decay_steps - 1 + harmonic)) / decay_steps)
     rates = decay.rate(Clock.of_host(np.arange(decay_steps)).phase(0, decay_steps), 1.0, 0.0)
-    terms = bound_terms(rates)
+    terms = last_iterate_terms(rates)
     return Tail(0.5 / terms.distance_term, 2.0 * terms.gradient_term)
 
 
@@ -65,7 +66,7 @@ def wsd_terms(
     distance: float = 1.0,
     decay: profiles.Profile = profiles.linear,
 ) -> BoundTerms:
-    r"""The terms of the bound for WSD with peak 1 and equal norms: what :func:`bound_terms` gives, in closed form.
+    r"""The terms of the bound for WSD with peak 1 and equal norms: what :func:`last_iterate_terms` gives, in closed form.
 
     With :math:`T` = ``total_steps``, :math:`d` = ``decay_steps`` > 1, linear decay, :math:`S = (d + 1)/2`, harmonic numbers
     :math:`H` and the digamma function :math:`\psi`,
@@ -111,14 +112,7 @@ def wsd_terms(
     return BoundTerms(terms.distance_term * distance**2, terms.gradient_term * grad_norm**2)
 
 
-class WorstCaseOptimum(NamedTuple):
-    """The rates with the best guarantee for all convex functions with such norms, and the guarantee."""
-
-    lrs: np.ndarray  # float64, shape [total_steps]; the last is zero
-    bound: float  # no rates have a lower one
-
-
-def worst_case_optimum(*, total_steps: int, grad_norm: float = 1.0, distance: float = 1.0) -> WorstCaseOptimum:
+def worst_case_optimum(*, total_steps: int, grad_norm: float = 1.0, distance: float = 1.0) -> GuaranteedRates:
     r"""Linear decay: the rates that no others beat in the worst case, and their guarantee.
 
     .. math:: \eta_t = \frac{D}{G \sqrt T} \Big(1 - \frac tT\Big), \quad t = 1 \dots T, \qquad
@@ -142,7 +136,7 @@ def worst_case_optimum(*, total_steps: int, grad_norm: float = 1.0, distance: fl
 
     Example:
         >>> print(worst_case_optimum(total_steps=4))
-        WorstCaseOptimum(lrs=array([0.375, 0.25 , 0.125, 0.   ]), bound=0.5)
+        GuaranteedRates(lrs=array([0.375, 0.25 , 0.125, 0.   ]), bound=0.5)
 
     References:
         Defazio et al., arXiv:2310.07831 (the constants recalled, and proved again by this package's tests).
@@ -151,7 +145,7 @@ def worst_case_optimum(*, total_steps: int, grad_norm: float = 1.0, distance: fl
     total_steps, _ = run_of(owner, total_steps, 0)
     grad_norm, distance = _positive(owner, grad_norm=grad_norm, distance=distance)
     left = np.arange(total_steps - 1, -1, -1) / total_steps
-    return WorstCaseOptimum(left * (distance / (grad_norm * total_steps**0.5)), distance * grad_norm / total_steps**0.5)
+    return GuaranteedRates(left * (distance / (grad_norm * total_steps**0.5)), distance * grad_norm / total_steps**0.5)
 
 
 def run_of(

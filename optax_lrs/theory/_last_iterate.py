@@ -31,7 +31,7 @@ class BoundTerms(NamedTuple):
         return 2.0 * self.distance_term**0.5 * self.gradient_term**0.5
 
 
-def bound_terms(
+def last_iterate_terms(
     lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None
 ) -> BoundTerms:
     r"""The two terms of the bound on the last iterate, in time and memory proportional to the number of steps.
@@ -71,7 +71,7 @@ def bound_terms(
         TypeError: if something is no number.
 
     Example:
-        >>> terms = bound_terms([0.4, 0.3, 0.2, 0.1], grad_norms=[1.0, 2.0, 1.0, 0.5], distance=2.0)
+        >>> terms = last_iterate_terms([0.4, 0.3, 0.2, 0.1], grad_norms=[1.0, 2.0, 1.0, 0.5], distance=2.0)
         >>> print(f"{terms.distance_term:.6f} {terms.gradient_term:.6f} {terms.optimal_rate:.6f} {terms.optimal_bound:.6f}")
         2.000000 0.945833 1.454145 2.750757
 
@@ -80,10 +80,10 @@ def bound_terms(
         verified). Schaipp, Hägele, Taylor, Simsekli and Bach, arXiv:2501.18965; formulas from the authors' code. The
         single sum: J. Su, kexue.fm/archives/11494.
     """
-    return terms_of(prepared("bound_terms", lrs, grad_norms, distance, total_steps))
+    return terms_of(prepared("last_iterate_terms", lrs, grad_norms, distance, total_steps))
 
 
-def bound_terms_and_gradient(
+def last_iterate_terms_and_gradient(
     lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, total_steps: int | None = None
 ) -> tuple[BoundTerms, BoundTerms]:
     r"""The terms and their gradients with respect to the rates, without JAX if the inputs are NumPy's; O(T).
@@ -97,19 +97,19 @@ def bound_terms_and_gradient(
     being dropped, have a gradient of zero.
 
     Args:
-        lrs, grad_norms, distance, total_steps: as for :func:`bound_terms`.
+        lrs, grad_norms, distance, total_steps: as for :func:`last_iterate_terms`.
 
     Returns:
         The terms, and their gradients, each of shape [T].
 
     Example:
-        >>> terms, gradient = bound_terms_and_gradient([1.0, 1.0])
+        >>> terms, gradient = last_iterate_terms_and_gradient([1.0, 1.0])
         >>> terms
         BoundTerms(distance_term=np.float64(0.25), gradient_term=np.float64(1.0))
         >>> print(gradient.distance_term, gradient.gradient_term)
         [-0.125 -0.125] [1. 0.]
     """
-    inputs = prepared("bound_terms_and_gradient", lrs, grad_norms, distance, total_steps)
+    inputs = prepared("last_iterate_terms_and_gradient", lrs, grad_norms, distance, total_steps)
     xp, steps = inputs.xp, len(inputs.lrs)
     total, rates, ahead, used = _sums(inputs)
     last = xp.sum(used) - 1
@@ -129,7 +129,7 @@ def last_iterate_bound(
     For rates whose scale is right, as those of a run; to compare *shapes*, ask for the :func:`optimal_bound`.
 
     Args:
-        lrs, grad_norms, distance, total_steps: as for :func:`bound_terms`.
+        lrs, grad_norms, distance, total_steps: as for :func:`last_iterate_terms`.
 
     Example:
         >>> print(f"{last_iterate_bound([0.1] * 100):.6f}")
@@ -145,7 +145,7 @@ def optimal_rate(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tota
     not known in practice: use *ratios* of it, between shapes and horizons, and never its value.
 
     Args:
-        lrs, grad_norms, distance, total_steps: as for :func:`bound_terms`.
+        lrs, grad_norms, distance, total_steps: as for :func:`last_iterate_terms`.
 
     Example:
         >>> import numpy as np
@@ -162,7 +162,7 @@ def optimal_bound(lrs: Rates, grad_norms: Any = 1.0, distance: Any = 1.0, *, tot
     Does not change when all rates are multiplied by a number. Proportional to ``distance`` · ``grad_norms``.
 
     Args:
-        lrs, grad_norms, distance, total_steps: as for :func:`bound_terms`.
+        lrs, grad_norms, distance, total_steps: as for :func:`last_iterate_terms`.
 
     Example:
         >>> from optax_lrs import WSD, Cosine

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-class RefinedRates(NamedTuple):
-    """What :func:`refined_rates` gives."""
-
-    lrs: Any  # [steps]: the rates, the last of them zero
-    bound: Any  # []: what they guarantee
+from optax_lrs.theory._guaranteed import GuaranteedRates
 
 
 def refined_shape(grad_norms: Any, *, power: float) -> Any:
@@ -61,7 +56,7 @@ def refined_shape(grad_norms: Any, *, power: float) -> Any:
     return raw / xp.max(raw)
 
 
-def refined_rates(grad_norms: Any, distance: Any = 1.0) -> RefinedRates:
+def refined_rates(grad_norms: Any, distance: Any = 1.0) -> GuaranteedRates:
     r"""The refined rates of SGD in absolute size, and what they guarantee.
 
     With :math:`D` the distance from the start to the optimum and :math:`Q = \sum_{t=1}^T G_t^{-2}`,
@@ -98,7 +93,7 @@ def refined_rates(grad_norms: Any, distance: Any = 1.0) -> RefinedRates:
     weights = (norms / smallest) ** -2
     total = xp.sum(weights)
     lrs = (distance / smallest) * weights * (_ahead(xp, weights) / total**1.5)
-    return RefinedRates(lrs, distance * smallest / total**0.5)
+    return GuaranteedRates(lrs, distance * smallest / total**0.5)
 
 
 def _norms(owner: str, grad_norms: Any) -> tuple[ModuleType, Any, Any]:

@@ -74,7 +74,7 @@ BUDGETS = (100, 200, 333, 800)
 @pytest.mark.parametrize("every", [None, 1, 30, 500])
 def test_branches_are_runs_of_their_budget_from_a_checkpoint_of_the_stem(name, every):
     stem = STEMS[name]
-    plan = continual.branches(stem, reversed(BUDGETS), decay_fraction=0.2, every=every)
+    plan = continual.plan_branches(stem, reversed(BUDGETS), decay_fraction=0.2, every=every)
     assert [branch.total_steps for branch in plan.branches] == list(BUDGETS)
     for branch in plan.branches:
         assert branch.decay_steps == round(0.2 * branch.total_steps) and branch.schedule.ends_at == branch.total_steps
@@ -91,17 +91,17 @@ def test_branches_are_runs_of_their_budget_from_a_checkpoint_of_the_stem(name, e
 
 def test_costs_of_a_suite_as_hagele_count_it():
     """Cooldowns of 10% for budgets that double: half of what separate runs cost, as their 5.59e23 and 2.36e23 FLOPs."""
-    plan = continual.branches(STEMS["WSD"], [100 * 2**i for i in range(6)], decay_fraction=0.1)
+    plan = continual.plan_branches(STEMS["WSD"], [100 * 2**i for i in range(6)], decay_fraction=0.1)
     assert plan.steps == 2880 + 630 and plan.separate_steps == 6300
     assert 2.36 / 5.59 < plan.steps / plan.separate_steps < 0.6
-    crowded = continual.branches(STEMS["WSD"], (100, 110), decay_steps=20)
+    crowded = continual.plan_branches(STEMS["WSD"], (100, 110), decay_steps=20)
     assert crowded.wsds_steps is None and "WSD-S does not fit" in str(crowded)
     wsds = olrs.WSDS(peak=1e-3, end=1e-4, boundaries=BUDGETS, decay_steps=[round(0.2 * b) for b in BUDGETS])
-    assert wsds.ends_at == continual.branches(STEMS["WSD"], BUDGETS, decay_fraction=0.2).wsds_steps
+    assert wsds.ends_at == continual.plan_branches(STEMS["WSD"], BUDGETS, decay_fraction=0.2).wsds_steps
 
 
 def test_a_plan_reads_as_a_table():
-    text = str(continual.branches(STEMS["WSD"], (200, 800), decay_steps=50, every=100))
+    text = str(continual.plan_branches(STEMS["WSD"], (200, 800), decay_steps=50, every=100))
     assert text.splitlines() == [
         "budget  checkpoint  decay at  decay  costs",
         "   200         100       150     50    100",
@@ -115,7 +115,7 @@ def extended(**changes):
 
 
 def planned(budgets=BUDGETS, **changes):
-    return continual.branches(STEMS["WSD"], budgets, **(changes or dict(decay_steps=10)))
+    return continual.plan_branches(STEMS["WSD"], budgets, **(changes or dict(decay_steps=10)))
 
 
 MISTAKES = [
@@ -139,7 +139,7 @@ MISTAKES = [
     (lambda: planned(decay_fraction=0.0), ValueError, "decay_fraction must be above 0 and at most 1, got 0.0"),
     (lambda: planned((10,), decay_steps=11), ValueError, "a decay must be from 1 step to the budget's 10, got 11"),
     (lambda: planned((25,), decay_steps=10), ValueError, "at=15 is before the plateau of this WSD, which begins at 20"),
-    (lambda: continual.branches(olrs.Cosine(peak=1.0, total_steps=9), (9,), decay_steps=2), TypeError, "Cosine has no plateau"),
+    (lambda: continual.plan_branches(olrs.Cosine(peak=1.0, total_steps=9), (9,), decay_steps=2), TypeError, "Cosine has no plateau"),
 ]  # fmt: skip
 
 

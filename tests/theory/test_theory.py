@@ -38,7 +38,7 @@ def close(got, wanted, rtol=1e-9):
 
 
 def best(lrs, norms=1.0):
-    terms = theory.bound_terms(lrs, norms)
+    terms = theory.last_iterate_terms(lrs, norms)
     return terms.optimal_rate, terms.optimal_bound
 
 
@@ -59,7 +59,7 @@ def best(lrs, norms=1.0):
 )
 def test_golden_shapes(name, golden):
     lrs = SHAPES[name]
-    close([theory.optimal_rate(lrs), theory.optimal_bound(lrs), *theory.bound_terms(lrs)], golden)
+    close([theory.optimal_rate(lrs), theory.optimal_bound(lrs), *theory.last_iterate_terms(lrs)], golden)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_golden_horizons(steps, start, rate, bound, theorem):
 
 
 def test_golden_small_cases():
-    terms = theory.bound_terms([0.4, 0.3, 0.2, 0.1], [1, 2, 1, 0.5], 2)
+    terms = theory.last_iterate_terms([0.4, 0.3, 0.2, 0.1], [1, 2, 1, 0.5], 2)
     close((*terms, terms.optimal_rate, terms.optimal_bound), (2, 227 / 240, 1.45414491882, 2.75075747144), rtol=1e-11)
-    close(theory.bound_terms([1, 1, 1, 1]), (1 / 8, 17 / 12), rtol=1e-15)
+    close(theory.last_iterate_terms([1, 1, 1, 1]), (1 / 8, 17 / 12), rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_the_single_sum_is_the_double_sum(kind, steps):
         lrs = np.minimum(np.arange(steps) / max(1, steps // 5), 1.0)
     elif kind == "holes":
         lrs[:-1] *= rng.random(steps - 1) < 0.5
-    close(theory.bound_terms(lrs, norms, 1.7), ref.sums(lrs, norms, 1.7), rtol=1e-12)
+    close(theory.last_iterate_terms(lrs, norms, 1.7), ref.sums(lrs, norms, 1.7), rtol=1e-12)
 
 
 @pytest.mark.parametrize("decay_steps", [0, 1, 2, 3, 40, 199, 200])
@@ -307,7 +307,7 @@ def test_the_single_sum_is_the_double_sum(kind, steps):
 def test_the_closed_form_is_the_sum(decay_steps, decay):
     lr = olrs.WSD(peak=1.0, total_steps=200, decay_steps=decay_steps, decay=decay)
     close(theory.wsd_terms(total_steps=200, decay_steps=decay_steps, grad_norm=3.0, distance=0.5, decay=decay),
-          theory.bound_terms(lr, 3.0, 0.5, total_steps=200), rtol=1e-12)  # fmt: skip
+          theory.last_iterate_terms(lr, 3.0, 0.5, total_steps=200), rtol=1e-12)  # fmt: skip
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17, 1000])
@@ -333,9 +333,9 @@ def in_many_digits(steps, d):
 def test_no_digits_are_lost_at_the_end_of_a_million_steps(decay_steps):
     lrs = np.minimum(1.0, np.arange(10**6, 0, -1) / decay_steps)
     exact = in_many_digits(10**6, decay_steps)
-    close(theory.bound_terms(lrs), exact, rtol=1e-12)
+    close(theory.last_iterate_terms(lrs), exact, rtol=1e-12)
     close(theory.wsd_terms(total_steps=10**6, decay_steps=decay_steps), exact, rtol=1e-13)
-    close(jax.jit(theory.bound_terms)(jnp.asarray(lrs, jnp.float32)), exact, rtol=3e-6)
+    close(jax.jit(theory.last_iterate_terms)(jnp.asarray(lrs, jnp.float32)), exact, rtol=3e-6)
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="long double is double here")
@@ -344,8 +344,8 @@ def test_no_digits_are_lost_with_any_rates():
     long, g = lrs.astype(np.longdouble), norms.astype(np.longdouble)
     tails = np.cumsum(long[::-1])[::-1]
     exact = 1 / (2 * tails[0]), np.sum(long**2 * g**2 / np.append(tails[1:], long[-1])) / 2
-    close(theory.bound_terms(lrs, norms), np.asarray(exact, np.float64), rtol=1e-12)
-    device = jax.jit(theory.bound_terms)(jnp.asarray(lrs, jnp.float32), jnp.asarray(norms, jnp.float32))
+    close(theory.last_iterate_terms(lrs, norms), np.asarray(exact, np.float64), rtol=1e-12)
+    device = jax.jit(theory.last_iterate_terms)(jnp.asarray(lrs, jnp.float32), jnp.asarray(norms, jnp.float32))
     close(device, np.asarray(exact, np.float64), rtol=3e-6)
 
 
@@ -367,7 +367,7 @@ def test_the_formula_in_exact_fractions():
         for k in range(len(lrs) - 1)
     )
     assert second == double
-    got = theory.bound_terms([float(lr) for lr in lrs], [float(g) for g in norms])
+    got = theory.last_iterate_terms([float(lr) for lr in lrs], [float(g) for g in norms])
     close(got, (float(1 / sum(lrs) / 2), float(second)), rtol=1e-15)
 
 
@@ -380,7 +380,7 @@ def test_scales(name):
     rate, bound = best(lrs, norms)
     for c in (0.1, 0.5, 1.0, 3.0):
         close(theory.last_iterate_bound(c * rate * lrs, norms), bound * (c + 1 / c) / 2, rtol=1e-12)
-        close(theory.bound_terms(lrs, norms).bound(c * rate), bound * (c + 1 / c) / 2, rtol=1e-12)
+        close(theory.last_iterate_terms(lrs, norms).bound(c * rate), bound * (c + 1 / c) / 2, rtol=1e-12)
         close(best(c * lrs, norms), (rate / c, bound), rtol=1e-12)
     close(theory.optimal_bound(lrs, 5 * norms, 7.0), 35 * bound, rtol=1e-12)
     close(theory.optimal_rate(lrs, 5 * norms, 7.0), 7 / 5 * rate, rtol=1e-12)
@@ -395,7 +395,7 @@ def test_the_minimiser_of_the_bound_is_linear_decay():
     """To the eye, but for the last rate: it is free, as x_T is where it has not yet moved anything."""
 
     def objective(logs):
-        terms, gradient = theory.bound_terms_and_gradient(np.exp(logs))
+        terms, gradient = theory.last_iterate_terms_and_gradient(np.exp(logs))
         return terms.bound(), (gradient.distance_term + gradient.gradient_term) * np.exp(logs)
 
     linear = ref.wsd(60, 1.0)
@@ -409,15 +409,15 @@ def test_the_minimiser_of_the_bound_is_linear_decay():
 def test_zeros_at_the_end_are_dropped_and_others_are_not():
     lrs, norms = RNG.random(20) + 0.1, RNG.random(20)
     longer = np.append(lrs, np.zeros(5)), np.append(norms, np.full(5, 9.0))
-    close(theory.bound_terms(*longer), theory.bound_terms(lrs, norms), rtol=1e-15)
-    on_device = jax.jit(theory.bound_terms_and_gradient)(*(jnp.asarray(x, jnp.float32) for x in longer))
-    gradients = [np.append(x, np.zeros(5)) for x in theory.bound_terms_and_gradient(lrs, norms)[1]]
-    close(on_device[0], theory.bound_terms(lrs, norms), rtol=1e-6)
-    for got, device, wanted in zip(theory.bound_terms_and_gradient(*longer)[1], on_device[1], gradients):
+    close(theory.last_iterate_terms(*longer), theory.last_iterate_terms(lrs, norms), rtol=1e-15)
+    on_device = jax.jit(theory.last_iterate_terms_and_gradient)(*(jnp.asarray(x, jnp.float32) for x in longer))
+    gradients = [np.append(x, np.zeros(5)) for x in theory.last_iterate_terms_and_gradient(lrs, norms)[1]]
+    close(on_device[0], theory.last_iterate_terms(lrs, norms), rtol=1e-6)
+    for got, device, wanted in zip(theory.last_iterate_terms_and_gradient(*longer)[1], on_device[1], gradients):
         close(got, wanted, rtol=1e-12)
         np.testing.assert_allclose(device, wanted, rtol=1e-5, atol=1e-6)
     lrs[[0, 7, 8]] = 0.0
-    close(theory.bound_terms(lrs, norms), ref.sums(lrs, norms, 1.0), rtol=1e-13)
+    close(theory.last_iterate_terms(lrs, norms), ref.sums(lrs, norms, 1.0), rtol=1e-13)
 
 
 def test_nothing_is_nan():
@@ -428,14 +428,14 @@ def test_nothing_is_nan():
     assert theory.optimal_rate([1.0, 0.5], 0.0) == np.inf
     assert theory.optimal_bound([1.0, 0.5], 0.0) == 0.0
     tiny = jnp.asarray([1e-25, 1e-25], jnp.float32)  # their squares leave float32
-    close(jax.jit(theory.bound_terms)(tiny), theory.bound_terms([1e-25, 1e-25]), rtol=1e-6)
+    close(jax.jit(theory.last_iterate_terms)(tiny), theory.last_iterate_terms([1e-25, 1e-25]), rtol=1e-6)
 
 
 # ── JAX ───────────────────────────────────────────────────────────────────────────────────────
 
 FUNCTIONS = [
-    theory.bound_terms,
-    theory.bound_terms_and_gradient,
+    theory.last_iterate_terms,
+    theory.last_iterate_terms_and_gradient,
     theory.last_iterate_bound,
     theory.optimal_rate,
     theory.optimal_bound,
@@ -467,10 +467,10 @@ def test_gradients(function):
 
 def test_the_gradient_without_jax():
     lrs, norms = RNG.random(10) + 0.2, RNG.random(10) + 0.2
-    terms, gradient = theory.bound_terms_and_gradient(lrs, norms, 2.0)
-    assert terms == theory.bound_terms(lrs, norms, 2.0)
+    terms, gradient = theory.last_iterate_terms_and_gradient(lrs, norms, 2.0)
+    assert terms == theory.last_iterate_terms(lrs, norms, 2.0)
     with jax.enable_x64(True):
-        jacobian = jax.jit(jax.jacrev(lambda x: theory.bound_terms(x, norms, 2.0)))(jnp.asarray(lrs))
+        jacobian = jax.jit(jax.jacrev(lambda x: theory.last_iterate_terms(x, norms, 2.0)))(jnp.asarray(lrs))
     for got, wanted in zip(gradient, jacobian):
         np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-15)
 
@@ -544,7 +544,7 @@ def test_lazy_and_on_the_host():
         "from optax_lrs import theory\n"
         "assert optax_lrs.theory is theory and 'scipy' not in vars(theory)\n"
         "theory.optimal_bound(optax_lrs.Cosine(peak=1.0, total_steps=9), total_steps=9)\n"
-        "theory.bound_terms_and_gradient([1.0, 0.5]), theory.bound_along_run([1.0, 0.5], at=[0, 1])\n"
+        "theory.last_iterate_terms_and_gradient([1.0, 0.5]), theory.bound_along_run([1.0, 0.5], at=[0, 1])\n"
         "theory.adapted_cooldown(total_steps=100, decay_steps=20, new_total_steps=200)\n"
         "from jax._src import xla_bridge\n"
         "assert not xla_bridge.backends_are_initialized()\n"
@@ -593,9 +593,9 @@ TRANSFERS = (theory.rate_transfer, theory.adapted_cooldown, theory.two_stage_fac
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda: theory.bound_terms([0.1] * 3, total_steps=4), ValueError, "total_steps=4 must be the length of lrs"),
-        (lambda: theory.bound_terms(olrs.Constant(value=1.0), total_steps=2.0), TypeError, "total_steps must be an int"),
-        (lambda: theory.bound_terms(olrs.Constant(value=1.0), total_steps=0), ValueError, "lrs must be one or more"),
+        (lambda: theory.last_iterate_terms([0.1] * 3, total_steps=4), ValueError, "total_steps=4 must be the length of lrs"),
+        (lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=2.0), TypeError, "total_steps must be an int"),
+        (lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=0), ValueError, "lrs must be one or more"),
         (lambda: theory.bound_along_run([0.1], at=1), ValueError, "at must be steps of the run, from 0 to 0, got 1"),
         (lambda: theory.bound_along_run([0.1], at=[-1]), ValueError, "at must be steps of the run"),
         (lambda: theory.bound_along_run([0.1], at=0.5), TypeError, "at must be an int or ints"),

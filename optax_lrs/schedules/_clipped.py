@@ -1,0 +1,80 @@
+"""A schedule between a floor and a ceiling."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from optax_lrs._clock import Clock
+from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._cosine import Cosine
+
+
+def clipped(schedule: Schedule, *, floor: float | None = None, ceiling: float | None = None) -> Floored | Capped:
+    """The schedule held above a floor, below a ceiling, or both.
+
+    A floor holds everywhere, in the warmup and after the end too. For a floor under the decay alone give the schedule an
+    ``end`` (which moves the whole curve) or write ``switch(schedule, clipped(schedule, floor=...), at=warmup_steps)``.
+
+    Args:
+        schedule: any schedule.
+        floor: the lowest rate; a leaf. None: no floor.
+        ceiling: the highest rate, at least ``floor``; a leaf. None: no ceiling.
+
+    Raises:
+        ValueError: if neither is given, one is negative, or ``floor`` exceeds ``ceiling``.
+        TypeError: if ``schedule`` is no :class:`Schedule` or a limit is no number.
+
+    Example:
+        >>> from optax_lrs import Linear
+        >>> print(clipped(Linear(peak=1.0, total_steps=10), floor=0.2, ceiling=0.75).at([0, 2, 3, 8, 9, 99]))
+        [0.75 0.75 0.7  0.2  0.2  0.2 ]
+    """
+    if floor is None and ceiling is None:
+        raise ValueError("clipped: give floor or ceiling or both, got neither")
+    capped = schedule if ceiling is None else Capped(schedule=schedule, ceiling=ceiling)
+    if floor is None:
+        return capped
+    floored = Floored(schedule=capped, floor=floor)
+    if ceiling is not None and type(floored.floor) is type(capped.ceiling) is float and floored.floor > capped.ceiling:
+        raise ValueError(f"clipped: floor must be at most ceiling, got {floor=}, {ceiling=}")
+    return floored
+
+
+class Floored(Schedule):
+    """A schedule held above a floor: what ``clipped`` returns."""
+
+    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), floor=0.1)
+
+    schedule: Schedule
+    floor: float
+
+    @property
+    def ends_at(self) -> int | None:
+        return self.schedule.ends_at
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        return self.schedule.corners
+
+    def rate(self, clock: Clock) -> Any:
+        return clock.xp.maximum(self.schedule.rate(clock), self.floor)
+
+
+class Capped(Schedule):
+    """A schedule held below a ceiling: what ``clipped`` returns."""
+
+    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), ceiling=0.8)
+
+    schedule: Schedule
+    ceiling: float
+
+    @property
+    def ends_at(self) -> int | None:
+        return self.schedule.ends_at
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        return self.schedule.corners
+
+    def rate(self, clock: Clock) -> Any:
+        return clock.xp.minimum(self.schedule.rate(clock), self.ceiling)

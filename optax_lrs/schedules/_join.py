@@ -1,0 +1,144 @@
+"""One schedule after another: on separate clocks, or on one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from optax_lrs._clock import Clock
+from optax_lrs._schedule import Schedule
+from optax_lrs.schedules._constant import Constant
+from optax_lrs.schedules._linear import Linear
+from optax_lrs.schedules._sequences import listed
+
+
+def join(*schedules: Schedule, at: int | Sequence[int]) -> Joined:
+    """One schedule after another, each on a clock of its own that starts at 0 when its turn comes (as Optax joins).
+
+    Args:
+        *schedules: two or more schedules.
+        at: the steps at which the second, third, … begin, not decreasing: one int, or one fewer than there are schedules.
+
+    Raises:
+        ValueError: if the steps are not one fewer than the schedules, decrease or are negative.
+        TypeError: if a schedule is no :class:`Schedule` or a step is no int.
+
+    Example:
+        >>> lr = join(Constant(value=1.0), Linear(peak=0.5, total_steps=10), at=5)
+        >>> print(lr.at([4, 5, 10, 15]))
+        [1.   0.5  0.25 0.  ]
+    """
+    return Joined(schedules=schedules, boundaries=listed(at))
+
+
+def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
+    """One schedule after another, all on the same clock: from ``at`` on the next one's rate at that very step.
+
+    Args:
+        *schedules: two or more schedules.
+        at: the steps of the switches, not decreasing: one int, or one fewer than there are schedules.
+
+    Raises:
+        ValueError: if the steps are not one fewer than the schedules, decrease or are negative.
+        TypeError: if a schedule is no :class:`Schedule` or a step is no int.
+
+    Example:
+        >>> lr = switch(Constant(value=1.0), Linear(peak=1.0, total_steps=10), at=5)
+        >>> print(lr.at([4, 5, 10]))
+        [1.  0.5 0. ]
+    """
+    return Switched(schedules=schedules, boundaries=listed(at))
+
+
+class Joined(Schedule):
+    """One schedule after another, each on its own clock: what ``join`` returns."""
+
+    example: ClassVar = dict(
+        schedules=(Linear(peak=1.0, total_steps=40, warmup_steps=10), Linear(peak=0.5, total_steps=60, warmup_steps=5)),
+        boundaries=(40,),
+    )
+
+    schedules: tuple[Schedule, ...]
+    boundaries: tuple[int, ...]
+
+    def check(self) -> None:
+        super().check()
+        _check_boundaries(self)
+
+    @property
+    def ends_at(self) -> int | None:
+        end = self.schedules[-1].ends_at
+        return None if end is None else end + self.boundaries[-1]
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        own = zip(self.schedules, (0, *self.boundaries), (*self.boundaries, math.inf))
+        inside = {start + corner for piece, start, end in own for corner in piece.corners if start + corner <= end}
+        return tuple(sorted({0, *self.boundaries, *inside}))
+
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
+        return _branched(self, at, steps, self.boundaries[-1])
+
+    def rate(self, clock: Clock) -> Any:
+        pieces = [clock.between(0, self.boundaries[0])]
+        for start, end in zip(self.boundaries, (*self.boundaries[1:], None)):
+            pieces.append(clock.between(start, end).shift(start))
+        return _select(clock, self, pieces)
+
+
+class Switched(Schedule):
+    """One schedule after another, all on one clock: what ``switch`` returns."""
+
+    example: ClassVar = dict(
+        schedules=(Constant(value=0.8), Linear(peak=1.0, total_steps=100, warmup_steps=10)), boundaries=(30,)
+    )
+
+    schedules: tuple[Schedule, ...]
+    boundaries: tuple[int, ...]
+
+    def check(self) -> None:
+        super().check()
+        _check_boundaries(self)
+
+    @property
+    def ends_at(self) -> int | None:
+        end = self.schedules[-1].ends_at
+        return None if end is None else max(end, self.boundaries[-1])
+
+    @property
+    def corners(self) -> tuple[int, ...]:
+        own = zip(self.schedules, (0, *self.boundaries), (*self.boundaries, math.inf))
+        inside = {corner for piece, start, end in own for corner in piece.corners if start <= corner <= end}
+        return tuple(sorted({0, *self.boundaries, *inside}))
+
+    def decayed_from(self, at: int, steps: int | None = None) -> Self:
+        return _branched(self, at, steps, 0)
+
+    def rate(self, clock: Clock) -> Any:
+        bounds = zip((0, *self.boundaries), (*self.boundaries, None))
+        return _select(clock, self, [clock.between(start, end) for start, end in bounds])
+
+
+def _check_boundaries(schedule: Joined | Switched) -> None:
+    schedules, boundaries = schedule.schedules, schedule.boundaries
+    rule = f"at must be one step fewer than the schedules, which are {len(schedules)}"
+    schedule.require(len(schedules) == len(boundaries) + 1 >= 2, rule, "boundaries")
+    rising = all(a <= b for a, b in zip((0, *boundaries), boundaries))
+    schedule.require(rising, "at must not decrease or be negative", "boundaries")
+
+
+def _branched(schedule: Joined | Switched, at: int, steps: int | None, origin: int) -> Schedule:
+    """The last piece, whose clock began at ``origin``, with its decay begun earlier."""
+    *others, last = schedule.schedules
+    if at < (start := schedule.boundaries[-1]):
+        raise ValueError(f"decay_from: at={at} is before the last of the schedules, which begins at {start}")
+    return schedule.replace(schedules=(*others, last.decayed_from(at - origin, steps)))
+
+
+def _select(clock, schedule, clocks):
+    """The rate of the piece whose turn it is. Each piece sees only its own steps, so that none can poison a gradient."""
+    rate = schedule.schedules[0].rate(clocks[0])
+    for piece, boundary, own in zip(schedule.schedules[1:], schedule.boundaries, clocks[1:]):
+        rate = clock.xp.where(clock.reached(boundary), piece.rate(own), rate)
+    return rate
