@@ -1,74 +1,116 @@
-"""The layers hold, names say something, files stay short, and an import costs little."""
+"""The layers hold, no imports go in circles, files stay short, and an import costs little."""
 
 import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from house.source_files import (
+    PACKAGE,
+    ROOT,
+    circles,
+    code_lines,
+    docstring_lines,
+    imported_modules,
+    module_name,
+    python_files,
+)
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "optax_lrs"
-# Imports go to a lower rank; within a rank to the same package only.
+# A part imports parts of earlier lines only, and itself: parts on the same line are independent of each other.
 LAYERS = [
-    ["_value"], ["_clock", "_paths", "_specs", "_float32"], ["profiles"], ["_schedule"], ["_averaging", "_horizon", "_parse", "_run", "_states"],
-    ["schedules", "transforms", "projection", "theory", "nn"],  # 1: bodies of knowledge
-    ["refinement", "laws", "rules", "control", "adoption", "continual"], ["checkpoint"],  # 2: from runs to schedules
-    ["citations"], ["pictures"], ["__init__"], ["commands"], ["__main__"],  # 3: people
+    # 0: values and time
+    ["_value"],
+    ["_clock", "_float32", "_paths", "_specs"],
+    ["profiles"],
+    ["_schedule"],
+    ["_averaging", "_horizon", "_parse", "_run", "_states"],
+    # 1: bodies of knowledge
+    ["schedules", "transforms", "projection", "theory", "nn"],
+    # 2: from runs to schedules, on the host
+    ["refinement", "laws", "rules", "control", "adoption", "continual"],
+    ["checkpoint"],
+    # 3: people
+    ["citations"],
+    ["pictures"],
+    ["__init__"],
+    ["commands"],
+    ["__main__"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 LATE = {"flax", "orbax", "scipy", "matplotlib", "sklearn", "pandas"}
-FLAX = {PACKAGE / "nn" / "linen", PACKAGE / "nn" / "nnx"}  # subclasses of flax's modules, imported on demand
-FILES = sorted(PACKAGE.rglob("*.py"))
+WITH_FLAX = PACKAGE / "nn" / "nnx"  # its classes are flax modules; imported on demand
+MOST_CODE = {"optax_lrs": 250, "benchmarks": 250, "examples": 250, "tests": 400}  # lines a file
+SAYS_NOTHING = {"utils", "util", "common", "misc", "core", "helpers", "helper"}
+
+FILES = python_files("optax_lrs")
+MODULES = {module_name(file): file for file in FILES}
+GRAPH = {name: imported_modules(ast.parse(file.read_text()), set(MODULES)) for name, file in MODULES.items()}
 
 
 def part(module: str) -> str:
+    """The file or folder of the package that a module belongs to."""
     names = module.split(".")
     return names[1] if len(names) > 1 else "__init__"
 
 
-def imports(tree: ast.AST, *, top_level: bool = False):
-    for node in ast.iter_child_nodes(tree) if top_level else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative import"
-            if node.module == "optax_lrs":
-                known = [alias.name for alias in node.names]
-                yield from (f"optax_lrs.{name}" if (PACKAGE / f"{name}.py").exists() or (PACKAGE / name).is_dir()
-                            else "optax_lrs" for name in known)  # fmt: skip
-            else:
-                yield node.module
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module):
+    own = part(module)
+    assert own in RANK, f"{own} has no layer: add it to LAYERS in {__file__}"
+    for other in GRAPH[module]:
+        if other.split(".")[0] == "optax_lrs" and part(other) != own:
+            assert RANK[part(other)] < RANK[own], f"{module} imports {other}, which is not below it"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_imports_go_down(file):
+def test_no_imports_go_in_circles():
+    # An __init__ re-exports its own modules, and these may not import from it.
+    inside = {name: {other for other in found if other in MODULES} for name, found in GRAPH.items()}
+    for name, file in MODULES.items():
+        if file.name != "__init__.py":
+            assert part(name) not in {part(other) for other in inside[name] if other == f"optax_lrs.{part(name)}"}, (
+                f"{name} imports from its own folder's __init__"
+            )
+    plain = {name: {o for o in found if o != name} for name, found in inside.items() if name in MODULES}
+    assert not circles({name: found for name, found in plain.items() if MODULES[name].name != "__init__.py"})
+
+
+def test_a_circle_would_be_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c", "a"]]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    tree = ast.parse("def f():\n    from p.q import r\nimport x\n")
+    assert imported_modules(tree, {"p.q.r"}) == {"p.q.r", "x"}
+    assert imported_modules(tree, {"p.q.r"}, everywhere=False) == {"x"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_optional_packages_are_imported_where_they_are_used(file):
+    late = LATE - {"flax"} if WITH_FLAX in file.parents else LATE
+    for module in imported_modules(ast.parse(file.read_text()), set(), everywhere=False):
+        assert module.split(".")[0] not in late, f"{module} at the top of {file.name}"
+
+
+@pytest.mark.parametrize("file", python_files(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_are_short_and_lines_fit(file):
+    text = file.read_text()
+    assert file.stem not in SAYS_NOTHING, f"{file.name} says nothing of what is in it"
+    code, prose = code_lines(text), docstring_lines(ast.parse(text))
+    most = MOST_CODE[file.relative_to(ROOT).parts[0]]
+    assert len(code) <= most, f"{len(code)} lines of code, at most {most}: one idea a file"
+    for number, line in enumerate(text.splitlines(), 1):
+        assert len(line) <= 120, f"line {number} has {len(line)} columns, at most 120"
+        words = number in prose and not line.lstrip().startswith((">>>", "...", "|", "=")) and "  " not in line.strip()
+        comment = number not in prose and line.lstrip().startswith("# ") and not line.lstrip().startswith("# fmt")
+        if (words or comment) and "://" not in line:
+            assert len(line) <= 100, f"line {number} has {len(line)} columns of prose, at most 100"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_everything_public_has_a_docstring(file):
     tree = ast.parse(file.read_text())
-    own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    assert own in RANK, f"{own} has no layer"
-    for module in imports(tree):
-        if module.split(".")[0] == "optax_lrs":
-            other = part(module)
-            assert RANK[other] < RANK[own] or other == own, f"{own} imports {other}"
-    for module in imports(tree, top_level=True):
-        late = LATE - {"flax"} if file.parent in FLAX else LATE
-        assert module.split(".")[0] not in late, f"{module} at the top of {file.name}: import it where it is used"
-
-
-def test_no_name_says_nothing_and_no_file_is_long():
-    for file in [*FILES, *ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
-        assert file.stem not in {"utils", "util", "common", "misc", "core", "helpers"}, file
-        if "tests" not in file.parts:
-            assert len(file.read_text().splitlines()) <= 320, f"{file} is long: one idea a file"
-
-
-def test_everything_public_has_a_docstring():
-    for file in FILES:
-        tree = ast.parse(file.read_text())
-        assert ast.get_docstring(tree), file
-        for node in tree.body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
-                assert ast.get_docstring(node), f"{file.name}: {node.name}"
+    assert ast.get_docstring(tree), "the module has none"
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has none"
 
 
 def run(code: str) -> str:
@@ -82,7 +124,7 @@ def test_import_is_lazy():
         "import sys, optax_lrs; print('optax_lrs.nn' in sys.modules); import optax_lrs.nn; print(*sys.modules)"
     )
     assert loaded.startswith("False")
-    assert not {"flax", "scipy.optimize", "optax_lrs.nn.nnx", "optax_lrs.nn.linen"} & set(loaded.split())
+    assert not {"flax", "scipy.optimize", "optax_lrs.nn.nnx"} & set(loaded.split())
 
 
 def test_building_and_host_evaluation_start_no_backend():
