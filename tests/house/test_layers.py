@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from house.source_files import (
     PACKAGE,
     ROOT,
