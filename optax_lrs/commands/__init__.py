@@ -1,1 +1,5 @@
-"""Commands with a file of their own; each has ``add(commands)``, which tells argparse of it."""
+"""The commands of ``python -m optax_lrs``, one file each.
+
+A command module has ``add(commands)``, which declares its arguments to argparse and sets the function that
+runs it. ``optax_lrs.__main__`` lists the modules.
+"""

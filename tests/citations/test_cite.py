@@ -6,8 +6,7 @@ import pytest
 
 import optax_lrs as olrs
 from optax_lrs.__main__ import main
-from optax_lrs.citations._bibliography import WORKS
-from optax_lrs.citations._cite import bibtex, papers, reference
+from optax_lrs.citations import WORKS, bibtex, papers, reference
 
 OURS = [cls for cls in olrs.Schedule.registry.values() if cls.__module__.startswith("optax_lrs.")]
 PAPERS = sorted({cls.paper for cls in OURS if getattr(cls, "paper", "")})

@@ -140,7 +140,7 @@ def test_names():
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "straight"], "invalid choice: 'straight'"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--ran", repr(WSD)], "--ran must be given once for each of 2"),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD)], "without losses"),
-        (["constant.csv", "--schedule", repr(WSD), "--csv", "losses"], "--csv takes COLUMN=NAME"),
+        (["constant.csv", "--schedule", repr(WSD), "--csv", "losses"], "--csv must be COLUMN=NAME"),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD), "--csv", "losses=train/ce"], "warmup_steps"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--members", "0"], "n must be a positive int"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "annealing", "--members", "2", "--level", "2"],

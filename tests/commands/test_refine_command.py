@@ -103,7 +103,7 @@ def test_the_picture():
         (["run.npz", "--for", "adamw"], "optimizer must be 'sgd' or 'adam'"),
         (["nowhere.npz", "--for", "sgd"], "nowhere.npz"),
         (["log.csv", "--for", "sgd"], "run.grad_norms is None"),
-        (["log.csv", "--for", "sgd", "--csv", "steps"], "--csv takes COLUMN=NAME"),
+        (["log.csv", "--for", "sgd", "--csv", "steps"], "--csv must be COLUMN=NAME"),
         (["log.csv", "--for", "sgd", "--csv", "steps=iter", "grad_norms=train/gnorm"], "peak is needed"),
         (["log.csv", "--for", "adam", "--csv", "steps=iter", "grad_norms=train/gnorm"], "norm='l2'"),
         (["run.npz", "--for", "sgd", "--knots", "1"], "knots must be at least 2"),
