@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._states import Roles
 from optax_lrs.projection._block_norms import axes_of, spread
 from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale, unboxed, wide
 from optax_lrs.projection._radii import checked_radius, radii_of
@@ -26,12 +27,16 @@ class EffectiveLearningRateState(NamedTuple):
     norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
     rates: jax.Array  # float32, shape (blocks,), replicated: the effective rates of the last update; 0 before the first
 
+    roles = Roles(schedule_steps="count", derived=("norms", "rates"))
+
 
 class ScaleByWeightNormState(NamedTuple):
     """State of :func:`scale_by_weight_norm`. The vectors have one entry a block, as ProjectWeightsState."""
 
     radii: jax.Array  # float32, shape (blocks,), replicated: the norms at which updates pass unchanged
     norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
+
+    roles = Roles(measured="radii", derived="norms")
 
 
 class EffectiveLearningRates(OnBlocks):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._states import Roles
 from optax_lrs.projection._block_norms import spread
 from optax_lrs.projection._blocks import OnBlocks, scale_to, unboxed, wide
 
@@ -23,6 +24,8 @@ class ProjectWeightsState(NamedTuple):
     factor: jax.Array  # float32, shape (), replicated: the schedule's at the last update; 1 without a schedule
     norms: jax.Array  # float32, shape (blocks,), replicated: "exact": before the last projection; "deferred": now
     skipped: jax.Array  # int32, shape (), replicated: how many blocks the last projection could not scale
+
+    roles = Roles(schedule_steps="count", counts="skipped", measured="radii", derived=("factor", "norms"))
 
 
 class Projection(OnBlocks):

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from optax_lrs._schedule import Schedule
+from optax_lrs._states import Roles
 from optax_lrs._value.arguments import number, whole
 from optax_lrs.refinement._norms import POWERS, share_of
 from optax_lrs.refinement._refine import knots_of
@@ -51,6 +52,14 @@ class RefinementState(NamedTuple):
     inner: Any  # of the optimizer that was made, a live schedule in it
     finished_runs: jax.Array  # int32, shape (), replicated: how many runs came before this one
     recipe: Recipe  # no leaf
+
+    roles = Roles(
+        nested=("record", "inner"),
+        updates="record/count",  # in step with the schedule, unlike a recorder outside
+        learned="inner",
+        counts="finished_runs",
+        structure="recipe",
+    )
 
 
 def with_refinement(

@@ -1,5 +1,6 @@
 """The transforms: one gradient transformation a file."""
 
+from optax_lrs._states import Roles as Roles
 from optax_lrs.transforms._average_params import AverageParamsState as AverageParamsState
 from optax_lrs.transforms._average_params import average_params as average_params
 from optax_lrs.transforms._average_params import read_average as read_average

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from optax_lrs._paths import parameter_path
+from optax_lrs._states import Roles
 from optax_lrs.transforms._metric import count as whole
 from optax_lrs.transforms._metric import number
 from optax_lrs.transforms._tree_norms import axes_of
@@ -29,6 +30,8 @@ class AverageParamsState(NamedTuple):
     )  # float32, shape (), replicated: the sum of the weights that were given to the average; with weights
     average: Any  # a tree as the parameters, float32 or wider, shape and placement of the parameter; None: not averaged
     latest: Any  # a tree as the parameters: type and placement of the parameter, shape [latest, *its shape]; or None
+
+    roles = Roles(updates="count", counts=("samples", "skipped"), measured=("average", "latest"))
 
 
 def average_params(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from optax_lrs._paths import checked_pattern, labelled, parameter_path
+from optax_lrs._states import Roles
 
 _OWNER = "decay_to_init"
 
@@ -20,6 +21,8 @@ class DecayToInitState(NamedTuple):
 
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
     first: Any  # a tree as the parameters: type, shape and placement of the parameter; None for what does not decay
+
+    roles = Roles(schedule_steps="count", measured="first")
 
 
 def decay_to_init(

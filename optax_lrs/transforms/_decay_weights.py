@@ -9,12 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._states import Roles
+
 
 class DecayWeightsState(NamedTuple):
     """State of :func:`decay_weights`."""
 
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
     weight_decay: jax.Array  # float32, shape (), replicated: what the last update took away; 0 before the first
+
+    roles = Roles(schedule_steps="count", derived="weight_decay")
 
 
 def decay_weights(

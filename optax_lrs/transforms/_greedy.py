@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._states import Roles
 from optax_lrs.transforms._metric import Metric, chosen, count, number, scaled
 
 
@@ -23,6 +24,8 @@ class GreedyState(NamedTuple):
     floor_count: jax.Array  # int32, shape (), replicated: how many reductions ended at the lowest scale
     mean: jax.Array  # float32, shape (), replicated: of the values that wait for their average to be complete
     mean_count: jax.Array  # int32, shape (), replicated: how many wait
+
+    roles = Roles(scales="scale", counts=("good_count", "bad_count", "wait_count", "floor_count", "mean_count"))
 
 
 def scale_by_greedy(

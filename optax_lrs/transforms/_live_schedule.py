@@ -11,6 +11,7 @@ import optax
 
 from optax_lrs._paths import name as path_name
 from optax_lrs._schedule import Schedule
+from optax_lrs._states import Roles
 from optax_lrs.transforms._greedy import GreedyState
 from optax_lrs.transforms._plateau import PlateauState
 
@@ -24,6 +25,14 @@ class LiveScheduleState(NamedTuple):
     schedule: Schedule  # its numbers float32, replicated
     learning_rate: jax.Array  # float32, shape (), replicated: what the last update was scaled by; 0 before the first
 
+    roles = Roles(
+        rate_steps="count",
+        live_schedules="schedule",
+        settings="schedule",
+        derived="learning_rate",
+        applied_rates="learning_rate",
+    )
+
 
 class GroupRatesState(NamedTuple):
     """State of the rates in :func:`optax_lrs.with_rates_by_path`."""
@@ -31,6 +40,8 @@ class GroupRatesState(NamedTuple):
     live: LiveScheduleState
     factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule with its numbers float32; replicated
     learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): what the last update was scaled by
+
+    roles = Roles(nested="live", settings="factors", derived="learning_rates", applied_rates="learning_rates")
 
 
 class RewarmingState(NamedTuple):
@@ -41,6 +52,15 @@ class RewarmingState(NamedTuple):
     since_count: jax.Array  # int32, shape (), replicated: the updates since the last boundary, or the beginning
     boundary_count: jax.Array  # int32, shape (), replicated: the boundaries so far
     detector: Any  # what the detector of boundaries remembers, such as LossShiftState; None without one
+
+    roles = Roles(
+        nested=("live", "detector"),
+        phase_steps="since_count",
+        counts="boundary_count",
+        phase_schedules="again",
+        settings="again",
+        applied_rates="live/learning_rate",
+    )
 
 
 def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from optax_lrs._states import Roles
 from optax_lrs._value import Value
 from optax_lrs.transforms._metric import chosen
 
@@ -21,6 +22,8 @@ class LossShiftState(NamedTuple):
     excess: jax.Array  # float32, shape (), replicated: the sum S; it is a shift when it exceeds the threshold
     count: jax.Array  # int32, shape (), replicated: the losses that mean and variance have seen
     rest_count: jax.Array  # int32, shape (), replicated: how many more losses pass unseen
+
+    roles = Roles(counts=("count", "rest_count"))
 
 
 class LossShift(Value):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._states import Roles
 from optax_lrs.transforms._metric import Metric, chosen, count, number, scaled
 
 
@@ -20,6 +21,8 @@ class PlateauState(NamedTuple):
     cooldown_count: jax.Array  # int32, shape (), replicated: how many more are not counted as bad
     mean: jax.Array  # float32, shape (), replicated: of the values that wait for their average to be complete
     mean_count: jax.Array  # int32, shape (), replicated: how many wait
+
+    roles = Roles(scales="scale", counts=("bad_count", "cooldown_count", "mean_count"))
 
 
 def scale_by_plateau(

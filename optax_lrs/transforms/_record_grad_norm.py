@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from optax_lrs._states import Roles
 from optax_lrs.transforms._norm_stores import BinnedNorms, ExactNorms, bins_within
 from optax_lrs.transforms._tree_norms import NORMS, axes_of, checked_groups, columns_of, require_matches, tree_norms
 
@@ -24,6 +25,8 @@ class RecordGradNormState(NamedTuple):
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
     skipped: jax.Array  # int32, shape (), replicated: how many steps had a norm that was not finite
     store: ExactNorms | BinnedNorms  # float32 buffers, replicated
+
+    roles = Roles(counts=("count", "skipped"))  # count: of the rows, which begin with the recorder
 
     def observed(self, group: str | None = None) -> dict[str, Any]:
         """What was recorded, as columns of a :class:`optax_lrs.Run`: read by ``Run.from_state``."""

@@ -22,9 +22,9 @@ LAYERS = [
     # 0: values and time
     ["_value"],
     ["_clock", "_float32", "_paths", "_specs"],
-    ["profiles"],
+    ["profiles", "_states"],
     ["_schedule"],
-    ["_averaging", "_horizon", "_parse", "_run", "_states"],
+    ["_averaging", "_horizon", "_parse", "_run"],
     # 1: bodies of knowledge
     ["schedules", "transforms", "projection", "theory", "nn"],
     # 2: from runs to schedules, on the host
