@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from optax_lrs._paths import name as path_name
-from optax_lrs.checkpoint import _contents
+from optax_lrs._value import arguments
+from optax_lrs.checkpoint import _contents, _orbax
 from optax_lrs.checkpoint._checksum import checksums
 from optax_lrs.checkpoint._error import CheckpointError
 from optax_lrs.checkpoint._sources import tree_folders
@@ -29,50 +30,62 @@ def average(
     item: str | None = None,
     verify: bool = True,
 ) -> Any:
-    r"""The weighted average of the parameters of several Orbax checkpoints, :math:`\sum_j c_j \theta_j`.
+    r"""Averages the parameters of several Orbax checkpoints, with weights.
 
-    In place of a decay, or after a moderate one: :func:`optax_lrs.merge_weights` and its kin give the weights. From the
-    latest ``len(weights)`` checkpoints of a folder that :class:`Checkpoints` or an ``ocp.CheckpointManager`` wrote::
+    .. math:: \sum_j c_j \theta_j
 
-        params = olrs.checkpoint.average(folder, params, weights=olrs.merge_weights(12, decay=olrs.profiles.one_minus_sqrt))
+    Use it instead of a decay, or after a moderate one. :func:`optax_lrs.merge_weights`,
+    ``sma_weights``, ``wma_weights`` and ``ema_weights`` give the weights. To average the latest
+    ``len(weights)`` checkpoints in a folder that :class:`Checkpoints` or an
+    ``ocp.CheckpointManager`` wrote::
 
-    Only the parameters are averaged, and only they are read from disk: moments and counts of an optimizer have no
-    meaning as an average. Go on training from an average with a fresh optimizer state. Statistics of batch normalizations
-    must be measured anew.
+        weights = olrs.merge_weights(12, decay=olrs.profiles.one_minus_sqrt)
+        params = olrs.checkpoint.average(folder, params, weights=weights)
 
-    At any time there is one checkpoint in memory, in the type that it was saved in, beside one float32 copy of the
-    parameters (float64 for float64); both sharded as ``params``. The sum is taken as a running average, so that equal
-    checkpoints give that checkpoint exactly, and is rounded once, to the types of ``params``. Parameters that are not
-    floating (or complex) are those of the newest checkpoint.
+    Only the parameters are read and averaged: the average of an optimizer's moments and counts has
+    no meaning. Continue training from an average with a fresh optimizer state, and recompute the
+    statistics of batch normalization.
 
-    Every checkpoint is looked at before any is read: what does not fit is an error at once. Where :class:`Checkpoints`
-    wrote it, the parameters are compared with their checksums as they are read, before any conversion. Checkpoints of Orbax
-    alone have none, and a changed bit in them is not noticed. Nor is it in arrays that JAX reads in another type than they
-    were saved in (float64 and int64 without ``jax_enable_x64``).
+    Memory holds one checkpoint at a time, in the dtypes it was saved in, and one float32 copy of
+    the parameters (float64 for float64), both sharded as ``params``. The sum is a running average,
+    so that equal checkpoints give that checkpoint exactly. It is rounded once, to the dtypes of
+    ``params``. Parameters that are not floating-point or complex come from the newest checkpoint.
+
+    All checkpoints are checked before any is read, so that one that does not fit fails at once. If
+    :class:`Checkpoints` wrote them, the parameters are compared with their checksums before any
+    conversion. Checkpoints written by Orbax alone have no checksums, so a changed bit goes
+    unnoticed. So it does in arrays that JAX reads in another dtype than they were saved in (float64
+    and int64 without ``jax_enable_x64``).
 
     Args:
-        checkpoints: a folder of steps as :class:`Checkpoints` or an ``ocp.CheckpointManager`` writes them (prefixes such as
-            ``ckpt_100`` too), relative or absolute; or the :class:`Checkpoints` itself, whose running save is waited for, or
-            the manager (wait until it is finished); or the folders of single checkpoints, oldest first.
-        params: the parameters, or a tree of ``jax.ShapeDtypeStruct``: structure, shapes, types and shardings of the
-            result. None of its values are used. Without a sharding a leaf goes to the first device.
-        weights: one for each checkpoint, oldest first, none negative, of sum 1.
-        steps: which steps of the folder, oldest first. None: the latest ``len(weights)``, which must be evenly spaced, as
-            the weights of a merge assume; where ``keep_every`` or ``keep_steps`` kept others, say which.
-        path: where the parameters are in what was saved: keys and places with slashes between them, such as ``"params"``
-            of a ``TrainState``, ``"0"`` of ``(params, opt_state)``; ``""`` where nothing else was saved.
-        item: the name of the item, if a step has several that hold a tree (``ocp.args.Composite(state=..., ...)``); those of
-            :class:`Checkpoints` have one.
-        verify: compare the checksums, where there are some.
+        checkpoints: a folder of steps as :class:`Checkpoints` or an ``ocp.CheckpointManager``
+            writes them (also with prefixes, such as ``ckpt_100``), relative or absolute; or the
+            :class:`Checkpoints` itself, in which case its running save is awaited; or the manager
+            (wait until it is finished); or a list of folders of single checkpoints, oldest first.
+        params: the parameters, or a tree of ``jax.ShapeDtypeStruct``: structure, shapes, dtypes and
+            shardings of the result. Its values are not used. A leaf without a sharding goes to the
+            first device.
+        weights: one for each checkpoint, oldest first, non-negative, with sum 1.
+        steps: the steps of the folder to average, oldest first. None: the latest ``len(weights)``,
+            which must be evenly spaced, as the weights of a merge assume. If ``keep_every`` or
+            ``keep_steps`` kept others, pass ``steps``.
+        path: where the parameters are in the saved tree: keys and indices joined by slashes, such
+            as ``"params"`` of a ``TrainState`` or ``"0"`` of ``(params, opt_state)``; ``""`` if
+            only the parameters were saved.
+        item: the name of the item, if a step has several that hold a tree
+            (``ocp.args.Composite(state=..., ...)``). Checkpoints of :class:`Checkpoints` have one.
+        verify: compare the checksums, if there are any.
 
     Returns:
-        The average, a tree as ``params``.
+        The average, a tree like ``params``.
 
     Raises:
-        ValueError: if the weights are no weights or not as many as the checkpoints, a step is not there (or not finished),
-            the latest are not evenly spaced, or a checkpoint has other parameters or shapes; naming the folder.
-        CheckpointError: (a ``ValueError``) if parameters differ from what was saved; naming the folder.
-        TypeError: if ``checkpoints`` or ``weights`` are of a wrong type.
+        ValueError: if the weights are invalid or their number differs from that of the checkpoints,
+            a step is missing (or not finished), the latest steps are not evenly spaced, or a
+            checkpoint has other parameters or shapes. The message names the folder.
+        CheckpointError: (a ``ValueError``) if parameters differ from what was saved. The message
+            names the folder.
+        TypeError: if ``checkpoints`` or ``weights`` have the wrong type.
 
     Example:
         >>> import pathlib, tempfile
@@ -86,14 +99,14 @@ def average(
         [27.5 27.5]
 
     References:
-        Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM Pre-training, arXiv:2507.17634
-        (from notes: parameters only, in float32).
+        Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM
+        Pre-training, arXiv:2507.17634 (from notes: parameters only, in float32).
     """
     weights = _checked_weights(weights)
     folders = tree_folders(checkpoints, len(weights), steps, item)
     if len(folders) != len(weights):
         raise ValueError(
-            f"{_OWNER}: weights must be as many as the checkpoints, got {len(weights)} for {len(folders)}: "
+            f"{_OWNER}: weights must have one number for each checkpoint, got {len(weights)} for {len(folders)}: "
             f"{', '.join(map(str, folders))}"
         )
     leaves, structure = jax.tree.flatten_with_path(params)
@@ -129,22 +142,20 @@ def _first(value: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _moved(mean: jax.Array, value: jax.Array, rate: float) -> jax.Array:
-    """A step of a running average. Not a sum of products: that of equal checkpoints is not quite that checkpoint."""
+    """One step of a running average.
+
+    A sum of products would not return equal checkpoints exactly.
+    """
     wide = jnp.promote_types(mean.dtype, value.dtype)
     mean = mean.astype(wide)
     return mean + jnp.asarray(rate, wide) * (value.astype(wide) - mean)
 
 
 def _checked_weights(weights: Any) -> np.ndarray:
-    try:
-        given = np.asarray(weights, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{_OWNER}: weights must be numbers, got {weights!r:.60}") from None
-    if given.ndim != 1 or not given.size or not np.all(given >= 0) or not abs(given.sum() - 1) <= 1e-6:
-        raise ValueError(
-            f"{_OWNER}: weights must be one or more numbers in a row, none negative, of sum 1, got {weights!r:.80}"
-        )
-    return given
+    found = np.asarray(arguments.row(_OWNER, "weights", weights), np.float64)
+    if not found.size or not np.all(found >= 0) or not abs(found.sum() - 1) <= 1e-6:
+        raise ValueError(f"{_OWNER}: weights must be non-negative numbers with sum 1, got {weights!r:.80}")
+    return found
 
 
 def _like(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -153,17 +164,17 @@ def _like(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype, sharding=sharding)
 
 
-# ── what is in them ───────────────────────────────────────────────────────────────────────────
+# ── what the checkpoints hold ─────────────────────────────────────────────────────────────────
 
 
 def _saved(folder: Any, path: str, likes: dict[str, Any]) -> Any:
-    """What the checkpoint says is in it, a tree; raises unless the parameters there are those that are wanted."""
-    import orbax.checkpoint as ocp
+    """The tree of shapes and dtypes that a checkpoint lists.
 
+    Raises unless its parameters are those of ``params``.
+    """
     try:
-        # Of the handler, not of a checkpointer: that warns where the checkpoint is one of a manager's.
-        tree = ocp.PyTreeCheckpointHandler().metadata(folder).tree
-    except Exception as error:  # whatever Orbax, tensorstore and the JSON reader raise
+        tree = _orbax.saved_tree(folder)
+    except Exception as error:  # Orbax, TensorStore and the JSON reader raise many types
         raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
     inside = tree
     for key in filter(None, path.split("/")):
@@ -172,38 +183,34 @@ def _saved(folder: Any, path: str, likes: dict[str, Any]) -> Any:
         elif isinstance(inside, dict) and key in inside:
             inside = inside[key]
         else:
-            known = list(inside) if isinstance(inside, dict) else f"{len(inside)} members" if inside else "nothing"
-            raise ValueError(f"{_OWNER}: {folder} has no {path!r}; at {key!r} there is {known}")
+            known = list(inside) if isinstance(inside, dict) else f"{len(inside)} entries" if inside else "nothing"
+            raise ValueError(f"{_OWNER}: {folder} has no {path!r}: instead of {key!r} it has {known}")
     there = {path_name(key): leaf for key, leaf in jax.tree.flatten_with_path(inside)[0]}
     for name, like in likes.items():
         if name not in there:
             raise ValueError(f"{_OWNER}: {folder} has no parameter {name!r} at {path!r}; it has {_some(there)}")
         shape = getattr(there[name], "shape", None)
         if shape is not None and tuple(shape) != like.shape:
-            raise ValueError(f"{_OWNER}: {folder} has {name!r} of shape {tuple(shape)}, params of {like.shape}")
+            raise ValueError(f"{_OWNER}: {folder} has {name!r} of shape {tuple(shape)}, and params has {like.shape}")
     more = [name for name, leaf in there.items() if name not in likes and getattr(leaf, "shape", None) is not None]
     if more:
-        raise ValueError(f"{_OWNER}: {folder} has parameters at {path!r} that params has not: {_some(more)}")
+        raise ValueError(f"{_OWNER}: {folder} has parameters at {path!r} that are not in params: {_some(more)}")
     return tree
 
 
 def _restored(folder: Any, path: str, saved: Any, likes: dict[str, Any]) -> dict[str, jax.Array]:
-    """The parameters by name, in the types that they were saved in, placed as wanted; nothing else is read."""
-    import orbax.checkpoint as ocp
+    """The parameters by name, in the dtypes they were saved in, placed as ``likes``.
 
+    Reads nothing else.
+    """
     prefix = _prefix(path)
 
     def wanted(key, leaf):
         like = likes.get(path_name(key).removeprefix(prefix)) if path_name(key).startswith(prefix) else None
-        if like is None:
-            return ocp.PLACEHOLDER
-        return jax.ShapeDtypeStruct(like.shape, leaf.dtype, sharding=like.sharding)
+        return _orbax.SKIP if like is None else jax.ShapeDtypeStruct(like.shape, leaf.dtype, sharding=like.sharding)
 
-    tree = jax.tree_util.tree_map_with_path(wanted, saved)
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            args = ocp.args.PyTreeRestore(item=tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree))
-            restored = checkpointer.restore(folder, args=args)
+        restored = _orbax.restore_part(folder, jax.tree_util.tree_map_with_path(wanted, saved))
     except Exception as error:
         raise ValueError(f"{_OWNER}: cannot read the checkpoint {folder}: {error}") from error
     keyed = jax.tree.flatten_with_path(restored)[0]
@@ -211,7 +218,10 @@ def _restored(folder: Any, path: str, saved: Any, likes: dict[str, Any]) -> dict
 
 
 def _sums(folder: Any, path: str) -> dict[str, tuple[str, str]]:
-    """Dtype and checksum of each parameter by name, as they were saved; empty where the checkpoint has none."""
+    """Dtype and checksum of each parameter by name, as recorded when it was saved.
+
+    Empty without checksums.
+    """
     prefix = _prefix(path)
     leaves = _contents.leaves_of(folder.parent, f"{_OWNER}: {folder.parent}") if folder.name == _contents.STATE else {}
     return {
@@ -222,13 +232,14 @@ def _sums(folder: Any, path: str) -> dict[str, tuple[str, str]]:
 
 
 def _verify(folder: Any, restored: dict[str, jax.Array], sums: dict[str, tuple[str, str]]) -> None:
-    # Without x64 JAX reads 64 bits as 32: those leaves are no longer what was summed.
+    # Without x64 JAX reads 64 bits as 32: the checksum does not apply to those leaves.
     asked = {name: value for name, value in restored.items() if name in sums and str(value.dtype) == sums[name][0]}
     found = checksums(asked)
     wrong = [name for name in asked if found[name] != sums[name][1]]
     if wrong:
         raise CheckpointError(
-            f"{_OWNER}: {folder} is damaged: {len(wrong)} of {len(asked)} arrays differ from what was saved: {_some(wrong)}"
+            f"{_OWNER}: {folder} is damaged: {len(wrong)} of {len(asked)} arrays differ from what was saved: "
+            f"{_some(wrong)}"
         )
 
 

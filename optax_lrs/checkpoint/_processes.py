@@ -10,7 +10,10 @@ import numpy as np
 
 
 def agreed(value: Any) -> Any:
-    """What process 0 has found, for all: a folder looks different to each while another one writes there."""
+    """The value of process 0, for all.
+
+    Processes see a folder differently while one of them writes there.
+    """
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
@@ -22,7 +25,7 @@ def agreed(value: Any) -> Any:
 
 
 def first_that_failed(failed: bool) -> int | None:
-    """The first process in which something failed; None if it went well in all."""
+    """The first process in which something failed; None if it succeeded in all."""
     if jax.process_count() == 1:
         return 0 if failed else None
     from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""One checkpoint, read, compared with what it says of itself, and laid out as a template says."""
+"""Reads one checkpoint, verifies it, and lays it out as a template."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import jax
 
 from optax_lrs._schedule import Schedule
+from optax_lrs.checkpoint import _orbax
 from optax_lrs.checkpoint._checksum import checksums
-from optax_lrs.checkpoint._contents import Contents, alone, read
+from optax_lrs.checkpoint._contents import Contents, read
 from optax_lrs.checkpoint._error import CheckpointError, brief
 from optax_lrs.checkpoint._fingerprint import with_schedules
 from optax_lrs.checkpoint._mismatch import decide
@@ -20,24 +21,30 @@ from optax_lrs.checkpoint._unboxed import with_schedule_in
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What ``Checkpoints.restore`` found."""
+    """What ``Checkpoints.restore`` returns."""
 
     step: int
     """The step of the checkpoint."""
     state: Any
-    """The state, as the template lays it out."""
+    """The state, laid out as the template."""
     extra: dict[str, Any]
     """The JSON items saved with it, by name."""
     schedule: Schedule | None
-    """The schedule that goes on; None if nobody named one."""
+    """The schedule that training continues with.
+
+    None if neither the checkpoint nor the program names one.
+    """
     skipped: dict[int, str]
     """With ``fallback=True``, the later checkpoints that could not be restored, and why."""
 
 
-def restored(
+def read_checkpoint(
     folder: Any, step: int, given: Any, schedule: Schedule | None, on_mismatch: str, verify: bool, where: str
 ) -> Restored:
-    """The checkpoint of that step. What can be known without its arrays is checked before they are read."""
+    """The checkpoint of that step.
+
+    Everything that can be checked without its arrays is checked before they are read.
+    """
     template = placed(given)
     contents = read(folder, step, where)
     decision = decide(contents.plain, contents.live, template, given, schedule, on_mismatch, where)
@@ -54,15 +61,12 @@ def restored(
 
 
 def _arrays(path: Any, template: Any, where: str) -> Any:
-    import orbax.checkpoint as ocp
-
     state, trouble = None, None
     try:
-        with ocp.StandardCheckpointer(multiprocessing_options=alone()) as reader:
-            state = reader.restore(path, template)
+        state = _orbax.restore(path, template)
     except jax.errors.JaxRuntimeError:
-        raise  # of the devices, as when their memory is full: nothing is wrong with the checkpoint
-    except Exception as error:  # TensorStore and Orbax raise all kinds, some of them bare Exceptions
+        raise  # an error of the devices, such as full memory: nothing is wrong with the checkpoint
+    except Exception as error:  # TensorStore and Orbax raise many types, bare Exceptions among them
         trouble = error
     where_failed = first_that_failed(trouble is not None)
     if trouble is None and where_failed is not None:

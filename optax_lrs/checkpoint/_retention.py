@@ -1,4 +1,4 @@
-"""Which checkpoints are kept, and how the others go."""
+"""How checkpoints that are no longer kept, or are damaged, leave the folder."""
 
 from __future__ import annotations
 
@@ -11,35 +11,26 @@ from typing import Any
 
 import jax
 
-OLD = ".deleted"
+_DELETED = ".deleted"
 
 
-def options(folder: str, keep: int | None, keep_steps: Sequence[int], keep_every: int | None) -> Any:
-    """Orbax's options for a manager that keeps the last ``keep``, these steps, and every so-many-th."""
-    import orbax.checkpoint as ocp
-    from orbax.checkpoint import checkpoint_managers as policies
+def deleted_subfolder(folder: str) -> str | None:
+    """Where Orbax moves a step that is no longer kept; None in object stores, which cannot rename.
 
-    kept = [policies.LatestN(keep), policies.CustomSteps(keep_steps)]
-    if keep_every is not None:
-        kept.append(policies.EveryNSteps(keep_every))
-    # Deleting takes time. A process killed meanwhile would leave half a checkpoint under the name of a whole one, so old
-    # ones are renamed first, in one step; object stores cannot rename.
-    return ocp.CheckpointManagerOptions(
-        preservation_policy=policies.AnyPreservationPolicy(kept),
-        enable_async_checkpointing=True,
-        todelete_subdir=None if "://" in folder else OLD,
-    )
+    Deleting takes time, and a process killed meanwhile would leave half a checkpoint under the name
+    of a whole one. A rename is atomic."""
+    return None if "://" in folder else _DELETED
 
 
 class Sweeper:
-    """Deletes what was renamed because it is no longer kept, in a thread of process 0."""
+    """Deletes the steps that Orbax moved to the subfolder, in a thread of process 0."""
 
     def __init__(self, folder: str):
-        self._path = os.path.join(folder, OLD)
+        self._path = os.path.join(folder, _DELETED)
         self._thread: threading.Thread | None = None
 
     def sweep(self, *, wait: bool) -> None:
-        """Starts deleting what is there now; what an earlier process left, too."""
+        """Starts deleting what is there now, including what an earlier process left."""
         if self._thread is not None:
             self._thread.join()
         if jax.process_index() != 0 or not os.path.isdir(self._path):
@@ -54,7 +45,10 @@ class Sweeper:
 
 
 def move_aside(folder: Any, steps: Sequence[int]) -> None:
-    """Renames damaged checkpoints, ``120`` to ``120.damaged``: Orbax no longer lists them, and nothing is lost."""
+    """Renames damaged checkpoints, such as ``120`` to ``120.damaged``.
+
+    Orbax no longer lists them, and nothing is lost.
+    """
     for step in steps:
         number = 1
         while (aside := folder / f"{step}.damaged{'' if number == 1 else f'-{number}'}").exists():

@@ -140,8 +140,8 @@ def test_nothing_is_overwritten(folder):
         (dict(schedule=lambda step: 0.1), "schedule must be a Schedule"),
         (dict(keep=0), "keep must be at least 1"),
         (dict(keep_every=0), "keep_every must be at least 1"),
-        (dict(keep_steps=[-1]), "step must be at least 0"),
-        (dict(keep_steps=["a"]), "step must be an int"),
+        (dict(keep_steps=[-1]), "keep_steps must be at least 0"),
+        (dict(keep_steps=["a"]), "keep_steps must be an int"),
     ],
 )
 def test_mistakes(tmp_path, arguments, words):

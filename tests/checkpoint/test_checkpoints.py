@@ -141,9 +141,9 @@ def test_an_integer_that_would_change_is_an_error():
         assert convert(4, leaf) == 4 and convert(4, leaf).dtype == np.int32
     with pytest.raises(CheckpointError, match="x was saved as int32 with values that uint32 cannot hold"):
         convert(np.int32(-4), jnp.uint32(0))  # wraps there and back
-    with pytest.raises(CheckpointError, match=r"x was saved as 0\.1, which is no int"):
+    with pytest.raises(CheckpointError, match=r"x was saved as 0\.1, which is not a valid int"):
         convert(0.1, 0)
-    with pytest.raises(CheckpointError, match=r"x was saved as .*, which is no float"):
+    with pytest.raises(CheckpointError, match=r"x was saved as .*, which is not a valid float"):
         convert(1 + 2j, 0.0)
     with jax.enable_x64(True), pytest.raises(CheckpointError, match="int32 cannot hold"):
         converted({"x": jnp.int64(2**40)}, placed({"x": jnp.int32(0)}), "here")  # on the device
@@ -198,7 +198,7 @@ def test_meshes(saved, tmp_path, kind):
                 template["params"]["w"] = on_a
                 assert checkpoints.restore(template).state["params"]["w"].addressable_shards[0].data.shape == (8, 16)
         if kind == "Explicit":
-            with pytest.raises(ValueError, match="params/w of the template is sharded over an abstract mesh"):
+            with pytest.raises(ValueError, match="template has params/w sharded over an abstract mesh"):
                 checkpoints.restore(template)
     a, b = (json.loads((path / "about" / "metadata").read_text()) for path in (saved / "live" / "20", tmp_path / "1"))
     assert a["leaves"] == b["leaves"]
@@ -216,7 +216,10 @@ def test_which_are_kept(tmp_path):
 
 
 def test_a_save_is_whole_or_not_there(tmp_path):
-    """What a kill leaves: a temporary folder, which is no checkpoint, and does not stop the next save of that step."""
+    """A kill leaves a temporary folder.
+
+    It is not a checkpoint, and does not prevent the next save of that step.
+    """
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, {"w": jnp.ones(3)})
     shutil.copytree(tmp_path / "1", tmp_path / "2.orbax-checkpoint-tmp")
