@@ -14,17 +14,20 @@ from optax_lrs.schedules._wsd import WSD
 
 
 def product(*schedules: Schedule) -> Product:
-    """The product of schedules, step by step: one of them a rate, the others shares of it.
+    """Multiplies schedules step by step: one is a rate, the others are shares of it.
 
-    The framing of T5X and big_vision, in which a rate is multiplied by a warmup and a cooldown. Unlike ``scaled``, whose
-    factor is one number, each factor moves.
+    T5X and big_vision write schedules this way: a rate times a warmup times a cooldown. ``scaled``
+    multiplies by a constant; here every factor is a schedule.
 
     Args:
         *schedules: two or more schedules.
 
+    Returns:
+        A :class:`optax_lrs.schedules.Product`.
+
     Raises:
-        ValueError: if there are fewer than two.
-        TypeError: if one is no :class:`Schedule`.
+        ValueError: if there are fewer than two schedules.
+        TypeError: if an argument is not a :class:`Schedule`.
 
     Example:
         >>> cooldown = WSD(peak=1.0, total_steps=500, decay_steps=100)
@@ -35,14 +38,17 @@ def product(*schedules: Schedule) -> Product:
 
 
 def summed(*schedules: Schedule) -> Summed:
-    """The sum of schedules, step by step: a bump on a base, or a decay above a moving floor.
+    """Adds schedules step by step, for a bump on a base rate or a decay above a moving floor.
 
     Args:
         *schedules: two or more schedules.
 
+    Returns:
+        A :class:`optax_lrs.schedules.Summed`.
+
     Raises:
-        ValueError: if there are fewer than two.
-        TypeError: if one is no :class:`Schedule`.
+        ValueError: if there are fewer than two schedules.
+        TypeError: if an argument is not a :class:`Schedule`.
 
     Example:
         >>> print(summed(Cosine(peak=0.9, total_steps=100), Linear(peak=0.1, total_steps=200)).at([0, 50, 100, 200]))
@@ -52,7 +58,7 @@ def summed(*schedules: Schedule) -> Summed:
 
 
 class Product(Schedule):
-    """The product of schedules: what ``product`` returns."""
+    """The product of schedules; built by ``product``."""
 
     example: ClassVar = dict(
         schedules=(InverseSqrt(peak=1.0, warmup_steps=10), WSD(peak=1.0, total_steps=100, decay_steps=20))
@@ -77,7 +83,7 @@ class Product(Schedule):
 
 
 class Summed(Schedule):
-    """The sum of schedules: what ``summed`` returns."""
+    """The sum of schedules; built by ``summed``."""
 
     example: ClassVar = dict(
         schedules=(Cosine(peak=0.9, total_steps=50, warmup_steps=5), Linear(peak=0.1, total_steps=100))

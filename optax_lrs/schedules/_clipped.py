@@ -10,19 +10,24 @@ from optax_lrs.schedules._cosine import Cosine
 
 
 def clipped(schedule: Schedule, *, floor: float | None = None, ceiling: float | None = None) -> Floored | Capped:
-    """The schedule held above a floor, below a ceiling, or both.
+    """Keeps a schedule above a floor, below a ceiling, or both.
 
-    A floor holds everywhere, in the warmup and after the end too. For a floor under the decay alone give the schedule an
-    ``end`` (which moves the whole curve) or write ``switch(schedule, clipped(schedule, floor=...), at=warmup_steps)``.
+    The floor applies everywhere, including the warmup and the steps after the end. For a floor
+    under the decay only, give the schedule an ``end`` (which moves the whole curve) or write
+    ``switch(schedule, clipped(schedule, floor=...), at=warmup_steps)``.
 
     Args:
         schedule: any schedule.
-        floor: the lowest rate; a leaf. None: no floor.
-        ceiling: the highest rate, at least ``floor``; a leaf. None: no ceiling.
+        floor: the lowest rate; a leaf. None for no floor.
+        ceiling: the highest rate, at least ``floor``; a leaf. None for no ceiling.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Floored` or :class:`optax_lrs.schedules.Capped`, nested for
+        both limits.
 
     Raises:
-        ValueError: if neither is given, one is negative, or ``floor`` exceeds ``ceiling``.
-        TypeError: if ``schedule`` is no :class:`Schedule` or a limit is no number.
+        ValueError: if neither limit is given, one is negative, or ``floor`` exceeds ``ceiling``.
+        TypeError: if ``schedule`` is not a :class:`Schedule` or a limit is not a number.
 
     Example:
         >>> from optax_lrs import Linear
@@ -41,7 +46,11 @@ def clipped(schedule: Schedule, *, floor: float | None = None, ceiling: float | 
 
 
 class Floored(Schedule):
-    """A schedule held above a floor: what ``clipped`` returns."""
+    """A schedule kept above a floor; built by ``clipped``.
+
+    The corners are those of the schedule. The points where the floor cuts it depend on the rates
+    and are not listed.
+    """
 
     example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), floor=0.1)
 
@@ -61,7 +70,11 @@ class Floored(Schedule):
 
 
 class Capped(Schedule):
-    """A schedule held below a ceiling: what ``clipped`` returns."""
+    """A schedule kept below a ceiling; built by ``clipped``.
+
+    The corners are those of the schedule. The points where the ceiling cuts it depend on the rates
+    and are not listed.
+    """
 
     example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), ceiling=0.8)
 

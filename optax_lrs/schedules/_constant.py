@@ -1,4 +1,4 @@
-"""The constant rate."""
+"""A constant rate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Constant(Schedule):
 
     .. math:: \eta(s) = \text{value}
 
-    As a baseline, or as the value that a host controller writes into a live schedule. For a warmup before it use
-    ``WSD(decay_steps=0)``.
+    Use it as a baseline, or as the value that a host controller writes into a live schedule. For a
+    warmup before the constant, use ``WSD(decay_steps=0)``.
 
     Args:
         value: the learning rate, not negative.

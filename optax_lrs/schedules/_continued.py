@@ -1,4 +1,4 @@
-"""Re-warming: a new warmup and a new decay in a run that goes on."""
+"""Re-warming: a new warmup and a new decay in a run that continues."""
 
 from __future__ import annotations
 
@@ -25,43 +25,52 @@ def rewarm(
     start: float | None = 0.0,
     end: float | Sequence[float] | None = None,
 ) -> Continued:
-    r"""The schedule up to a step; from there on a new warmup and a new decay, as for continual pre-training.
+    r"""Follows a schedule to a step, then warms up and decays again, for continual pre-training.
 
-    With :math:`a` = ``at``, :math:`W` = ``warmup_steps``, :math:`D` = ``decay_steps`` and the profile :math:`g`,
+    With :math:`a` = ``at``, :math:`W` = ``warmup_steps``, :math:`D` = ``decay_steps`` and the
+    profile :math:`g`,
 
     .. math:: \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
               \text{start} + (\text{peak} - \text{start})\,(s - a)/W & a \le s < a + W \\
               \text{end} + (\text{peak} - \text{end})\, g\big((s - a - W)/D\big) & a + W \le s < a + W + D \\
               \text{end} & s \ge a + W + D \end{cases}
 
-    For new data. The defaults are the papers': from 0, a cosine to a tenth of the peak, over all of the new data; a
-    warmup of 1% of it. In their runs (405M parameters, 300B tokens, peak 3e-4) the warmup's length made no lasting
-    difference; a higher peak adapts more and forgets more; a replay of 5% of old data for a weak shift, 25% for a strong
-    one, recovers most of what is forgotten. The papers reset the optimizer's state at ``at``; this is the rate alone.
-    A schedule that never needs re-warming is :class:`Infinite`.
+    Use it when training continues on new data. The defaults follow the papers: start from 0 and
+    decay along a cosine to a tenth of the peak, over all of the new data, after a warmup of 1% of
+    it. In their runs (405M parameters, 300B tokens, peak 3e-4) the length of the warmup made no
+    lasting difference; a higher peak adapts more and forgets more; replaying old data (5% for a
+    weak shift, 25% for a strong one) recovers most of what is forgotten. The papers also reset the
+    optimizer state at ``at``; this function changes the rate only. :class:`Infinite` is a schedule
+    that never needs re-warming.
 
-    The rate jumps at ``at`` from the old rate to ``start``; ``start=None`` begins at the old schedule's rate there, whatever
-    its numbers are at run time. A re-warming before the former one is over cuts that off.
+    The rate jumps at ``at`` from the old rate to ``start``. ``start=None`` begins at the old
+    schedule's rate at that step, even if its numbers change at run time. A re-warming that begins
+    before the previous one has ended cuts it off.
 
     Args:
-        schedule: what runs until ``at``; any schedule.
-        at: the step of the new warmup's first update: ``step_of`` a restored state. Or several steps, increasing, for one
-            cycle each; then the other arguments (but ``profile`` and ``start``) are one for all, or one each.
+        schedule: the schedule until ``at``; any schedule.
+        at: the step of the new warmup's first update: ``step_of`` a restored state. Several
+            increasing steps give one cycle each; every other argument except ``profile`` and
+            ``start`` is then one value for all cycles or one per cycle.
         peak: the rate at the end of the warmup.
         warmup_steps: the length of the warmup; 0 jumps to the peak.
-        decay_steps: the length of the decay; 0 stays at the peak. None where another re-warming follows: until that.
+        decay_steps: the length of the decay; 0 stays at the peak. None, where another re-warming
+            follows, decays until that one begins.
         profile: the profile of the decay; :data:`optax_lrs.profiles.cosine` by default.
-        start: the rate at ``at``; 0 by default. None: the old schedule's.
-        end: the last rate, at most ``peak``. None (the default): a tenth of the peak.
+        start: the rate at ``at``; 0 by default. None for the old schedule's rate.
+        end: the last rate, at most ``peak``. None (the default) for a tenth of the peak.
 
     Returns:
-        A :class:`Continued`, one in another where there are several; it costs one evaluation of ``schedule``.
+        A :class:`optax_lrs.schedules.Continued`, nested where there are several cycles. It
+        evaluates ``schedule`` once per step.
 
     Raises:
-        ValueError: if the steps decrease or are negative, arguments are neither one nor one each, the last ``decay_steps``
-            is None, nothing is left for a decay until the next re-warming, ``end`` exceeds ``peak`` or is 0 where the
-            profile needs it positive, or a number is negative.
-        TypeError: if ``schedule`` is no :class:`Schedule`, a count no int, a rate no number, or ``profile`` no profile.
+        ValueError: if the steps decrease or are negative, an argument has neither one value nor one
+            per cycle, the last ``decay_steps`` is None, no steps are left for a decay before the
+            next re-warming, ``end`` exceeds ``peak`` or is 0 where the profile needs it positive,
+            or a number is negative.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, a count is not an int, a rate is not
+            a number, or ``profile`` is not a profile.
 
     Example:
         >>> lr = rewarm(Cosine(peak=3e-4, total_steps=1000, end=3e-5), at=1000, peak=2e-4, warmup_steps=10, decay_steps=490)
@@ -70,8 +79,10 @@ def rewarm(
          1.10000000e-04 2.00000000e-05]
 
     References:
-        Gupta et al., Continual Pre-Training of Large Language Models: How to (re)warm your model?, arXiv:2308.04014.
-        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
+        Gupta et al., Continual Pre-Training of Large Language Models: How to (re)warm your model?,
+        arXiv:2308.04014.
+        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language
+        Models, arXiv:2403.08763.
     """
     at = tuple(whole("rewarm", "at", each) for each in (at if is_sequence(at) else (at,)))
     if not isinstance(profile, profiles.Profile):
@@ -94,7 +105,7 @@ def rewarm(
 
 
 class Continued(Schedule):
-    """A schedule with a new warmup and a new decay from a step on: what ``rewarm`` returns."""
+    """A schedule followed by a new warmup and a new decay; built by ``rewarm``."""
 
     paper: ClassVar = "arXiv:2308.04014"
     example: ClassVar = dict(

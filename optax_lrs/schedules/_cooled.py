@@ -15,7 +15,7 @@ from optax_lrs.schedules._inverse_sqrt import InverseSqrt
 def with_cooldown(
     schedule: Schedule, *, at: int, steps: int, profile: profiles.Profile = profiles.linear, end: float = 0.0
 ) -> Cooled:
-    r"""The schedule up to a step, and from its rate there a decay to ``end``.
+    r"""Follows a schedule up to a step, then decays from its rate there to ``end``.
 
     With :math:`a` = ``at``, :math:`D` = ``steps`` and the profile :math:`g`,
 
@@ -23,24 +23,31 @@ def with_cooldown(
               \text{end} + (\text{schedule}(a) - \text{end})\, g\big((s - a)/D\big) & a \le s < a + D \\
               \text{end} & s \ge a + D \end{cases}
 
-    To deliver a model from a run that may go on, or to end one early: continuous at ``at`` for any schedule, also where it
-    is on its own way down. A schedule with a plateau and a decay of its own is branched by :func:`decay_from`, which
-    keeps its profile and its end. 10–20% of the steps so far are enough for most of the gain (see :class:`WSD`);
-    ``one_minus_sqrt`` is the best profile for short ones.
+    Use it to get a finished model from a run that may continue, or to end a run early. The rate is
+    continuous at ``at`` for any schedule, even one that is already decaying. To branch a schedule
+    that has a plateau and a decay, prefer :func:`decay_from`, which keeps its profile and its end.
+    A cooldown of 10–20% of the steps so far gets most of the gain (see :class:`WSD`);
+    ``one_minus_sqrt`` is the best profile for short cooldowns.
 
-    On a clock of tokens (``on_tokens``) the cooldown starts from the rate of the first update at or after ``at``.
+    On a clock of tokens (``on_tokens``) the cooldown starts from the rate of the first update at or
+    after ``at``.
 
     Args:
-        schedule: any schedule. Its numbers stay leaves: what the cooldown starts from follows them.
+        schedule: any schedule. Its numbers stay leaves, and the start of the cooldown follows them.
         at: the first step of the cooldown.
-        steps: the length of the cooldown; 0 is a drop.
-        profile: its profile; :data:`optax_lrs.profiles.linear` by default.
-        end: the last rate, at most the schedule's at ``at``; 0 by default, positive where the profile needs it.
+        steps: the length of the cooldown; 0 drops to ``end`` at once.
+        profile: the profile of the cooldown; :data:`optax_lrs.profiles.linear` by default.
+        end: the last rate, at most the schedule's rate at ``at``; 0 by default, positive where the
+            profile needs it.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Cooled`.
 
     Raises:
-        ValueError: if ``at`` or ``steps`` is negative, or ``end`` exceeds the rate at ``at`` or is 0 where the profile
-            needs it positive (exponential, inverse).
-        TypeError: if ``schedule`` is no :class:`Schedule`, a count no int, ``end`` no number, or ``profile`` no profile.
+        ValueError: if ``at`` or ``steps`` is negative, or ``end`` exceeds the rate at ``at`` or is
+            0 where the profile needs it positive (exponential, inverse).
+        TypeError: if ``schedule`` is not a :class:`Schedule`, a count is not an int, ``end`` is not
+            a number, or ``profile`` is not a profile.
 
     Example:
         >>> lr = with_cooldown(InverseSqrt(peak=1.0, warmup_steps=100), at=400, steps=100)
@@ -56,7 +63,7 @@ def with_cooldown(
 
 
 class Cooled(Schedule):
-    """A schedule that decays from a step on: what ``with_cooldown`` returns."""
+    """A schedule that decays from a step on; built by ``with_cooldown``."""
 
     example: ClassVar = dict(schedule=InverseSqrt(peak=1.0, warmup_steps=10), boundary=60, decay_steps=40)
 

@@ -11,21 +11,25 @@ from optax_lrs.schedules._stopped import stopped
 
 
 def cycled(schedule: Schedule, *, period_steps: int, cycles: int | None = None) -> Cycled:
-    """The schedule over and over: its first ``period_steps`` steps, from its step 0 again and again.
+    """Repeats the first ``period_steps`` steps of a schedule.
 
-    Step ``period_steps`` is step 0 of the next cycle; the rate that the schedule has there is seen only when ``cycles`` are
-    over, and held from then on. For peaks that fall from one cycle to the next, multiply:
-    ``product(cycled(lr, period_steps=k), sampled(envelope, every=k))``. On the device cycles are told as far as its own clock
-    reads an int32.
+    Step ``period_steps`` is step 0 of the next cycle. The rate that the schedule has at
+    ``period_steps`` appears only after the last cycle, and is held from then on. For peaks that
+    fall from cycle to cycle, multiply: ``product(cycled(lr, period_steps=k), sampled(envelope,
+    every=k))``. On the device, cycles are exact for as long as the schedule's own clock reads an
+    int32.
 
     Args:
         schedule: any schedule.
         period_steps: the length of a cycle; at least 1.
-        cycles: the number of cycles, at least 1; None (the default): without end.
+        cycles: the number of cycles, at least 1. None (the default) repeats forever.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Cycled`.
 
     Raises:
         ValueError: if ``period_steps`` or ``cycles`` is below 1.
-        TypeError: if ``schedule`` is no :class:`Schedule`, or a count is no int.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or a count is not an int.
 
     Example:
         >>> from optax_lrs import Linear
@@ -36,7 +40,10 @@ def cycled(schedule: Schedule, *, period_steps: int, cycles: int | None = None) 
 
 
 class Cycled(Schedule):
-    """A schedule over and over: what ``cycled`` returns."""
+    """A schedule repeated; built by ``cycled``.
+
+    The corners are those of the first two cycles and of the last.
+    """
 
     example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=50, warmup_steps=5), period_steps=50, cycles=2)
 

@@ -1,4 +1,4 @@
-"""A triangular wave to both sides of a rate."""
+"""A triangular wave around a rate."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from optax_lrs._schedule import Schedule
 
 
 class CyclicReflex(Schedule):
-    r"""Up, down through the middle, and back, in straight lines, over and over: the wave of CyclicReflex.
+    r"""A triangular wave around a mean rate: the wave of CyclicReflex.
 
-    With :math:`C` = ``period_steps`` and :math:`x = (s \bmod C)/C`, what is done of the present cycle,
+    With :math:`C` = ``period_steps`` and the share of the current cycle that is done,
+    :math:`x = (s \bmod C)/C`,
 
     .. math:: \eta(s) = \text{value} + \text{amplitude} \cdot \begin{cases} 4x & x < 1/4 \\
               2 - 4x & 1/4 \le x < 3/4 \\ 4x - 4 & x \ge 3/4 \end{cases}
 
-    Unlike the paper, which adds the wave to the scores of the tokens that make a language model reflect, it is offered here
-    as a learning rate, so it swings about a positive ``value``; there are no published numbers for that use. Its mean is
-    ``value``, so unlike :class:`Triangular` it may replace a constant rate without a change of the total. The paper's
-    ``shift`` of the phase is ``shifted(CyclicReflex(...), by=...)``.
+    Unlike the paper, which adds the wave to the scores of the tokens that make a language model
+    reflect, this is a learning rate, so it swings around a positive ``value``. There are no
+    published numbers for that use. The mean is ``value``, so unlike :class:`Triangular` it can
+    replace a constant rate without changing the total. The paper's ``shift`` of the phase is
+    ``shifted(CyclicReflex(...), by=...)``.
 
     Args:
-        value: the rate in the middle, at the start of each cycle.
+        value: the mean rate, reached at the start of each cycle.
         amplitude: how far the rate swings to either side; at most ``value``.
-        period_steps: the length of a cycle; at least 1. Where it is not a multiple of 4 the corners lie between steps.
+        period_steps: the length of a cycle; at least 1. If it is not a multiple of 4, the corners
+            lie between steps.
 
     Raises:
-        ValueError: if ``period_steps`` is below 1, ``amplitude`` exceeds ``value``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``period_steps`` is below 1, ``amplitude`` exceeds ``value``, or a number is
+            negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = CyclicReflex(value=3e-4, amplitude=1e-4, period_steps=1200)
@@ -36,7 +40,8 @@ class CyclicReflex(Schedule):
         [0.0003  0.00035 0.0004  0.0003  0.0002  0.0003 ]
 
     References:
-        Fan et al., CyclicReflex: Improving Large Reasoning Models via Cyclical Reflection Token Scheduling,
+        Fan et al., CyclicReflex: Improving Large Reasoning Models via Cyclical Reflection Token
+        Scheduling,
         arXiv:2506.11077; the formula is that of the authors' code.
     """
 

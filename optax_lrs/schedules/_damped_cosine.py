@@ -1,4 +1,4 @@
-"""Damped cosine."""
+"""A damped cosine."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from optax_lrs._schedule import Schedule
 class DampedCosine(Schedule):
     r"""Linear warmup, then a cosine that swings between two falling lines.
 
-    With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`x = (s - W)/(T - W)` and :math:`N` = ``cycles``,
+    With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`x = (s - W)/(T - W)` and
+    :math:`N` = ``cycles``,
 
     .. math:: \eta(s) = P(x) \cos^2 \theta + V(x) \sin^2 \theta, \quad \theta = \tfrac{\pi}{2} (2N - 1)\, x, \quad
               P(x) = \text{peak}\, (1 - (1 - \gamma)\, x), \quad V(x) = v\, \text{peak}\, (1 - x) + \text{end}\; x
 
-    which is the paper's mean of the two lines plus half their difference times :math:`\cos 2\theta`. It touches the upper
-    line :math:`P` N times, the lower :math:`V` N times, and ends on the lower one. The authors' run (a re-implementation's
-    settings): 8e-4 to 8e-5, a warmup of 6%, one cycle, ``gamma=0``. The two lines are that re-implementation's reading.
-    Unlike its warmup, ours starts at 0 and reaches the peak at :math:`s = W`, not a step before.
+    This equals the paper's mean of the two lines plus half their difference times
+    :math:`\cos 2\theta`. The rate touches the upper line :math:`P` N times and the lower line
+    :math:`V` N times, and ends on the lower one. The authors' run (settings of a
+    re-implementation): 8e-4 to 8e-5, a warmup of 6%, one cycle, ``gamma=0``. The two lines are that
+    re-implementation's reading. Unlike its warmup, ours starts at 0 and reaches the peak at
+    :math:`s = W`, not one step earlier.
 
     Args:
         peak: the rate at the end of the warmup.
-        total_steps: the length of the run, warmup included; the rate is ``end`` from here on.
+        total_steps: the length of the run, warmup included; from this step on the rate is ``end``.
         warmup_steps: the length of the warmup; 0 by default.
         end: the last rate, at most ``peak``; 0 by default.
         cycles: the number of swings, at least 1; each but the last goes down and up again.
-        gamma: the share of the peak that the upper line falls to, in [0, 1]; 1 is undamped, 0 the default.
-        v: the share of the peak at which the lower line begins, in [0, 1]; 0.5 by default.
+        gamma: the share of the peak at the end of the upper line, in [0, 1]; 1 is undamped, 0 the
+            default.
+        v: the share of the peak at the start of the lower line, in [0, 1]; 0.5 by default.
 
     Raises:
-        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``cycles`` is below 1, ``gamma`` or ``v``
-            is out of [0, 1], or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``cycles`` is
+            below 1, ``gamma`` or ``v`` is not in [0, 1], or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = DampedCosine(peak=1.0, total_steps=100, end=0.1, cycles=3, gamma=0.2)

@@ -1,4 +1,4 @@
-"""Branches: a schedule with its own decay begun at a step of its plateau."""
+"""Branches: a schedule whose own decay begins at a chosen step of its plateau."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from optax_lrs._value.arguments import whole
 
 
 def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Schedule:
-    """The same schedule with its own decay begun at a step of its plateau: the branch of a stable run.
+    """Begins a schedule's own decay at a step of its plateau: a branch of a stable run.
 
-    Equal to ``schedule`` before ``at``, to the last bit, and of its class: so the state at ``at`` of a run with
-    ``schedule`` is the branch's too. What begins is the decay of :class:`WSD`, :class:`WSDS`, :class:`WSDC`,
-    :class:`PowerLaw`, the annealing of :class:`Infinite`, the cooldown of :class:`InverseSqrt`, with its profile and its
-    end; within ``scaled``, ``shifted``, ``join`` (its last piece), ``switch`` (likewise) and ``with_cooldown`` as well. For a
-    schedule of your own define ``decayed_from(self, at, steps)``, which returns it. What has no decay of its own is
-    cooled down by :func:`with_cooldown`.
+    The result equals ``schedule`` before ``at``, to the last bit, and has the same class, so a
+    branch can continue from the stable run's state at ``at``. It begins the decay of :class:`WSD`,
+    :class:`WSDS`, :class:`WSDC` or :class:`PowerLaw`, the annealing of :class:`Infinite`, or the
+    cooldown of :class:`InverseSqrt`, with its profile and its end. It also works inside ``scaled``,
+    ``shifted``, ``on_tokens`` and ``with_cooldown``, and on the last piece of ``join`` and
+    ``switch``. For a schedule of your own, define ``decayed_from(self, at, steps)``, which returns
+    the branch. Schedules without a decay are cooled down by :func:`with_cooldown`.
 
     Args:
-        schedule: what runs until ``at``.
-        at: the first step of the decay, after the warmup and not after the schedule's own decay has begun.
-        steps: the length of the decay; None, the default: that of the schedule's own.
+        schedule: the schedule until ``at``.
+        at: the first step of the decay: after the warmup, and not after the schedule's own decay
+            begins.
+        steps: the length of the decay. None (the default) for the length of the schedule's own
+            decay.
+
+    Returns:
+        A schedule of the same class.
 
     Raises:
         ValueError: if ``at`` lies in the warmup or after the decay began, or no length is known.
-        TypeError: if ``schedule`` is no :class:`Schedule` or has no decay to begin, or a count is no int.
+        TypeError: if ``schedule`` is not a :class:`Schedule` or has no decay to begin, or a count
+            is not an int.
 
     Example:
         >>> from optax_lrs import WSD
@@ -44,7 +51,16 @@ def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Sche
 def decay_length(
     schedule: Schedule, at: int, steps: int | None, *, first: int, last: int | None, own: int | None
 ) -> int:
-    """The length of a decay begun at a step from ``first`` to ``last`` (None: any); ``own`` if none is given."""
+    """The length of a decay that begins at ``at``; ``own`` where ``steps`` is None.
+
+    Args:
+        schedule: the schedule that decays, for error messages.
+        at: the first step of the decay.
+        steps: the length that was asked for, if any.
+        first: the first step at which a decay may begin.
+        last: the last such step; None for no limit.
+        own: the length of the schedule's own decay, if it has one.
+    """
     name, cooled = type(schedule)._name, "with_cooldown(schedule, at=..., steps=...) decays from any step"
     if at < first:
         raise ValueError(f"decay_from: at={at} is before the plateau of this {name}, which begins at {first}; {cooled}")

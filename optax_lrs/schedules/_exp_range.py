@@ -1,4 +1,4 @@
-"""A triangular wave that falls exponentially."""
+"""A triangular wave that decays exponentially."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from optax_lrs.schedules._triangular import between, check_wave, triangle, wave_
 
 
 class ExpRange(Schedule):
-    r"""Up and down in straight lines, under an exponential envelope.
+    r"""A triangular wave under an exponentially falling envelope.
 
-    With :math:`P` = ``period_steps``, the cycles so far :math:`n = s/P` and :math:`x = n - \lfloor n \rfloor`,
+    With :math:`P` = ``period_steps``, the cycles so far :math:`n = s/P` and
+    :math:`x = n - \lfloor n \rfloor`,
 
     .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n/h} \cdot 2 \min(x, 1 - x)
 
-    The wave of :class:`Triangular` that settles at its floor, at any pace, and falls within a cycle too. The paper writes
-    the envelope as :math:`\gamma^s`, so :math:`h = -\ln 2 / (P \ln \gamma)`: the example's 0.99994 (recalled, not verified)
-    with 4,000 steps a cycle is ``h=2.888``. Half-lives are counted in integers, so the rate is exact in float32 however
-    long the run: what is left of the error is h's own rounding, 4e-8 a half-life.
+    Like :class:`Triangular2`, the wave settles at its floor, but at any pace, and it falls within a
+    cycle too. The paper writes the envelope as :math:`\gamma^s`, so
+    :math:`h = -\ln 2 / (P \ln \gamma)`: the example's 0.99994 (recalled, not verified) with 4,000
+    steps per cycle is ``h=2.888``. Half-lives are counted in integers, so the rate is exact in
+    float32 however long the run; the remaining error is the rounding of ``h``, 4e-8 per half-life.
 
     Args:
         peak: the height of the envelope at step 0; the first cycle stays below it.
-        period_steps: the length of a cycle, up and down together; at least 1. Where it is odd the middle lies between steps.
-        h: the cycles in which the envelope halves; positive.
+        period_steps: the length of a cycle, up and down together; at least 1. If it is odd, the
+            middle lies between steps.
+        h: the number of cycles in which the envelope halves; positive.
         floor: the rate at the start of each cycle, at most ``peak``; 0 by default.
 
     Raises:
-        ValueError: if ``period_steps`` is below 1, ``h`` is not positive, ``floor`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``period_steps`` is below 1, ``h`` is not positive, ``floor`` exceeds
+            ``peak``, or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = ExpRange(peak=6e-3, floor=1e-3, period_steps=4000, h=2.0)

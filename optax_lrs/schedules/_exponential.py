@@ -16,21 +16,24 @@ class Exponential(Schedule):
     .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
               \max(\text{floor}, \text{peak}\, f^{(s - W)/P}) & s \ge W \end{cases}
 
-    For runs of unknown length (and what EfficientNets were trained with, in steps: :class:`Staircase`); to arrive at a
-    known rate at a known step, ``WSD(..., decay=profiles.exponential)``, which is exact there. ``optax.exponential_decay``
-    has the same formula. The relative error in float32 grows with the fall: by 3e-8 a period, which is how exactly float32
-    knows the factor, and 1e-7 a halving. So prefer few periods and a factor far from 1.
+    Use it for runs of unknown length. EfficientNets were trained with it in steps:
+    :class:`Staircase`. To reach a given rate at a given step, use
+    ``WSD(..., decay=profiles.exponential)``, which is exact there. ``optax.exponential_decay`` has
+    the same formula. The relative error in float32 grows as the rate falls: 3e-8 per period, the
+    precision of the factor in float32, and 1e-7 per halving. Prefer few periods and a factor far
+    from 1.
 
     Args:
         peak: the rate at the end of the warmup.
-        factor: what the rate is multiplied by in a period, in (0, 1].
+        factor: the ratio of the rates after and before a period, in (0, 1].
         period_steps: the length of a period; at least 1, the default.
         warmup_steps: the length of the warmup; 0 by default.
         floor: the lowest rate after the warmup, at most ``peak``; 0 by default.
 
     Raises:
-        ValueError: if ``factor`` is out of (0, 1], ``period_steps`` is 0, ``floor`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``factor`` is not in (0, 1], ``period_steps`` is 0, ``floor`` exceeds
+            ``peak``, or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = Exponential(peak=1.0, factor=0.5, period_steps=100, floor=0.2)
@@ -56,14 +59,14 @@ class Exponential(Schedule):
 
 
 def check(schedule: Schedule) -> None:
-    """What is asked of the fields: the same for the smooth one and the staircase."""
+    """Checks the fields that the smooth decay and the staircase share."""
     schedule.require(0 < schedule.factor <= 1, "factor must be in (0, 1]", "factor")
     schedule.require(schedule.period_steps >= 1, "period_steps must be at least 1", "period_steps")
     schedule.require(schedule.floor <= schedule.peak, "floor must be at most peak", "floor", "peak")
 
 
 def fallen(schedule: Schedule, clock: Any, part: Any) -> Any:
-    """The rate after all whole periods and a part of one."""
+    """The rate after all whole periods and ``part`` of one."""
     xp, every = clock.xp, schedule.period_steps
     whole = xp.floor(clock.shift(schedule.warmup_steps).sampled(every).since(0) / every + 0.5)
     ratio = xp.log(schedule.factor)

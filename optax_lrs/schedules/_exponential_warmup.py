@@ -9,16 +9,17 @@ from optax_lrs._schedule import Schedule
 
 
 class ExponentialWarmup(Schedule):
-    r"""Up to a rate as a capacitor charges: fast at first, without a corner.
+    r"""Rises to a rate as a capacitor charges: fast at first, and without a corner.
 
     With :math:`\tau` = ``timescale_steps``,
 
     .. math:: \eta(s) = \text{peak}\, (1 - e^{-s/\tau})
 
     The *untuned* warmup of Adam has :math:`\tau = 1/(1-\beta_2)`, 1,000 steps at the usual 0.999:
-    ``ExponentialWarmup.untuned(peak=1e-3)``. The paper finds it as good as the linear one and as RAdam, and advises the
-    linear one, which is simpler: :meth:`LinearWarmup.untuned`. Unlike the paper, where updates count from 1, the first rate
-    is 0; ``shifted(..., by=-1)`` gives the paper's. After 14 timescales the rate is within 1e-6 of the peak.
+    ``ExponentialWarmup.untuned(peak=1e-3)``. The paper finds it as good as the linear warmup and as
+    RAdam, and recommends the linear one, which is simpler: :meth:`LinearWarmup.untuned`. Unlike the
+    paper, where updates count from 1, the first rate is 0; ``shifted(..., by=-1)`` gives the
+    paper's. After 14 timescales the rate is within 1e-6 of the peak.
 
     Args:
         peak: the rate that is approached.
@@ -26,7 +27,7 @@ class ExponentialWarmup(Schedule):
 
     Raises:
         ValueError: if ``timescale_steps`` is below 1, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> print(ExponentialWarmup(peak=1e-3, timescale_steps=100).at([0, 1, 100, 1400]))
@@ -46,7 +47,11 @@ class ExponentialWarmup(Schedule):
 
     @classmethod
     def untuned(cls, *, peak: float, b2: float = 0.999) -> Self:
-        """The warmup that Adam's ``b2`` asks for: with a timescale of 1 / (1 - b2) steps, rounded.
+        """The untuned warmup for Adam's ``b2``: a timescale of 1 / (1 - b2) steps, rounded.
+
+        Args:
+            peak: the rate that is approached.
+            b2: the decay of the second moment; 0.999 by default.
 
         Raises:
             ValueError: if ``b2`` is not in [0, 1).

@@ -1,4 +1,4 @@
-"""The infinite learning rate."""
+"""The infinite learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from optax_lrs.schedules._decay_from import decay_length
 
 
 class Infinite(Schedule):
-    r"""Warmup, a cooldown to a plateau that lasts as long as there is data, and an annealing to deliver a model.
+    r"""Warmup, a cooldown to an open-ended plateau, and an annealing when a model is needed.
 
-    With :math:`W` = ``warmup_steps``, :math:`t_c = W + C`, :math:`C` = ``cooldown_steps``, :math:`t_a = t_c` +
-    ``stable_steps``, :math:`A` = ``anneal_steps`` and the profile :math:`g`,
+    With :math:`W` = ``warmup_steps``, :math:`t_c = W + C`, :math:`C` = ``cooldown_steps``,
+    :math:`t_a = t_c` + ``stable_steps``, :math:`A` = ``anneal_steps`` and the profile :math:`g`,
 
     .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
               \text{plateau} + (\text{peak} - \text{plateau})\, g\big((s - W)/C\big) & W \le s < t_c \\
@@ -22,23 +22,28 @@ class Infinite(Schedule):
               \text{plateau}\, (\text{end}/\text{plateau})^{(s - t_a)/A} & t_a \le s < t_a + A \\
               \text{end} & s \ge t_a + A \end{cases}
 
-    For continual pre-training: the weights are never re-warmed. Anneal a branch; the next data set continues from the
-    model before it. The paper's 405M models (recalled, not verified): 3e-4, 1.65e-4, 3e-5; warmup 1%, cooldown to 60%,
-    plateau to 85% of the run. Unlike the paper's Eq. (1) as others quote it, ``end`` is reached after ``anneal_steps``.
+    Use it for continual pre-training without re-warming: anneal a branch to get a model, and
+    continue with the next data set from the weights before the annealing. The paper's 405M models
+    (recalled, not verified): rates 3e-4, 1.65e-4, 3e-5; warmup 1% of the run, cooldown to 60%,
+    plateau to 85%. Unlike the paper's Eq. (1) as others quote it, ``end`` is reached after
+    ``anneal_steps``.
 
     Args:
         peak: the rate at the end of the warmup.
         plateau: the rate of the plateau, at most ``peak``.
         cooldown_steps: the length of the cooldown.
         warmup_steps: the length of the warmup; 0 by default.
-        stable_steps: the length of the plateau before the annealing; 0 by default, and ignored if nothing is annealed.
+        stable_steps: the length of the plateau before the annealing; 0 by default, and ignored
+            without one.
         anneal_steps: the length of the annealing; 0, the default, is an infinite plateau.
         end: the last rate, at most ``plateau``; positive if there is an annealing, 0 by default.
-        cooldown: the profile of the cooldown; cosine by default, :class:`optax_lrs.profiles.inverse_sqrt` in the paper too.
+        cooldown: the profile of the cooldown; cosine by default. The paper also uses
+            :class:`optax_lrs.profiles.inverse_sqrt`.
 
     Raises:
-        ValueError: if the rates rise, ``end`` is 0 before an annealing, or a number is negative.
-        TypeError: if a count is no int, a rate no number, or ``cooldown`` no profile.
+        ValueError: if the rates rise, ``end`` is 0 with an annealing, or a number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``cooldown`` is not a
+            profile.
 
     Example:
         >>> lr = Infinite(peak=3e-4, plateau=1.5e-4, cooldown_steps=500, warmup_steps=100)
@@ -46,7 +51,8 @@ class Infinite(Schedule):
         [0.00015  0.0003   0.000225 0.00015  0.00015 ]
 
     References:
-        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
+        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language
+        Models, arXiv:2403.08763.
         Singh et al., Beyond Cosine Decay, arXiv:2503.02844.
     """
 

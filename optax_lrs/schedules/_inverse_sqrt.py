@@ -13,30 +13,36 @@ _DEFAULT_TIMESCALE = 10_000  # of HF transformers, where there is no warmup
 
 
 class InverseSqrt(Schedule):
-    r"""Linear warmup, then one over the square root of the step, without end or with a cooldown.
+    r"""Linear warmup, then one over the square root of the step, open-ended or with a cooldown.
 
-    With :math:`W` = ``warmup_steps``, :math:`\tau` = ``timescale_steps`` and the cooldown :math:`g`, 1 until it begins,
+    With :math:`W` = ``warmup_steps``, :math:`\tau` = ``timescale_steps`` and the cooldown
+    :math:`g`, which is 1 until it begins,
 
     .. math:: \eta(s) = g \cdot \begin{cases} \text{peak}\; s/W & s < W \\
               \text{peak}\,\sqrt{\tau/(\tau + s - W)} & s \ge W \end{cases}
 
-    For runs of unknown length, as T5 and ViT were trained. With :math:`\tau = W`, the default, it is :math:`\text{peak}
-    \sqrt{W/s}`, the first transformer's (``noam``). Others, with :math:`r` = ``InverseSqrt(...)``: big_vision's shift
-    :math:`\sigma` is ``peak`` :math:`/\sqrt{1 + \sigma/\tau}` and :math:`\tau + \sigma`; a rate that is constant until
-    :math:`k` (T5) is ``shifted(r, by=k)`` with ``timescale_steps=k``; Tensor2Tensor's step + 1 is ``shifted(r, by=-1)``.
+    Use it for runs of unknown length; T5 and ViT were trained with it. With :math:`\tau = W`, the
+    default, it is :math:`\text{peak} \sqrt{W/s}`, the schedule of the first transformer (``noam``).
+    Other conventions, with :math:`r` = ``InverseSqrt(...)``: big_vision's shift :math:`\sigma` is
+    ``peak`` :math:`/\sqrt{1 + \sigma/\tau}` and :math:`\tau + \sigma`; a rate that is constant
+    until :math:`k` (T5) is ``shifted(r, by=k)`` with ``timescale_steps=k``; Tensor2Tensor's step +
+    1 is ``shifted(r, by=-1)``.
 
     Args:
         peak: the rate at the end of the warmup.
         warmup_steps: the length of the warmup; 0 by default.
-        timescale_steps: the steps after the warmup until the rate has fallen by :math:`\sqrt 2`; at least 1. By default
-            the length of the warmup, or 10,000 if there is none.
-        total_steps: the end of the cooldown, needed if there is one; None by default.
-        cooldown_steps: the length of the cooldown to 0, while the root goes on falling; 0, the default, is none.
-        cooldown: its profile; linear by default, as in big_vision.
+        timescale_steps: the steps after the warmup in which the rate falls by :math:`\sqrt 2`; at
+            least 1. By default the length of the warmup, or 10,000 without a warmup.
+        total_steps: the end of the cooldown, required with one; None by default.
+        cooldown_steps: the length of a cooldown to 0, which multiplies the falling root; 0, the
+            default, for none.
+        cooldown: the profile of the cooldown; linear by default, as in big_vision.
 
     Raises:
-        ValueError: if ``timescale_steps`` is below 1, the phases exceed ``total_steps``, or a number is negative.
-        TypeError: if a count is no int, a rate no number, or ``cooldown`` no profile.
+        ValueError: if ``timescale_steps`` is below 1, the phases exceed ``total_steps``, or a
+            number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``cooldown`` is not a
+            profile.
 
     Example:
         >>> lr = InverseSqrt(peak=1e-2, warmup_steps=100)
@@ -44,7 +50,8 @@ class InverseSqrt(Schedule):
         [0.    0.005 0.01  0.005 0.001]
 
     References:
-        Vaswani et al., Attention Is All You Need, arXiv:1706.03762. Zhai et al., Scaling Vision Transformers,
+        Vaswani et al., Attention Is All You Need, arXiv:1706.03762. Zhai et al., Scaling Vision
+        Transformers,
         arXiv:2106.04560.
     """
 
@@ -60,7 +67,13 @@ class InverseSqrt(Schedule):
 
     @classmethod
     def noam(cls, *, width: int, warmup_steps: int = 4000, factor: float = 1.0) -> Self:
-        """The first transformer's, for a model of that width (512 there); its peak is factor / √(width · warmup_steps)."""
+        """The first transformer's schedule; its peak is factor / √(width · warmup_steps).
+
+        Args:
+            width: the width of the model, 512 in the paper.
+            warmup_steps: the length of the warmup; 4,000 by default.
+            factor: multiplies every rate; 1 by default.
+        """
         return cls(peak=factor * (width * warmup_steps) ** -0.5, warmup_steps=warmup_steps)
 
     def check(self) -> None:

@@ -14,15 +14,20 @@ from optax_lrs.schedules._sequences import listed
 
 
 def join(*schedules: Schedule, at: int | Sequence[int]) -> Joined:
-    """One schedule after another, each on a clock of its own that starts at 0 when its turn comes (as Optax joins).
+    """Runs schedules one after another; each starts at its own step 0, as Optax joins them.
 
     Args:
         *schedules: two or more schedules.
-        at: the steps at which the second, third, … begin, not decreasing: one int, or one fewer than there are schedules.
+        at: the steps at which the second, third, … schedule begins, not decreasing: one int, or one
+            fewer ints than there are schedules.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Joined`.
 
     Raises:
-        ValueError: if the steps are not one fewer than the schedules, decrease or are negative.
-        TypeError: if a schedule is no :class:`Schedule` or a step is no int.
+        ValueError: if the number of steps is not one less than the number of schedules, or the
+            steps decrease or are negative.
+        TypeError: if a schedule is not a :class:`Schedule` or a step is not an int.
 
     Example:
         >>> lr = join(Constant(value=1.0), Linear(peak=0.5, total_steps=10), at=5)
@@ -33,15 +38,22 @@ def join(*schedules: Schedule, at: int | Sequence[int]) -> Joined:
 
 
 def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
-    """One schedule after another, all on the same clock: from ``at`` on the next one's rate at that very step.
+    """Runs schedules one after another on one clock, which no switch restarts.
+
+    From step ``at`` on, the rate is that of the next schedule at the same step.
 
     Args:
         *schedules: two or more schedules.
-        at: the steps of the switches, not decreasing: one int, or one fewer than there are schedules.
+        at: the steps of the switches, not decreasing: one int, or one fewer ints than there are
+            schedules.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Switched`.
 
     Raises:
-        ValueError: if the steps are not one fewer than the schedules, decrease or are negative.
-        TypeError: if a schedule is no :class:`Schedule` or a step is no int.
+        ValueError: if the number of steps is not one less than the number of schedules, or the
+            steps decrease or are negative.
+        TypeError: if a schedule is not a :class:`Schedule` or a step is not an int.
 
     Example:
         >>> lr = switch(Constant(value=1.0), Linear(peak=1.0, total_steps=10), at=5)
@@ -52,7 +64,7 @@ def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
 
 
 class Joined(Schedule):
-    """One schedule after another, each on its own clock: what ``join`` returns."""
+    """Schedules one after another, each on its own clock; built by ``join``."""
 
     example: ClassVar = dict(
         schedules=(Linear(peak=1.0, total_steps=40, warmup_steps=10), Linear(peak=0.5, total_steps=60, warmup_steps=5)),
@@ -88,7 +100,7 @@ class Joined(Schedule):
 
 
 class Switched(Schedule):
-    """One schedule after another, all on one clock: what ``switch`` returns."""
+    """Schedules one after another on one clock; built by ``switch``."""
 
     example: ClassVar = dict(
         schedules=(Constant(value=0.8), Linear(peak=1.0, total_steps=100, warmup_steps=10)), boundaries=(30,)
@@ -129,7 +141,7 @@ def _check_boundaries(schedule: Joined | Switched) -> None:
 
 
 def _branched(schedule: Joined | Switched, at: int, steps: int | None, origin: int) -> Schedule:
-    """The last piece, whose clock began at ``origin``, with its decay begun earlier."""
+    """Begins the decay of the last piece, whose clock starts at ``origin``, at step ``at``."""
     *others, last = schedule.schedules
     if at < (start := schedule.boundaries[-1]):
         raise ValueError(f"decay_from: at={at} is before the last of the schedules, which begins at {start}")
@@ -137,7 +149,11 @@ def _branched(schedule: Joined | Switched, at: int, steps: int | None, origin: i
 
 
 def _select(clock, schedule, clocks):
-    """The rate of the piece whose turn it is. Each piece sees only its own steps, so that none can poison a gradient."""
+    """The rate of the piece in force.
+
+    Each piece sees only its own steps, so that a piece undefined elsewhere cannot poison a
+    gradient.
+    """
     rate = schedule.schedules[0].rate(clocks[0])
     for piece, boundary, own in zip(schedule.schedules[1:], schedule.boundaries, clocks[1:]):
         rate = clock.xp.where(clock.reached(boundary), piece.rate(own), rate)

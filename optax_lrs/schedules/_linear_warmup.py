@@ -15,9 +15,10 @@ class LinearWarmup(Schedule):
 
     .. math:: \eta(s) = \text{start} + (\text{peak} - \text{start}) \min(s/W, 1)
 
-    For schedules without a warmup of their own: ``join(LinearWarmup(peak=1e-3, warmup_steps=500), SGDR(...), at=500)``.
-    The *untuned* warmup of Adam lasts :math:`2/(1-\beta_2)` steps, 2,000 at the usual 0.999: ``LinearWarmup.untuned(peak=1e-3)``.
-    Unlike the paper, where updates count from 1, the first rate is ``start``; ``shifted(..., by=-1)`` gives the paper's.
+    Use it with schedules that have no warmup: ``join(LinearWarmup(peak=1e-3, warmup_steps=500),
+    SGDR(...), at=500)``. The *untuned* warmup of Adam lasts :math:`2/(1-\beta_2)` steps, 2,000 at
+    the usual 0.999: ``LinearWarmup.untuned(peak=1e-3)``. Unlike the paper, where updates count from
+    1, the first rate is ``start``; ``shifted(..., by=-1)`` gives the paper's.
 
     Args:
         peak: the rate from ``warmup_steps`` on.
@@ -26,7 +27,7 @@ class LinearWarmup(Schedule):
 
     Raises:
         ValueError: if ``start`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> print(LinearWarmup(peak=1e-3, warmup_steps=100).at([0, 50, 100, 1000]))
@@ -47,7 +48,11 @@ class LinearWarmup(Schedule):
 
     @classmethod
     def untuned(cls, *, peak: float, b2: float = 0.999) -> Self:
-        """The warmup that Adam's ``b2`` asks for: of 2 / (1 - b2) steps, rounded.
+        """The untuned warmup for Adam's ``b2``: 2 / (1 - b2) steps, rounded.
+
+        Args:
+            peak: the rate at the end of the warmup.
+            b2: the decay of the second moment; 0.999 by default.
 
         Raises:
             ValueError: if ``b2`` is not in [0, 1).

@@ -13,22 +13,26 @@ from optax_lrs.schedules._sequences import listed
 
 
 def on_tokens(schedule: Schedule, *, tokens_per_step: int | Sequence[int], at: int | Sequence[int] = ()) -> OnTokens:
-    """The schedule on a clock of tokens: its steps are tokens, and an update takes so many of them.
+    """Runs a schedule on a clock of tokens, so that it does not change with the batch size.
 
-    A batch-size ramp then changes the clock and leaves the schedule alone: give ``tokens_per_step`` for each stage. Exact
-    beyond 2³¹ tokens. What is counted may as well be examples or images. The number of updates until the schedule is over is
-    its ``ends_at``. Put cycles, samples and stretched schedules outside: *inside* they read the tokens as a float32 on the
-    device, which is exact up to 2²⁴ of them.
+    The schedule's steps are tokens, and each update takes ``tokens_per_step`` of them; for a ramp,
+    give one number per stage. Tokens are exact beyond 2³¹. You can count examples or images
+    instead. ``ends_at`` is the number of updates until the schedule is over. Apply ``cycled``,
+    ``sampled`` and ``stretched`` to the result: *inside* ``on_tokens`` they read the tokens as a
+    float32 on the device, which is exact up to 2²⁴ tokens.
 
     Args:
-        schedule: any schedule, its lengths in tokens.
-        tokens_per_step: the tokens of an update, at least 1; or one number for each stage of a ramp.
-        at: the steps at which the second, third, … stage of the ramp begins, not decreasing.
+        schedule: any schedule, with lengths in tokens.
+        tokens_per_step: the tokens of an update, at least 1; or one number per stage of a ramp.
+        at: the steps at which the second, third, … stage begins, not decreasing.
+
+    Returns:
+        A :class:`optax_lrs.schedules.OnTokens`.
 
     Raises:
-        ValueError: if ``tokens_per_step`` is below 1, or the steps are not one fewer than the stages, decrease or are
-            negative.
-        TypeError: if ``schedule`` is no :class:`Schedule`, or a count is no int.
+        ValueError: if ``tokens_per_step`` is below 1, the number of steps is not one less than the
+            number of stages, or the steps decrease or are negative.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or a count is not an int.
 
     Example:
         >>> from optax_lrs import Linear
@@ -40,7 +44,10 @@ def on_tokens(schedule: Schedule, *, tokens_per_step: int | Sequence[int], at: i
 
 
 class OnTokens(Schedule):
-    """A schedule on a clock of tokens: what ``on_tokens`` returns."""
+    """A schedule on a clock of tokens; built by ``on_tokens``.
+
+    ``ends_at`` and the corners are in updates, rounded up.
+    """
 
     example: ClassVar = dict(
         schedule=Cosine(peak=1.0, total_steps=150_000, warmup_steps=10_000),
@@ -85,19 +92,19 @@ class OnTokens(Schedule):
         return rate
 
     def _stages(self):
-        """Start, end, tokens per step and tokens before, of each stage."""
+        """The start, end and tokens per step of each stage, and the tokens before it."""
         starts = (0, *self.boundaries)
         lengths = (end - start for start, end in itertools.pairwise(starts))
         before = itertools.accumulate((n * per for n, per in zip(lengths, self.tokens_per_step)), initial=0)
         return zip(starts, (*self.boundaries, None), self.tokens_per_step, before)
 
     def _token_of(self, step: int) -> int:
-        """The tokens seen until a step."""
+        """The tokens seen before an update."""
         *_, (start, _, per_step, before) = (stage for stage in self._stages() if stage[0] <= step)
         return before + (step - start) * per_step
 
     def _step_of(self, token: int) -> int:
-        """The first step at which so many tokens were seen."""
+        """The first update before which this many tokens were seen."""
         for start, end, per_step, before in self._stages():
             step = start - (before - token) // per_step
             if end is None or step <= end:

@@ -1,4 +1,4 @@
-"""One cycle: a rise, a fall, and a further fall."""
+"""One cycle: a rise, a fall, and optionally a further fall."""
 
 from __future__ import annotations
 
@@ -10,43 +10,49 @@ from optax_lrs._schedule import Schedule
 
 
 class OneCycle(Schedule):
-    r"""Up from a low rate to a high one, then down to a very low one, in two phases or three.
+    r"""Rises from a low rate to a high one, then falls to a very low one, in 2 or 3 phases.
 
-    With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`A` = ``anneal_steps`` and the profile :math:`g`,
+    With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`A` = ``anneal_steps`` and
+    the profile :math:`g`,
 
     .. math:: \eta(s) = \begin{cases} \text{peak} + (\text{start} - \text{peak})\, g(s/W) & s < W \\
               \text{start} + (\text{peak} - \text{start})\, g\big((s - W)/(T - A - W)\big) & W \le s < T - A \\
               \text{end} + (\text{start} - \text{end})\, g\big((s - T + A)/A\big) & T - A \le s < T \\
               \text{end} & s \ge T \end{cases}
 
-    and without ``anneal_steps`` the fall goes from ``peak`` to ``end`` at once, over :math:`T - W` steps. For short runs at a
-    high rate ("super-convergence"). Customary are a rise of 30% of the run, ``start = peak / 25`` and ``end = start / 1e4``.
-    The libraries place the peak differently; for a run of :math:`N` steps, 30% of them the rise,
+    Without ``anneal_steps`` the rate falls directly from ``peak`` to ``end``, over :math:`T - W`
+    steps. Use it for short runs at a high rate ("super-convergence"). Customary values are a rise
+    of 30% of the run, ``start = peak / 25`` and ``end = start / 1e4``. Libraries place the peak
+    differently. For a run of :math:`N` steps with a rise of 30%:
 
-    - Optax: cosine ``total_steps=N, warmup_steps=int(0.3 * N)``; its linear one has
-      ``anneal_steps=N - int(0.85 * N), decay=profiles.linear``;
-    - PyTorch: ``total_steps=N - 1, warmup_steps=0.3 * N - 1``, an int here; three phases: ``anneal_steps=N + 1 - 0.6 * N``.
+    - Optax: the cosine has ``total_steps=N, warmup_steps=int(0.3 * N)``; the linear one adds
+      ``anneal_steps=N - int(0.85 * N), decay=profiles.linear``.
+    - PyTorch: ``total_steps=N - 1, warmup_steps=0.3 * N - 1``, here as an int; with three phases,
+      ``anneal_steps=N + 1 - 0.6 * N``.
 
     Args:
         peak: the rate at the end of the rise.
-        total_steps: the length of the run; the rate is ``end`` from here on.
+        total_steps: the length of the run; from this step on the rate is ``end``.
         warmup_steps: the length of the rise.
-        anneal_steps: the length of the third phase, from ``start`` to ``end``; by default there are two phases.
+        anneal_steps: the length of the third phase, from ``start`` to ``end``. None (the default)
+            for two phases.
         start: the rate at step 0, at most ``peak``; 0 by default.
-        end: the last rate, at most ``peak``, and at most ``start`` where there are three phases; 0 by default.
-        decay: the profile of every phase, mirrored in the rise; :data:`optax_lrs.profiles.cosine` by default.
+        end: the last rate, at most ``peak``, and with three phases at most ``start``; 0 by default.
+        decay: the profile of every phase, mirrored in the rise; :data:`optax_lrs.profiles.cosine`
+            by default.
 
     Raises:
-        ValueError: if the phases are longer than the run, ``start`` or ``end`` is too high, or 0 where the profile needs it
-            positive, or a number is negative.
-        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+        ValueError: if the phases are longer than the run, ``start`` or ``end`` is too high, or 0
+            where the profile needs it positive, or a number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``decay`` is not a profile.
 
     Example:
         >>> print(OneCycle(peak=0.1, total_steps=100, warmup_steps=30, start=0.004).at([0, 15, 30, 65, 100]))
         [0.004 0.052 0.1   0.05  0.   ]
 
     References:
-        Smith, Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, arXiv:1708.07120.
+        Smith, Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
+        Rates, arXiv:1708.07120.
     """
 
     paper: ClassVar = "arXiv:1708.07120"

@@ -10,27 +10,30 @@ from optax_lrs._schedule import Schedule
 
 
 class PowerDecay(Schedule):
-    r"""Linear warmup, then a power of what is left ("polynomial" in Optax and HF transformers).
+    r"""Linear warmup, then a power of the share of the decay that is left.
 
-    With :math:`W` = ``warmup_steps`` and :math:`T` = ``total_steps``,
+    Optax and Hugging Face transformers call it polynomial decay. With :math:`W` = ``warmup_steps``
+    and :math:`T` = ``total_steps``,
 
     .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end}) \Big(\frac{T - s}{T - W}\Big)^p, \quad W \le s < T
 
-    ``p=1`` is linear; 0.9 is usual for segmentation (recalled, not verified). For tasks of capacity exponent :math:`b > 1`
-    the paper below derives ``p = 2b - 1``: over the whole run if the task is easy, else after a plateau, as ``WSD(...,
-    decay=profiles.power(2 * b - 1))``, whose share of the run shrinks as it gets longer. Unlike HF's, ``end`` is a rate.
+    ``p=1`` is linear; 0.9 is usual for segmentation (recalled, not verified). For tasks of capacity
+    exponent :math:`b > 1` the paper derives ``p = 2b - 1``: over the whole run if the task is easy,
+    otherwise after a plateau, as ``WSD(..., decay=profiles.power(2 * b - 1))``, with a share of the
+    run that shrinks as the run gets longer. Unlike Hugging Face's, ``end`` is a rate, not a share
+    of the peak.
 
     Args:
         peak: the rate at the end of the warmup.
-        total_steps: the length of the run, warmup included; the rate is ``end`` from here on.
+        total_steps: the length of the run, warmup included; from this step on the rate is ``end``.
         warmup_steps: the length of the warmup; 0 by default.
         end: the last rate, at most ``peak``; 0 by default.
         p: the exponent, positive; 1 by default.
 
     Raises:
-        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``p`` is not positive, or a number is
-            negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``p`` is not
+            positive, or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = PowerDecay(peak=1.0, total_steps=100, p=2.0)

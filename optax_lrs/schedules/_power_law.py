@@ -12,33 +12,37 @@ from optax_lrs.schedules._decay_from import decay_length
 
 
 class PowerLaw(Schedule):
-    r"""A power of the tokens seen, in proportion to the batch: what suits a small run suits a large one (power scheduler).
+    r"""The power scheduler: a power of the tokens seen, proportional to the batch size.
 
-    With :math:`n` tokens seen, :math:`\beta` = ``sequences_per_step``, :math:`a` = ``amplitude`` and the profile :math:`g`,
+    Numbers tuned on a small run carry over to a large one. With :math:`n` tokens seen,
+    :math:`\beta` = ``sequences_per_step``, :math:`a` = ``amplitude`` and the profile :math:`g`,
 
     .. math:: \eta(n) = \begin{cases} \eta_p(N_w)\, n/N_w & n < N_w \\ \eta_p(n) & N_w \le n < N - N_d \\
               \text{end} + (\eta_p(N - N_d) - \text{end})\, g\big((n - N + N_d)/N_d\big) & N - N_d \le n < N \\
               \text{end} & n \ge N \end{cases}, \quad \eta_p(n) = \min(\text{peak}, \beta\, a\, \max(n, 1)^b)
 
-    The paper's: the defaults, ``peak=0.02``, 1,024 sequences of 4,096 tokens a step (count others in proportion: our
-    reading), a warmup of 1B tokens, an exponential decay over the last tenth or more, under muP. Its fit for WSD, and
-    Levanter, have ``amplitude=4.6``. Without ``decay_tokens`` it has no horizon.
+    The paper uses the defaults with ``peak=0.02``, 1,024 sequences of 4,096 tokens per step (other
+    counts scale in proportion: our reading), a warmup of 1B tokens, and an exponential decay over
+    the last tenth or more, under muP. The paper's fit for WSD, and Levanter, have
+    ``amplitude=4.6``. Without ``decay_tokens`` the schedule has no horizon.
 
     Args:
-        peak: the cap on the rate.
-        tokens_per_step: the tokens of one update; counts may pass :math:`2^{31}`.
+        peak: the upper limit of the rate.
+        tokens_per_step: the tokens of one update; totals may exceed :math:`2^{31}`.
         sequences_per_step: the sequences of one update.
-        total_tokens: the end of the decay; needed if there is one, None by default.
+        total_tokens: the end of the decay, required with one; None by default.
         warmup_tokens: the length of the warmup; 0 by default.
-        decay_tokens: the length of the decay; 0, the default, goes on for ever.
-        end: the last rate, at most that at the start of the decay; 0 by default.
-        amplitude: the rate of the power law at one token, for a batch of one sequence; 4 by default.
+        decay_tokens: the length of the decay; 0, the default, for none.
+        end: the last rate, at most the rate at the start of the decay; 0 by default.
+        amplitude: the power law's rate at one token, for a batch of one sequence; 4 by default.
         b: the exponent, not positive; -0.51 by default.
-        decay: the profile of the decay; linear by default. The exponential one needs an ``end`` (the paper prints none).
+        decay: the profile of the decay; linear by default. The exponential one needs an ``end``
+            (the paper prints none).
 
     Raises:
-        ValueError: if the phases exceed ``total_tokens``, or ``b``, ``end`` or a count is out of its range.
-        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+        ValueError: if the phases exceed ``total_tokens``, or ``b``, ``end`` or a count is out of
+            its range.
+        TypeError: if a count is not an int, a rate is not a number, or ``decay`` is not a profile.
 
     Example:
         >>> lr = PowerLaw(peak=0.02, tokens_per_step=2**22, sequences_per_step=1024)
@@ -46,7 +50,8 @@ class PowerLaw(Schedule):
         [0.02     0.01427  0.001363]
 
     References:
-        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler, arXiv:2408.13359.
+        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate
+        Scheduler, arXiv:2408.13359.
     """
 
     paper: ClassVar = "arXiv:2408.13359"
@@ -105,7 +110,11 @@ class PowerLaw(Schedule):
         )
 
     def _power(self, xp: Any, tokens: Any) -> Any:
-        """min(peak, β a n^b). The exponent b ln n is about -14: its float32 would cost 1e-6, so the most of it is exact."""
+        """The power law with its cap, min(peak, β a n^b).
+
+        The exponent b ln n is about -14, and rounding it to float32 would cost 1e-6. So most of it
+        is computed exactly.
+        """
         whole = xp.floor(xp.log(tokens))
         coarse = xp.floor(self.b * 1024 + 0.5) / 1024  # times whole, it fits a float32
         rest = (self.b - coarse) * whole + self.b * xp.log(tokens * xp.exp(-whole))

@@ -10,26 +10,29 @@ from optax_lrs._schedule import Schedule
 
 
 class RangeTest(Schedule):
-    r"""A rise from a rate that is surely too low to one that is surely too high: the learning-rate range test.
+    r"""The learning-rate range test: rises from a rate that is too low to one that is too high.
 
     With :math:`T` = ``total_steps`` and the profile :math:`g`,
 
     .. math:: \eta(s) = \text{peak} + (\text{start} - \text{peak})\, g(1 - s/T)
 
-    the linear one by default, as in the paper; :data:`optax_lrs.profiles.exponential` rises by a constant ratio and spends as
-    many steps on each order of magnitude, as common tools do. Train for a few hundred steps, and plot the loss against the
-    rate: where it begins to fall is the ``floor`` of :class:`Triangular`, where it turns ragged the ``peak``; a tenth of
-    the rate at which it diverges is a usual first guess for other schedules (recalled, not verified).
+    The default profile is linear, as in the paper. :data:`optax_lrs.profiles.exponential` rises by
+    a constant ratio and spends equally many steps on each order of magnitude, as common tools do.
+    Train for a few hundred steps and plot the loss against the rate. The rate where the loss begins
+    to fall is the ``floor`` of :class:`Triangular`; the rate where it becomes ragged is its
+    ``peak``. For other schedules, a tenth of the rate at which training diverges is a usual first
+    guess (recalled, not verified).
 
     Args:
         start: the rate at step 0, at most ``peak``.
-        peak: the rate at step ``total_steps`` and from there on.
+        peak: the rate from step ``total_steps`` on.
         total_steps: the length of the test.
         rise: the profile, run backwards; :data:`optax_lrs.profiles.linear` by default.
 
     Raises:
-        ValueError: if ``start`` exceeds ``peak``, or is 0 where the profile needs it positive, or a number is negative.
-        TypeError: if a count is no int, a rate no number, or ``rise`` no profile.
+        ValueError: if ``start`` exceeds ``peak``, or is 0 where the profile needs it positive, or a
+            number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``rise`` is not a profile.
 
     Example:
         >>> from optax_lrs import profiles

@@ -13,27 +13,28 @@ _SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 13076
 
 
 class RectifiedWarmup(Schedule):
-    r"""The rectifier of RAdam, as a warmup for Adam.
+    r"""The rectifier of RAdam as a warmup for Adam, without a number to tune.
 
-    With :math:`\tau` = ``timescale_steps``, :math:`\beta_2 = 1 - 1/\tau`, :math:`\rho_\infty = 2\tau - 1` and the update
-    :math:`t = s + 1`,
+    With :math:`\tau` = ``timescale_steps``, :math:`\beta_2 = 1 - 1/\tau`,
+    :math:`\rho_\infty = 2\tau - 1` and the update :math:`t = s + 1`,
 
     .. math:: \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \quad \eta(s) = \text{peak}
               \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\,\rho_\infty}{(\rho_\infty - 4)(\rho_\infty - 2)\,\rho_t}}
               \text{ where } \rho_t > 4, \text{ else } 0
 
-    A warmup without a number to tune: ``RectifiedWarmup.untuned(peak=1e-3, b2=0.999)`` with ``optax.adam(..., b2=0.999)``.
-    Unlike the paper, the first updates (four at 0.999), before the variance of Adam's step is finite, have rate 0 instead of
-    a step without adaptation; ``optax.radam`` waits for :math:`\rho_t \ge 5`. It is close to a linear warmup of
-    :math:`2\tau` steps: :meth:`LinearWarmup.untuned`.
+    Use ``RectifiedWarmup.untuned(peak=1e-3, b2=0.999)`` with ``optax.adam(..., b2=0.999)``. Unlike
+    the paper, the first updates (four at 0.999), before the variance of Adam's step is finite, have
+    rate 0 instead of a step without adaptation; ``optax.radam`` waits for :math:`\rho_t \ge 5`. The
+    warmup is close to a linear one of :math:`2\tau` steps: :meth:`LinearWarmup.untuned`.
 
     Args:
         peak: the rate that is approached.
-        timescale_steps: :math:`1/(1 - \beta_2)` of the optimizer, at least 3 (below, no update is ever rectified).
+        timescale_steps: :math:`1/(1 - \beta_2)` of the optimizer, at least 3 (below 3, no update is
+            ever rectified).
 
     Raises:
         ValueError: if ``timescale_steps`` is below 3, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> print(RectifiedWarmup.untuned(peak=1.0, b2=0.999).at([0, 3, 4, 99, 999, 9999]))
@@ -51,7 +52,15 @@ class RectifiedWarmup(Schedule):
 
     @classmethod
     def untuned(cls, *, peak: float, b2: float = 0.999) -> Self:
-        """The warmup of Adam's ``b2``: with a timescale of 1 / (1 - b2) steps, rounded."""
+        """The warmup for Adam's ``b2``: a timescale of 1 / (1 - b2) steps, rounded.
+
+        Args:
+            peak: the rate that is approached.
+            b2: the decay of the second moment; 0.999 by default.
+
+        Raises:
+            ValueError: if ``b2`` is not in [0, 1), or the timescale is below 3.
+        """
         if not 0 <= b2 < 1:
             raise ValueError(f"RectifiedWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
         return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))

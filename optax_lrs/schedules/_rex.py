@@ -18,20 +18,21 @@ class REX(Schedule):
 
     .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end})\, \frac{z}{(1 - d) + d z}, \quad W \le s < T
 
-    Made for small budgets (1–25% of the usual epochs), where it is at or above linear decay; ``d=0`` is linear decay. The
-    paper has ``d=0.5`` and no warmup; popular ports use 0.9, which stays near the peak for most of the run.
+    Use it for small budgets (1–25% of the usual epochs), where it does as well as linear decay or
+    better; ``d=0`` is linear decay. The paper has ``d=0.5`` and no warmup; popular ports use 0.9,
+    which stays near the peak for most of the run.
 
     Args:
         peak: the rate at the end of the warmup.
-        total_steps: the length of the run, warmup included; the rate is ``end`` from here on.
+        total_steps: the length of the run, warmup included; from this step on the rate is ``end``.
         warmup_steps: the length of the warmup; 0 by default. Unlike the paper, which has none.
         end: the last rate, at most ``peak``; 0 by default.
         d: the bend, below 1; 0.5 by default.
 
     Raises:
-        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``d`` is 1 or more, or a number is
-            negative that must not be.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if the warmup is longer than the run, ``end`` exceeds ``peak``, ``d`` is 1 or
+            more, or a rate or a length is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = REX(peak=1.0, total_steps=100)
@@ -39,7 +40,8 @@ class REX(Schedule):
         [1.       0.947368 0.666667 0.4      0.      ]
 
     References:
-        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule, arXiv:2107.04197.
+        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule,
+        arXiv:2107.04197.
     """
 
     paper: ClassVar = "arXiv:2107.04197"

@@ -13,21 +13,26 @@ from optax_lrs.schedules._stopped import stopped
 
 
 def sampled(schedule: Schedule, *, every: int | None = None, at: Sequence[int] | None = None) -> Sampled | SampledAt:
-    r"""The schedule as a staircase: it is looked at now and then, and its rate held in between.
+    r"""Turns a schedule into a staircase: reads it at some steps and holds the rate between.
 
-    REX's sampling rate, by which step decay is a profile seen at two or three milestones:
-    :math:`\eta(s) = \text{schedule}(\max\{q_j : q_j \le s\})`. For a sampling rate in per cent of the run let a
-    :class:`optax_lrs.Horizon` count: ``every=run.fraction(0.1)``, or ``at=[run.fraction(x) for x in (0.5, 0.75)]``.
+    This is REX's sampling rate; step decay is a profile sampled at two or three milestones:
+    :math:`\eta(s) = \text{schedule}(\max\{q_j : q_j \le s\})`. For a sampling rate in percent of
+    the run, let a :class:`optax_lrs.Horizon` count: ``every=run.fraction(0.1)``, or
+    ``at=[run.fraction(x) for x in (0.5, 0.75)]``.
 
     Args:
         schedule: any schedule.
-        every: the steps from one sample to the next, the first at step 0; at least 1, which changes nothing.
+        every: the steps between samples, the first at step 0; at least 1, which changes nothing.
         at: the steps of the samples, increasing and positive; step 0 is always one.
 
+    Returns:
+        A :class:`optax_lrs.schedules.Sampled`, or with ``at`` a
+        :class:`optax_lrs.schedules.SampledAt`.
+
     Raises:
-        ValueError: if not exactly one of ``every`` and ``at`` is given, ``every`` is below 1, ``at`` is empty or not
-            increasing.
-        TypeError: if ``schedule`` is no :class:`Schedule`, or a step is no int.
+        ValueError: if not exactly one of ``every`` and ``at`` is given, ``every`` is below 1, or
+            ``at`` is empty or not increasing.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or a step is not an int.
 
     Example:
         >>> lr = REX(peak=1.0, total_steps=100)
@@ -35,8 +40,8 @@ def sampled(schedule: Schedule, *, every: int | None = None, at: Sequence[int] |
         [1.         1.         0.66666667 0.        ] [1.         0.66666667 0.66666667 0.4        0.4       ]
 
     References:
-        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule, arXiv:2107.04197 (that it
-        studies these sampling rates is recalled, not verified).
+        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule,
+        arXiv:2107.04197 (that it studies these sampling rates is recalled, not verified).
     """
     if (every is None) == (at is None):
         raise ValueError(f"sampled: give exactly one of every and at, got {every=}, {at=}")
@@ -46,7 +51,11 @@ def sampled(schedule: Schedule, *, every: int | None = None, at: Sequence[int] |
 
 
 class Sampled(Schedule):
-    """A schedule seen once in a period: what ``sampled(schedule, every=...)`` returns."""
+    """A schedule read once per period; built by ``sampled(schedule, every=...)``.
+
+    It ends at the first sample at or after the end of the schedule. Its corners are the first
+    samples and those after the corners of the schedule.
+    """
 
     example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), period_steps=10)
 
@@ -72,7 +81,7 @@ class Sampled(Schedule):
 
 
 class SampledAt(Schedule):
-    """A schedule seen at milestones: what ``sampled(schedule, at=...)`` returns."""
+    """A schedule read at milestones; built by ``sampled(schedule, at=...)``."""
 
     example: ClassVar = dict(schedule=REX(peak=1.0, total_steps=100), milestones=(50, 75))
 

@@ -10,11 +10,20 @@ from optax_lrs.schedules._linear import Linear
 
 
 def scaled(schedule: Schedule, *, factor: float) -> Scaled:
-    """The schedule times a factor, which is a leaf: sweep it, differentiate it, change it without compiling.
+    """Multiplies a schedule by a factor, which is a leaf.
+
+    You can sweep the factor, differentiate it, and change it without recompiling.
 
     Args:
         schedule: any schedule.
-        factor: what the rates are multiplied by; not negative.
+        factor: multiplies the rates; not negative.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Scaled`.
+
+    Raises:
+        ValueError: if ``factor`` is negative.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or ``factor`` is not a number.
 
     Example:
         >>> print(scaled(Linear(peak=1.0, total_steps=10), factor=3.0).at([0, 5, 10]))
@@ -24,7 +33,7 @@ def scaled(schedule: Schedule, *, factor: float) -> Scaled:
 
 
 class Scaled(Schedule):
-    """A schedule times a factor: what ``scaled`` returns."""
+    """A schedule times a factor; built by ``scaled``."""
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=0.5)
 

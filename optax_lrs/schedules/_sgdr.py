@@ -12,25 +12,32 @@ from optax_lrs._schedule import Schedule
 class SGDR(Schedule):
     r"""Cosine decay with warm restarts.
 
-    With :math:`r` steps into cycle :math:`i`, :math:`W` = ``warmup_steps`` and :math:`P_i` = ``growth**i * period_steps``,
+    With :math:`r` steps into cycle :math:`i`, :math:`W` = ``warmup_steps`` and :math:`P_i` =
+    ``growth**i * period_steps``,
 
     .. math:: \eta = \text{floor} + (\text{peak} - \text{floor}) \begin{cases} r/W & r < W \\
               \tfrac12 \big(1 + \cos(\pi (r - W)/(P_i - W))\big) & r \ge W \end{cases}
 
-    Every cycle ends in a usable model: for runs that may stop at several times, and for ensembles. AlgoPerf's "Cyclic LR" is
-    one or two ``cycles`` with ``warmup_steps``; HF's restarts are ``join(LinearWarmup(...), SGDR(...), at=...)``.
+    Every cycle ends in a usable model. Use it for runs that may stop at several times, and for
+    ensembles. AlgoPerf's "Cyclic LR" is one or two ``cycles`` with ``warmup_steps``; Hugging Face's
+    restarts are ``join(LinearWarmup(...), SGDR(...), at=...)``.
 
     Args:
         peak: the rate from which each cycle decays.
         period_steps: the length of the first cycle, its warmup included; at least 1.
-        growth: how many times as long each cycle is as the one before (the paper's T_mult); 1 by default.
-        warmup_steps: the length of the warmup of each cycle, shorter than the first; 0 by default: a restart is a jump.
-        cycles: how many cycles; the rate is ``floor`` from the end of the last. By default they never end.
-        floor: the rate at the end of each cycle, and where its warmup starts; at most ``peak``; 0 by default.
+        growth: the ratio of the lengths of a cycle and the one before (the paper's T_mult); 1 by
+            default.
+        warmup_steps: the length of each cycle's warmup, shorter than the first cycle; 0 by default,
+            so that a restart is a jump.
+        cycles: the number of cycles; the rate is ``floor`` after the last. None (the default) never
+            ends.
+        floor: the rate at the end of each cycle and at the start of its warmup; at most ``peak``; 0
+            by default.
 
     Raises:
-        ValueError: if a count is below 1, the warmup not shorter than the first cycle, ``floor`` above ``peak`` or negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if a count is below 1, the warmup is not shorter than the first cycle, or
+            ``floor`` is negative or above ``peak``.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> print(SGDR(peak=1e-3, period_steps=10, growth=2).at([0, 5, 10, 20, 30, 50, 70]))
@@ -80,7 +87,10 @@ class SGDR(Schedule):
 
 @functools.lru_cache
 def _knots(period, growth, warmup, cycles):
-    """Where warmups and decays start, and the last one ends; as far as integers go, since growing cycles soon leave them."""
+    """The steps at which warmups and decays start, and the end of the last cycle.
+
+    Growing cycles soon exceed the integers: knots stop at 2**62.
+    """
     starts, length = [0], period
     while len(starts) <= cycles and (starts[-1] + length < 2**62 or len(starts) == 1):
         starts, length = [*starts, starts[-1] + length], length * growth

@@ -10,14 +10,20 @@ from optax_lrs.schedules._linear import Linear
 
 
 def shifted(schedule: Schedule, *, by: int) -> Shifted:
-    """The schedule begun later, or, with a negative ``by``, entered in its middle.
+    """Starts a schedule later, or with a negative ``by`` in its middle.
 
-    Before it begins its first rate is held. ``by=-1`` gives the convention of torchtitan, where the first update of a
-    warmup is not lost on a rate of zero.
+    Before it starts, its first rate is held. ``by=-1`` is torchtitan's convention, in which the
+    first update of a warmup does not have a rate of zero.
 
     Args:
         schedule: any schedule.
-        by: the step at which it begins; negative: the number of its steps that are skipped.
+        by: the step at which the schedule starts; if negative, the number of its steps to skip.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Shifted`.
+
+    Raises:
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or ``by`` is not an int.
 
     Example:
         >>> warmup = Linear(peak=1.0, total_steps=10, warmup_steps=5)
@@ -28,7 +34,7 @@ def shifted(schedule: Schedule, *, by: int) -> Shifted:
 
 
 class Shifted(Schedule):
-    """A schedule begun later, or in its middle: what ``shifted`` returns."""
+    """A schedule that starts later, or in its middle; built by ``shifted``."""
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), by=-1)
 

@@ -10,7 +10,7 @@ from optax_lrs._schedule import Schedule
 
 
 class SlowStartFastDecay(Schedule):
-    r"""A rise that begins slowly, then a decay that begins fast.
+    r"""A rise that starts slowly, then a decay that starts fast.
 
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and the profile :math:`g`,
 
@@ -18,23 +18,23 @@ class SlowStartFastDecay(Schedule):
               \text{end} + (\text{peak} - \text{end})\, g\big((s - W)/(T - W)\big) & W \le s < T \\
               \text{end} & s \ge T \end{cases}
 
-    For adversarial fine-tuning of a naturally trained network, about ten epochs. Only the abstract of the paper was read: it
-    names the shape, and the formula with its numbers (``q=2``, an exponential of steepness 6, W in the middle) is our
-    parameterisation.
+    Use it for adversarial fine-tuning of a naturally trained network, for about ten epochs. Only
+    the abstract of the paper was read. It names the shape; the formula and its numbers (``q=2``, an
+    exponential of steepness 6, W in the middle) are our parameterization.
 
     Args:
         peak: the highest rate.
-        total_steps: the length of the run, rise included; the rate is ``end`` from here on.
+        total_steps: the length of the run, rise included; from this step on the rate is ``end``.
         warmup_steps: the length of the rise.
         start: the rate at step 0, at most ``peak``; 0 by default.
         end: the last rate, at most ``peak``; 0 by default.
-        q: the power of the rise, positive; above 1 (2 by default) it begins slowly.
+        q: the power of the rise, positive; 2 by default. Above 1 it starts slowly.
         decay: the profile of the decay; ``profiles.shifted_exponential(6)`` by default.
 
     Raises:
-        ValueError: if the rise is longer than the run, ``start`` or ``end`` exceeds ``peak``, ``q`` is not positive, or a
-            number is negative.
-        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+        ValueError: if the rise is longer than the run, ``start`` or ``end`` exceeds ``peak``, ``q``
+            is not positive, or a number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``decay`` is not a profile.
 
     Example:
         >>> lr = SlowStartFastDecay(peak=1.0, start=0.01, end=0.01, total_steps=100, warmup_steps=50)
@@ -42,8 +42,8 @@ class SlowStartFastDecay(Schedule):
         [0.01   0.2575 1.     0.3065 0.057  0.01  ]
 
     References:
-        Jeddi, Shafiee, Wong, A Simple Fine-tuning Is All You Need: Towards Robust Deep Learning Via Adversarial
-        Fine-tuning, arXiv:2012.13628.
+        Jeddi, Shafiee, Wong, A Simple Fine-tuning Is All You Need: Towards Robust Deep Learning Via
+        Adversarial Fine-tuning, arXiv:2012.13628.
     """
 
     paper: ClassVar = "arXiv:2012.13628"

@@ -10,26 +10,28 @@ from optax_lrs.schedules._exponential import check, fallen
 
 
 class Staircase(Schedule):
-    r"""Linear warmup, then a constant that drops by the same factor again and again.
+    r"""Linear warmup, then a constant that drops by the same factor after every period.
 
     With :math:`W` = ``warmup_steps``, :math:`f` = ``factor`` and :math:`P` = ``period_steps``,
 
     .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
               \max(\text{floor}, \text{peak}\, f^{\lfloor (s - W)/P \rfloor}) & s \ge W \end{cases}
 
-    :class:`Exponential`, sampled once a period: Optax's with ``staircase=True``, PyTorch's ``StepLR``. EfficientNets take
-    ``factor=0.97`` every 2.4 epochs (recalled, not verified). For drops at chosen steps, :class:`StepDecay`.
+    This is :class:`Exponential` sampled once per period: Optax's with ``staircase=True``, PyTorch's
+    ``StepLR``. EfficientNets use ``factor=0.97`` every 2.4 epochs (recalled, not verified). For
+    drops at chosen steps, use :class:`StepDecay`.
 
     Args:
         peak: the rate at the end of the warmup.
-        factor: what the rate is multiplied by after each period, in (0, 1].
+        factor: the ratio of the rates after and before a period, in (0, 1].
         period_steps: the length of a period; at least 1.
         warmup_steps: the length of the warmup; 0 by default.
         floor: the lowest rate after the warmup, at most ``peak``; 0 by default.
 
     Raises:
-        ValueError: if ``factor`` is out of (0, 1], ``period_steps`` is 0, ``floor`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``factor`` is not in (0, 1], ``period_steps`` is 0, ``floor`` exceeds
+            ``peak``, or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = Staircase(peak=1.0, factor=0.1, period_steps=30)

@@ -15,24 +15,27 @@ from optax_lrs._schedule import Schedule
 class StepDecay(Schedule):
     r"""Linear warmup, then a constant that drops at milestones.
 
-    With :math:`W` = ``warmup_steps``, the milestones :math:`m_i` and the factors :math:`f_i`, :math:`f_0 = 1`,
+    With :math:`W` = ``warmup_steps``, the milestones :math:`m_i` and the factors :math:`f_i`,
+    :math:`f_0 = 1`,
 
     .. math:: \eta(s) = \text{peak}\; f_i\, \min(1, s/W), \quad m_i \le s < m_{i+1}
 
-    ``StepDecay.by(factor=0.1, milestones=...)`` divides by ten each time: ResNets after 30, 60 and 90 epochs (or 80).
-    DeepSeek LLM's multi-step has ``factors=(0.316, 0.1)`` at 80% and 90% of the run, after 2,000 steps of warmup; a run
-    that is to go on is taken up before the drop (both recalled, not verified). Unlike timm's, a drop comes at its milestone.
+    ``StepDecay.by(factor=0.1, milestones=...)`` divides by ten at each milestone; ResNets use
+    epochs 30, 60 and 90 (or 80). DeepSeek LLM's multi-step schedule has ``factors=(0.316, 0.1)`` at
+    80% and 90% of the run, after 2,000 steps of warmup; a run to be extended continues from before
+    the drop (both recalled, not verified). Unlike timm's, a drop comes at its milestone.
 
     Args:
         peak: the rate at the end of the warmup.
         milestones: the steps of the drops, increasing.
-        factors: the share of the peak from each milestone on, as many as milestones, not rising; a leaf.
+        factors: the share of the peak from each milestone on, one per milestone, not rising; a
+            leaf.
         warmup_steps: the length of the warmup, at most the first milestone; 0 by default.
 
     Raises:
-        ValueError: if the milestones do not increase, are not as many as the factors, or lie in the warmup, the factors
-            rise or exceed 1, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if the milestones do not increase, lie in the warmup, or differ in number from
+            the factors, the factors rise or exceed 1, or a number is negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = StepDecay(peak=1.0, milestones=(80, 90), factors=(0.316, 0.1), warmup_steps=10)
@@ -42,8 +45,8 @@ class StepDecay(Schedule):
         StepDecay(peak=0.1, milestones=(30, 60, 90), factors=[0.5, 0.25, 0.125], warmup_steps=0)
 
     References:
-        Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, arXiv:1706.02677. DeepSeek LLM,
-        arXiv:2401.02954.
+        Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, arXiv:1706.02677.
+        DeepSeek LLM, arXiv:2401.02954.
     """
 
     paper: ClassVar = "arXiv:1706.02677"
@@ -56,7 +59,13 @@ class StepDecay(Schedule):
 
     @classmethod
     def by(cls, *, factor: float, milestones: Sequence[int], **fields: Any) -> Self:
-        """The rate is multiplied by ``factor``, in [0, 1], at each milestone."""
+        """Multiplies the rate by the same factor at each milestone.
+
+        Args:
+            factor: the factor, in [0, 1].
+            milestones: the steps of the drops, increasing.
+            **fields: the other fields: ``peak``, ``warmup_steps``.
+        """
         return cls(milestones=milestones, factors=[factor ** (i + 1) for i in range(len(milestones))], **fields)
 
     def check(self) -> None:

@@ -13,15 +13,23 @@ from optax_lrs.schedules._linear import Linear
 
 
 def stretched(schedule: Schedule, *, factor: float) -> Stretched:
-    """The schedule run slower: at step ``s`` the rate of step ``s / factor``.
+    """Slows a schedule down or speeds it up by a factor, which is a leaf.
 
-    The way to a horizon that is a leaf: sweep it, differentiate it, change it without compiling. Exact at any length
-    up to 2³¹ steps of the schedule's own clock; beyond them, on the device, its reading is a float32's.
+    At step ``s`` the rate is that of step ``s / factor``. So the horizon of a run becomes a leaf
+    that you can sweep, differentiate, and change without recompiling. It is exact for any length up
+    to 2³¹ steps of the schedule's own clock. Beyond them, the device reads that clock as a float32.
 
     Args:
         schedule: any schedule.
-        factor: how many times as long it takes; positive. It is rounded to float32 when built, so that host and device
-            agree about where the end is.
+        factor: the ratio of the new and the old length; positive. It is rounded to float32 on
+            construction, so that host and device agree on the end.
+
+    Returns:
+        A :class:`optax_lrs.schedules.Stretched`.
+
+    Raises:
+        ValueError: if ``factor`` is not positive, or above 2**31.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or ``factor`` is not a number.
 
     Example:
         >>> print(stretched(Linear(peak=1.0, total_steps=10), factor=2.0).at([0, 5, 10, 20]))
@@ -31,7 +39,10 @@ def stretched(schedule: Schedule, *, factor: float) -> Stretched:
 
 
 class Stretched(Schedule):
-    """A schedule run slower: what ``stretched`` returns."""
+    """A schedule that runs slower or faster; built by ``stretched``.
+
+    Its end and its corners are rounded up to steps.
+    """
 
     example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=1.5)
 

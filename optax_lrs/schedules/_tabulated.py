@@ -1,4 +1,4 @@
-"""A schedule read from a table."""
+"""A schedule given by a table."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ class Tabulated(Schedule):
 
     .. math:: \eta(s) = \frac{(s_{i+1} - s)\,\eta_i + (s - s_i)\,\eta_{i+1}}{s_{i+1} - s_i}, \quad s_i \le s \le s_{i+1}
 
-    constant before the first entry and after the last. For what has no formula: a refined schedule, the log of a former
-    run, a curve drawn by hand. Every step of a run is exact; a thousand entries (``steps`` given) are as good for smooth
-    curves and keep the compiled program, the checkpoint and the JSON small.
+    The rate is constant before the first entry and after the last. Use it for rates without a
+    formula: a refined schedule, the log of an earlier run, a curve drawn by hand. An entry for
+    every step is exact. For smooth curves, a thousand entries (with ``steps``) are as good, and
+    keep the compiled program, the checkpoint and the JSON small.
 
     Args:
-        lrs: the rates, shape [n], not negative; a leaf, so that rates can be swept and differentiated.
-        steps: the steps they belong to, n increasing ints; by default 0, 1, …, n - 1.
-        source: where the table comes from, as text. Printed and saved, and otherwise without effect: tables that differ in
-            it alone are equal, and none is compiled for. What a compiled program returns has none.
+        lrs: the rates, shape [n], not negative; a leaf, so that rates can be swept and
+            differentiated.
+        steps: the steps of the rates, n increasing ints; by default 0, 1, …, n - 1.
+        source: text that says where the table comes from. It is printed and saved, and has no other
+            effect: tables that differ only in it are equal and share a compiled program. Tables
+            returned by a compiled program have none.
 
     Raises:
-        ValueError: if the table is empty, a rate is negative or not finite, or the steps do not increase or are not n.
-        TypeError: if the rates are no numbers, a step is no int, or the source is no text.
+        ValueError: if the table is empty, a rate is negative or not finite, or the steps do not
+            increase or are not n.
+        TypeError: if the rates are not numbers, a step is not an int, or the source is not text.
 
     Example:
         >>> lr = Tabulated(lrs=[0.0, 1.0, 0.5], steps=[0, 10, 110])

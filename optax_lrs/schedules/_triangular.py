@@ -1,4 +1,4 @@
-"""A triangular wave."""
+"""A triangular wave, and the formula that all triangular waves share."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from optax_lrs._schedule import Schedule
 
 
 class Triangular(Schedule):
-    r"""Up and down in straight lines, over and over: the cyclical learning rate.
+    r"""The cyclical learning rate: up and down in straight lines, over and over.
 
-    With :math:`P` = ``period_steps`` and :math:`x = (s \bmod P)/P`, what is done of the present cycle,
+    With :math:`P` = ``period_steps`` and the share of the current cycle that is done,
+    :math:`x = (s \bmod P)/P`,
 
     .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2 \min(x, 1 - x)
 
-    It saves the search for one best rate: the wave passes through all that a :class:`RangeTest` found usable. Take as
-    ``floor`` the rate where the loss begins to fall in that test, and as ``peak`` the one where it turns ragged. A cycle
-    lasts two step sizes of the paper, which are 2–8 epochs each; the authors' code has floor 1e-3, peak 6e-3, 4,000 steps.
-    Stop at the end of a cycle, where the rate is lowest. On CIFAR-10 it reached in 25,000 steps what a fixed rate did in
-    70,000 (recalled, not verified).
+    It avoids the search for one best rate: the wave passes through every rate that a
+    :class:`RangeTest` found usable. Set ``floor`` to the rate at which the loss begins to fall in
+    that test, and ``peak`` to the rate at which it becomes ragged. A cycle is two step sizes of the
+    paper, 2–8 epochs each; the authors' code has floor 1e-3, peak 6e-3 and 4,000 steps. Stop at the
+    end of a cycle, where the rate is lowest. On CIFAR-10 it reached in 25,000 steps what a fixed
+    rate reached in 70,000 (recalled, not verified).
 
     Args:
         peak: the rate in the middle of each cycle.
-        period_steps: the length of a cycle, up and down together; at least 1. Where it is odd the middle lies between steps.
+        period_steps: the length of a cycle, up and down together; at least 1. If it is odd, the
+            middle lies between steps.
         floor: the rate at the start of each cycle, at most ``peak``; 0 by default.
 
     Raises:
-        ValueError: if ``period_steps`` is below 1, ``floor`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``period_steps`` is below 1, ``floor`` exceeds ``peak``, or a number is
+            negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = Triangular(peak=6e-3, floor=1e-3, period_steps=4000)

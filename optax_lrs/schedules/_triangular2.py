@@ -10,23 +10,27 @@ from optax_lrs.schedules._triangular import between, check_wave, triangle, wave_
 
 
 class Triangular2(Schedule):
-    r"""Up and down in straight lines, each cycle half as high as the one before.
+    r"""A triangular wave that is half as high in each cycle as in the one before.
 
-    With :math:`P` = ``period_steps``, the cycle :math:`n = \lfloor s/P \rfloor` and :math:`x = s/P - n`, what is done of it,
+    With :math:`P` = ``period_steps``, the cycle :math:`n = \lfloor s/P \rfloor` and the share of it
+    that is done, :math:`x = s/P - n`,
 
     .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n} \cdot 2 \min(x, 1 - x)
 
-    The wave of :class:`Triangular` that settles at its floor: choose it where the run should end at a low rate, and give it
-    few cycles: the fourth is an eighth as high as the first. Floor, peak and period as there.
+    This is the wave of :class:`Triangular`, settling at its floor. Use it where the run should end
+    at a low rate, with few cycles: the fourth is an eighth as high as the first. Choose floor, peak
+    and period as for :class:`Triangular`.
 
     Args:
         peak: the rate in the middle of the first cycle.
-        period_steps: the length of a cycle, up and down together; at least 1. Where it is odd the middle lies between steps.
+        period_steps: the length of a cycle, up and down together; at least 1. If it is odd, the
+            middle lies between steps.
         floor: the rate at the start of each cycle, at most ``peak``; 0 by default.
 
     Raises:
-        ValueError: if ``period_steps`` is below 1, ``floor`` exceeds ``peak``, or a number is negative.
-        TypeError: if a count is no int or a rate is no number.
+        ValueError: if ``period_steps`` is below 1, ``floor`` exceeds ``peak``, or a number is
+            negative.
+        TypeError: if a count is not an int or a rate is not a number.
 
     Example:
         >>> lr = Triangular2(peak=6e-3, floor=1e-3, period_steps=4000)

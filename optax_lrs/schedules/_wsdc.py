@@ -11,30 +11,33 @@ from optax_lrs.schedules._decay_from import decay_length
 
 
 class WSDC(Schedule):
-    r"""Warmup, a plateau, a decay, and a low constant rate without end: each phase by its length (WSD-C).
+    r"""Warmup, a plateau, a decay, and a low constant rate without end (WSD-C).
 
-    With :math:`W` = ``warmup_steps``, :math:`S` = ``stable_steps``, :math:`D` = ``decay_steps`` and the profile :math:`g`,
+    Each phase is given by its length. With :math:`W` = ``warmup_steps``, :math:`S` =
+    ``stable_steps``, :math:`D` = ``decay_steps`` and the profile :math:`g`,
 
     .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak} & W \le s < W + S \\
               \text{end} + (\text{peak} - \text{end})\, g\big((s - W - S)/D\big) & W + S \le s < W + S + D \\
               \text{end} & s \ge W + S + D \end{cases}
 
-    For training in stages: the constant at the end is for the best data (mid-training), as long as there are any. It is
-    ``WSD`` with ``total_steps`` = W + S + D, told without a total. DeepSeek-V3's schedule (recalled, not verified) has
-    another drop in the constant: 2.2e-4 until 10T tokens, a cosine to 2.2e-5 over 4.3T, and 7.3e-6 for the last 167B:
+    Use it for training in stages: the final constant is for the best data (mid-training), for as
+    long as there is any. It equals ``WSD`` with ``total_steps`` = W + S + D. DeepSeek-V3's schedule
+    (recalled, not verified) drops once more within the constant: 2.2e-4 until 10T tokens, a cosine
+    to 2.2e-5 over 4.3T, and 7.3e-6 for the last 167B:
     ``switch(WSDC(...), Constant(value=7.3e-6), at=...)``.
 
     Args:
         peak: the rate of the plateau.
-        end: the rate of the constant after the decay, at most ``peak``.
+        end: the constant rate after the decay, at most ``peak``.
         stable_steps: the length of the plateau.
-        decay_steps: the length of the decay; 0 is a drop.
+        decay_steps: the length of the decay; 0 drops to ``end`` at once.
         warmup_steps: the length of the warmup; 0 by default.
         decay: the profile of the decay; :data:`optax_lrs.profiles.cosine` by default (our choice).
 
     Raises:
-        ValueError: if ``end`` exceeds ``peak`` or is 0 where the profile needs it positive, or a number is negative.
-        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+        ValueError: if ``end`` exceeds ``peak`` or is 0 where the profile needs it positive, or a
+            number is negative.
+        TypeError: if a count is not an int, a rate is not a number, or ``decay`` is not a profile.
 
     Example:
         >>> lr = WSDC(peak=1e-3, end=1e-4, warmup_steps=100, stable_steps=500, decay_steps=300)
@@ -42,8 +45,8 @@ class WSDC(Schedule):
         [0.0005  0.001   0.001   0.00055 0.0001  0.0001 ]
 
     References:
-        PLM: Efficient Peripheral Language Models, arXiv:2503.12167. Only its abstract was read: the formula is our
-        reading of the name.
+        PLM: Efficient Peripheral Language Models, arXiv:2503.12167. Only its abstract was read: the
+        formula is our reading of the name.
     """
 
     paper: ClassVar = "arXiv:2503.12167"

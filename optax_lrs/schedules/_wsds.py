@@ -1,4 +1,4 @@
-"""Warmup, then stable and decay again and again."""
+"""Warmup, then stable and decay phases in turn."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from optax_lrs.schedules._decay_from import decay_length
 
 
 class WSDS(Schedule):
-    r"""A plateau with a decay before each boundary: one run, a finished model at every budget (WSD-S).
+    r"""A plateau with a decay before each boundary: one run with a model per budget (WSD-S).
 
-    With the boundaries :math:`b_1 < b_2 < \dots < b_n` = ``boundaries`` and :math:`D_i` = ``decay_steps``,
+    With the boundaries :math:`b_1 < b_2 < \dots < b_n` = ``boundaries`` and :math:`D_i` =
+    ``decay_steps``,
 
     .. math:: \eta(s) = \begin{cases} \text{peak} & b_{i-1} \le s < b_i - D_i \\ \text{end} & s \ge b_n \\
               1/(x/\text{end} + (1 - x)/\text{peak}) & b_i - D_i \le s < b_i,\; x = (s - b_i + D_i)/D_i \end{cases}
 
-    times :math:`\min(1, s/W)`, :math:`W` = ``warmup_steps``. Training goes on from each decayed model, through the jump and
-    with the optimizer's state. At a boundary the rate is the peak (Levanter; OLMo-core jumps a step later). "A decay of
-    10%" is of each cycle (``of_cycles``; Levanter, OLMo-core), or of all steps so far (``of_run``; lingua).
+    times :math:`\min(1, s/W)`, :math:`W` = ``warmup_steps``. Training continues from each decayed
+    model, through the jump and with its optimizer state. At a boundary the rate is the peak
+    (Levanter; OLMo-core jumps one step later). "A decay of 10%" is 10% of each cycle
+    (``of_cycles``; Levanter, OLMo-core) or of all steps so far (``of_run``; lingua).
 
     Args:
         peak: the rate of the plateaus.
-        end: the rate that each decay arrives at; a tenth of the peak in the paper's re-implementations.
+        end: the rate at the end of each decay; a tenth of the peak in re-implementations of the
+            paper.
         boundaries: the ends of the cycles, increasing.
-        decay_steps: the length of each cycle's decay, as many as boundaries; 0 is no decay.
-        warmup_steps: the length of the warmup, at the start alone; 0 by default.
+        decay_steps: the length of each cycle's decay, one per boundary; 0 for no decay.
+        warmup_steps: the length of the warmup of the first cycle; 0 by default.
         decay: the profile of the decays; :data:`optax_lrs.profiles.inverse` by default.
 
     Raises:
-        ValueError: if a decay, or the warmup before the first, does not fit its cycle, or ``end`` is 0 or above ``peak``.
-        TypeError: if a count is no int, a rate no number, or ``decay`` no profile.
+        ValueError: if a decay, or the warmup before the first one, does not fit into its cycle, or
+            ``end`` is 0 or above ``peak``.
+        TypeError: if a count is not an int, a rate is not a number, or ``decay`` is not a profile.
 
     Example:
         >>> lr = WSDS.of_cycles(peak=1e-3, end=1e-4, boundaries=(300, 700, 1000), share=0.1)
@@ -41,8 +45,8 @@ class WSDS(Schedule):
         (30, 40, 30) [0.001    0.001    0.000182 0.0001  ]
 
     References:
-        Wen et al., Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective,
-        arXiv:2410.05192.
+        Wen et al., Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape
+        Perspective, arXiv:2410.05192.
     """
 
     paper: ClassVar = "arXiv:2410.05192"
@@ -57,13 +61,25 @@ class WSDS(Schedule):
 
     @classmethod
     def of_cycles(cls, *, boundaries: Sequence[int], share: float, **fields: Any) -> Self:
-        """Each decay is that share, in [0, 1], of its own cycle, rounded to steps."""
+        """Gives each decay a share of its own cycle, rounded to steps.
+
+        Args:
+            boundaries: the ends of the cycles, increasing.
+            share: the decays' share, in [0, 1].
+            **fields: the other fields: ``peak``, ``end``, ``warmup_steps``, ``decay``.
+        """
         decays = [round(share * (b - a)) for a, b in zip((0, *boundaries), boundaries)]
         return cls(boundaries=boundaries, decay_steps=decays, **fields)
 
     @classmethod
     def of_run(cls, *, boundaries: Sequence[int], share: float, **fields: Any) -> Self:
-        """Each decay is that share, in [0, 1], of all steps until its end, rounded to steps."""
+        """Gives each decay a share of all steps until its end, rounded to steps.
+
+        Args:
+            boundaries: the ends of the cycles, increasing.
+            share: the decays' share, in [0, 1].
+            **fields: the other fields: ``peak``, ``end``, ``warmup_steps``, ``decay``.
+        """
         return cls(boundaries=boundaries, decay_steps=[round(share * b) for b in boundaries], **fields)
 
     def check(self) -> None:
