@@ -108,5 +108,5 @@ class Summed(Schedule):
 
 
 def _last_end(schedules: tuple[Schedule, ...]) -> int | None:
-    ends = [schedule.ends_at for schedule in schedules]
-    return None if None in ends else max(ends)
+    ends = [schedule.ends_at for schedule in schedules if schedule.ends_at is not None]
+    return max(ends) if len(ends) == len(schedules) else None

@@ -34,13 +34,14 @@ def clipped(schedule: Schedule, *, floor: float | None = None, ceiling: float | 
         >>> print(clipped(Linear(peak=1.0, total_steps=10), floor=0.2, ceiling=0.75).at([0, 2, 3, 8, 9, 99]))
         [0.75 0.75 0.7  0.2  0.2  0.2 ]
     """
-    if floor is None and ceiling is None:
-        raise ValueError("clipped: give floor or ceiling or both, got neither")
-    capped = schedule if ceiling is None else Capped(schedule=schedule, ceiling=ceiling)
     if floor is None:
-        return capped
-    floored = Floored(schedule=capped, floor=floor)
-    if ceiling is not None and type(floored.floor) is type(capped.ceiling) is float and floored.floor > capped.ceiling:
+        if ceiling is None:
+            raise ValueError("clipped: give floor, ceiling or both, got neither")
+        return Capped(schedule=schedule, ceiling=ceiling)
+    if ceiling is None:
+        return Floored(schedule=schedule, floor=floor)
+    floored = Floored(schedule=(capped := Capped(schedule=schedule, ceiling=ceiling)), floor=floor)
+    if type(floored.floor) is type(capped.ceiling) is float and floored.floor > capped.ceiling:
         raise ValueError(f"clipped: floor must be at most ceiling, got {floor=}, {ceiling=}")
     return floored
 

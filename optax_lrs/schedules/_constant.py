@@ -33,7 +33,7 @@ class Constant(Schedule):
     value: float
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return 0
 
     def rate(self, clock: Clock) -> Any:

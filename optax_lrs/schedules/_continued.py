@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
-from optax_lrs._value.arguments import whole
+from optax_lrs._value.arguments import instance, whole
 from optax_lrs.schedules._cosine import Cosine
-from optax_lrs.schedules._sequences import is_sequence
+from optax_lrs.schedules._sequences import is_sequence, listed
 
 
 def rewarm(
@@ -30,10 +30,13 @@ def rewarm(
     With :math:`a` = ``at``, :math:`W` = ``warmup_steps``, :math:`D` = ``decay_steps`` and the
     profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
-              \text{start} + (\text{peak} - \text{start})\,(s - a)/W & a \le s < a + W \\
-              \text{end} + (\text{peak} - \text{end})\, g\big((s - a - W)/D\big) & a + W \le s < a + W + D \\
-              \text{end} & s \ge a + W + D \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
+        \text{start} + (\text{peak} - \text{start})\,(s - a)/W & a \le s < a + W \\
+        \text{end} + (\text{peak} - \text{end})\, g\big((s - a - W)/D\big)
+          & a + W \le s < a + W + D \\
+        \text{end} & s \ge a + W + D \end{cases}
 
     Use it when training continues on new data. The defaults follow the papers: start from 0 and
     decay along a cosine to a tenth of the peak, over all of the new data, after a warmup of 1% of
@@ -73,7 +76,8 @@ def rewarm(
             a number, or ``profile`` is not a profile.
 
     Example:
-        >>> lr = rewarm(Cosine(peak=3e-4, total_steps=1000, end=3e-5), at=1000, peak=2e-4, warmup_steps=10, decay_steps=490)
+        >>> old = Cosine(peak=3e-4, total_steps=1000, end=3e-5)
+        >>> lr = rewarm(old, at=1000, peak=2e-4, warmup_steps=10, decay_steps=490)
         >>> print(lr.at([999, 1000, 1005, 1010, 1255, 1500]))
         [3.00006662e-05 0.00000000e+00 1.00000000e-04 2.00000000e-04
          1.10000000e-04 2.00000000e-05]
@@ -84,24 +88,38 @@ def rewarm(
         Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language
         Models, arXiv:2403.08763.
     """
-    at = tuple(whole("rewarm", "at", each) for each in (at if is_sequence(at) else (at,)))
-    if not isinstance(profile, profiles.Profile):
-        raise TypeError(f"rewarm: profile must be a profile, such as profiles.cosine, got {profile!r:.60}")
-    given = dict(peak=peak, warmup_steps=warmup_steps, decay_steps=decay_steps, end=end)
-    if not len(at):
+    steps = tuple(whole("rewarm", "at", step) for step in listed(at))
+    instance("rewarm", "schedule", schedule, Schedule)
+    instance("rewarm", "profile", profile, profiles.Profile, example="profiles.cosine")
+    if not steps:
         raise ValueError(f"rewarm: at must be one step or more, got {at!r}")
-    if any(a >= b for a, b in itertools.pairwise(at)):
-        raise ValueError(f"rewarm: at must be increasing, got {at!r}")
-    for name, values in given.items():
-        if is_sequence(values) and len(values) != len(at):
-            raise ValueError(f"rewarm: {name} must be one for all or one for each of the {len(at)} at, got {values!r}")
-    for index, (boundary, following) in enumerate(zip(at, (*at[1:], None))):
-        own = {name: values[index] if is_sequence(values) else values for name, values in given.items()}
-        if own["decay_steps"] is None:
-            own["decay_steps"] = _until(boundary, following, own["warmup_steps"])
-        own["end"] = _tenth(own["peak"]) if own["end"] is None else own["end"]
-        schedule = Continued(schedule=schedule, boundary=boundary, **own, start=start, decay=profile)
+    if any(a >= b for a, b in itertools.pairwise(steps)):
+        raise ValueError(f"rewarm: at must be increasing, got {steps!r}")
+    given = dict(peak=peak, warmup_steps=warmup_steps, decay_steps=decay_steps, end=end)
+    cycles = zip(*(_per_cycle(name, values, len(steps)) for name, values in given.items()))
+    for boundary, following, (top, warmup, length, last) in zip(steps, (*steps[1:], None), cycles):
+        schedule = Continued(
+            schedule=schedule,
+            boundary=boundary,
+            peak=top,
+            warmup_steps=warmup,
+            decay_steps=_until(boundary, following, warmup) if length is None else length,
+            end=_tenth(top) if last is None else last,
+            start=start,
+            decay=profile,
+        )
+    assert isinstance(schedule, Continued)
     return schedule
+
+
+def _per_cycle(name: str, values: Any, count: int) -> Sequence[Any]:
+    """One value for each cycle: the values, or a single one repeated."""
+    if not is_sequence(values):
+        return [values] * count
+    if len(values) != count:
+        rule = f"must be one value, or one for each of the {count} steps of at"
+        raise ValueError(f"rewarm: {name} {rule}, got {values!r}")
+    return values
 
 
 class Continued(Schedule):
@@ -110,8 +128,12 @@ class Continued(Schedule):
     paper: ClassVar = "arXiv:2308.04014"
     example: ClassVar = dict(
         schedule=Cosine(peak=1.0, total_steps=50, warmup_steps=5, end=0.1),
-        boundary=50, peak=0.8, warmup_steps=5, decay_steps=45, end=0.08,
-    )  # fmt: skip
+        boundary=50,
+        peak=0.8,
+        warmup_steps=5,
+        decay_steps=45,
+        end=0.08,
+    )
 
     schedule: Schedule
     boundary: int
@@ -128,7 +150,7 @@ class Continued(Schedule):
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.boundary + self.warmup_steps + self.decay_steps
 
     @property
@@ -137,7 +159,7 @@ class Continued(Schedule):
         return tuple(sorted({0, *old, self.boundary, self.boundary + self.warmup_steps, self.ends_at}))
 
     def rate(self, clock: Clock) -> Any:
-        # Held at the boundary: one evaluation is the old rate before it and what the new warmup starts from after it.
+        # Held at the boundary: one evaluation gives the old rate and the start of the new warmup.
         old = self.schedule.rate(clock.between(0, self.boundary))
         warm = self.boundary + self.warmup_steps
         rate = self.decay.rate(clock.phase(warm, self.ends_at), self.peak, self.end) if self.decay_steps else self.peak
@@ -148,12 +170,12 @@ class Continued(Schedule):
 
 def _until(boundary: int, following: int | None, warmup_steps: int) -> int:
     if following is None:
-        raise ValueError(f"rewarm: decay_steps=None is until the next re-warming, and none follows that at {boundary}")
+        raise ValueError(f"rewarm: decay_steps must be an int for the last re-warming, at {boundary}, got None")
     if (left := following - boundary - warmup_steps) < 1:
-        text = f"from at={boundary} with {warmup_steps=} to the next at {following}"
-        raise ValueError(f"rewarm: decay_steps=None leaves nothing for a decay {text}")
+        text = f"between at={boundary} with {warmup_steps=} and the next re-warming at {following}"
+        raise ValueError(f"rewarm: decay_steps=None leaves no steps for a decay {text}")
     return left
 
 
 def _tenth(peak: Any) -> Any:
-    return float(f"{peak / 10:.15g}") if isinstance(peak, float) else peak / 10  # of 3e-4: 3e-5, as it is written
+    return float(f"{peak / 10:.15g}") if isinstance(peak, float) else peak / 10  # 3e-5 for 3e-4, without rounding noise

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
-from optax_lrs._value.arguments import whole
+from optax_lrs._value.arguments import instance, whole
 from optax_lrs.schedules._decay_from import decay_length
 from optax_lrs.schedules._inverse_sqrt import InverseSqrt
 
@@ -19,9 +19,11 @@ def with_cooldown(
 
     With :math:`a` = ``at``, :math:`D` = ``steps`` and the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
-              \text{end} + (\text{schedule}(a) - \text{end})\, g\big((s - a)/D\big) & a \le s < a + D \\
-              \text{end} & s \ge a + D \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{schedule}(s) & s < a \\
+        \text{end} + (\text{schedule}(a) - \text{end})\, g\big((s - a)/D\big) & a \le s < a + D \\
+        \text{end} & s \ge a + D \end{cases}
 
     Use it to get a finished model from a run that may continue, or to end a run early. The rate is
     continuous at ``at`` for any schedule, even one that is already decaying. To branch a schedule
@@ -54,11 +56,8 @@ def with_cooldown(
         >>> print(lr.at([100, 399, 400, 450, 500, 999]).round(4))
         [1.     0.5006 0.5    0.25   0.     0.    ]
     """
-    at, steps = whole("with_cooldown", "at", at), whole("with_cooldown", "steps", steps)
-    if steps < 0:
-        raise ValueError(f"with_cooldown: steps must not be negative, got {steps}")
-    if not isinstance(profile, profiles.Profile):
-        raise TypeError(f"with_cooldown: profile must be a profile, such as profiles.linear, got {profile!r:.60}")
+    at, steps = whole("with_cooldown", "at", at), whole("with_cooldown", "steps", steps, low=0)
+    instance("with_cooldown", "profile", profile, profiles.Profile, example="profiles.linear")
     return Cooled(schedule=schedule, boundary=at, decay_steps=steps, end=end, decay=profile)
 
 
@@ -79,10 +78,10 @@ class Cooled(Schedule):
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
         if self.schedule._plain:
             rate = self.schedule.at(self.boundary)
-            self.require(self.end <= rate, f"end must be at most {rate:.3g}, from which it decays", "end")
+            self.require(self.end <= rate, f"end must be at most {rate:.3g}, the rate at which the decay starts", "end")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.boundary + self.decay_steps
 
     @property
@@ -95,8 +94,8 @@ class Cooled(Schedule):
         return self.replace(boundary=at, decay_steps=steps)
 
     def rate(self, clock: Clock) -> Any:
-        # Held at the boundary: one evaluation is the rate before it and what the decay starts from after it.
+        # Held at the boundary: one evaluation gives the old rate and the start of the decay.
         rate = self.schedule.rate(clock.between(0, self.boundary))
         reached = clock.reached(self.boundary)
-        start = clock.xp.where(reached, rate, self.end)  # a rate of 0 in a warmup would poison the gradient of a ratio
+        start = clock.xp.where(reached, rate, self.end)  # a rate of 0 would poison a ratio's gradient
         return clock.xp.where(reached, self.decay.rate(clock.phase(self.boundary, self.ends_at), start, self.end), rate)

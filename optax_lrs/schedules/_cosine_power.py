@@ -15,7 +15,9 @@ class CosinePower(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and
     :math:`u = \sin^2(\tfrac{\pi}{2} (T - s)/(T - W))`,
 
-    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end})\,\frac{p^u - 1}{p - 1}, \quad W \le s < T
+    .. math::
+
+        \eta(s) = \text{end} + (\text{peak} - \text{end})\,\frac{p^u - 1}{p - 1}, \quad W \le s < T
 
     ``p=1`` is a cosine. Halfway, the rate is the share :math:`1/(1 + \sqrt p)` of the way from
     ``end`` to ``peak``. The authors train CIFAR-10 with ``p=2`` from 0.025 to 1e-8 over 2,000

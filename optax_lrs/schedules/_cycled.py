@@ -70,8 +70,8 @@ class Cycled(Schedule):
 
     def rate(self, clock: Clock) -> Any:
         _, within = clock.cycle(self.period_steps)
-        rate = self.schedule.rate(within)
-        if self.cycles is None:
+        rate, end_step = self.schedule.rate(within), self.ends_at
+        if end_step is None:
             return rate
         end = self.schedule.rate(stopped(clock, self.period_steps))
-        return clock.xp.where(clock.reached(self.ends_at), end, rate)
+        return clock.xp.where(clock.reached(end_step), end, rate)

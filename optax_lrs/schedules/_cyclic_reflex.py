@@ -66,6 +66,7 @@ class CyclicReflex(Schedule):
         period = self.period_steps
         _, cycle = clock.cycle(period)
         cycle = cycle.count(4)  # in quarters of a step: the corners are integers then
-        # How high above the trough, from 0 to 1: up from 1/2, down to 0, and up to 1/2, each exact where it is small.
+        # The height above the trough, from 0 to 1: up from 1/2, down to 0, up to 1/2. Each part is
+        # exact where it is small.
         height = cycle.done(-period, period) * cycle.left(period, 3 * period) + cycle.done(3 * period, 5 * period)
         return (self.value + self.amplitude) * height + (self.value - self.amplitude) * (1.0 - height)

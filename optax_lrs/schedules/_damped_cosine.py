@@ -14,8 +14,12 @@ class DampedCosine(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`x = (s - W)/(T - W)` and
     :math:`N` = ``cycles``,
 
-    .. math:: \eta(s) = P(x) \cos^2 \theta + V(x) \sin^2 \theta, \quad \theta = \tfrac{\pi}{2} (2N - 1)\, x, \quad
-              P(x) = \text{peak}\, (1 - (1 - \gamma)\, x), \quad V(x) = v\, \text{peak}\, (1 - x) + \text{end}\; x
+    .. math::
+
+        \eta(s) = P(x) \cos^2 \theta + V(x) \sin^2 \theta, \quad
+          \theta = \tfrac{\pi}{2} (2N - 1)\, x, \\
+        P(x) = \text{peak}\, (1 - (1 - \gamma)\, x), \quad
+          V(x) = v\, \text{peak}\, (1 - x) + \text{end}\; x
 
     This equals the paper's mean of the two lines plus half their difference times
     :math:`\cos 2\theta`. The rate touches the upper line :math:`P` N times and the lower line
@@ -67,7 +71,7 @@ class DampedCosine(Schedule):
 
     def rate(self, clock: Clock) -> Any:
         waves, length = 2 * self.cycles - 1, self.total_steps - self.warmup_steps
-        # A zigzag from 1 to 0 and back, each half-wave a phase of its own: its ends are exact however many there are.
+        # A zigzag from 1 to 0 and back. Each half-wave is a phase, so its ends are exact.
         finer, start = clock.count(waves), waves * self.warmup_steps
         left = [finer.left(start + wave * length, start + (wave + 1) * length) for wave in range(waves)]
         zigzag = left[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optax_lrs._schedule import Schedule
-from optax_lrs._value.arguments import whole
+from optax_lrs._value.arguments import instance, whole
 
 
 def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Schedule:
@@ -36,15 +36,14 @@ def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Sche
         >>> from optax_lrs import WSD
         >>> lr = WSD(peak=1e-3, total_steps=10_000, warmup_steps=500, decay_steps=2_000)
         >>> decay_from(lr, at=4_000)
-        WSD(peak=0.001, total_steps=6000, decay_steps=2000, warmup_steps=500, end=0.0, decay=profiles.linear)
+        WSD(peak=0.001, total_steps=6000, decay_steps=2000, warmup_steps=500, end=0.0,
+            decay=profiles.linear)
         >>> decay_from(lr, at=4_000, steps=800).at(4_400)
         np.float64(0.0005)
     """
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"decay_from: schedule must be a Schedule, got {schedule!r:.80}")
+    instance("decay_from", "schedule", schedule, Schedule)
     at = whole("decay_from", "at", at)
-    if steps is not None and (steps := whole("decay_from", "steps", steps)) < 1:
-        raise ValueError(f"decay_from: steps must be at least 1, got {steps}")
+    steps = None if steps is None else whole("decay_from", "steps", steps, low=1)
     return schedule.decayed_from(at, steps)
 
 
@@ -66,6 +65,7 @@ def decay_length(
         raise ValueError(f"decay_from: at={at} is before the plateau of this {name}, which begins at {first}; {cooled}")
     if last is not None and at > last:
         raise ValueError(f"decay_from: at={at} is after the decay of this {name} has begun, at {last}; {cooled}")
-    if not (steps or own):
-        raise ValueError(f"decay_from: steps must be given, for this {name} has no decay yet, got {steps}")
-    return steps or own
+    length = steps or own
+    if not length:
+        raise ValueError(f"decay_from: steps must be given, because this {name} has no decay, got {steps}")
+    return length

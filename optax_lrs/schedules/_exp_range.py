@@ -15,7 +15,9 @@ class ExpRange(Schedule):
     With :math:`P` = ``period_steps``, the cycles so far :math:`n = s/P` and
     :math:`x = n - \lfloor n \rfloor`,
 
-    .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n/h} \cdot 2 \min(x, 1 - x)
+    .. math::
+
+        \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n/h} \cdot 2 \min(x, 1 - x)
 
     Like :class:`Triangular2`, the wave settles at its floor, but at any pace, and it falls within a
     cycle too. The paper writes the envelope as :math:`\gamma^s`, so

@@ -58,18 +58,19 @@ class Exponential(Schedule):
         return fallen(self, clock, period.done(0, self.period_steps))
 
 
-def check(schedule: Schedule) -> None:
+def check(schedule: Any) -> None:
     """Checks the fields that the smooth decay and the staircase share."""
     schedule.require(0 < schedule.factor <= 1, "factor must be in (0, 1]", "factor")
     schedule.require(schedule.period_steps >= 1, "period_steps must be at least 1", "period_steps")
     schedule.require(schedule.floor <= schedule.peak, "floor must be at most peak", "floor", "peak")
 
 
-def fallen(schedule: Schedule, clock: Any, part: Any) -> Any:
+def fallen(schedule: Any, clock: Any, part: Any) -> Any:
     """The rate after all whole periods and ``part`` of one."""
     xp, every = clock.xp, schedule.period_steps
     whole = xp.floor(clock.shift(schedule.warmup_steps).sampled(every).since(0) / every + 0.5)
     ratio = xp.log(schedule.factor)
-    coarse = xp.floor(ratio * 2048 + 0.5) / 2048  # times whole, it fits a float32: most of the exponent is exact
+    # coarse * whole fits a float32, so most of the exponent is exact.
+    coarse = xp.floor(ratio * 2048 + 0.5) / 2048
     rate = schedule.peak * xp.exp(coarse * whole + ((ratio - coarse) * whole + ratio * part))
     return clock.done(0, schedule.warmup_steps) * xp.maximum(schedule.floor, rate)

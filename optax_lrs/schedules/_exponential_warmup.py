@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import known_number
 
 
 class ExponentialWarmup(Schedule):
@@ -56,8 +57,7 @@ class ExponentialWarmup(Schedule):
         Raises:
             ValueError: if ``b2`` is not in [0, 1).
         """
-        if not 0 <= b2 < 1:
-            raise ValueError(f"ExponentialWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
+        b2 = known_number("ExponentialWarmup", "b2", b2, low=0, below=1)
         return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))
 
     def check(self) -> None:

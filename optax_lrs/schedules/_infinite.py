@@ -16,11 +16,13 @@ class Infinite(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`t_c = W + C`, :math:`C` = ``cooldown_steps``,
     :math:`t_a = t_c` + ``stable_steps``, :math:`A` = ``anneal_steps`` and the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
-              \text{plateau} + (\text{peak} - \text{plateau})\, g\big((s - W)/C\big) & W \le s < t_c \\
-              \text{plateau} & t_c \le s < t_a \\
-              \text{plateau}\, (\text{end}/\text{plateau})^{(s - t_a)/A} & t_a \le s < t_a + A \\
-              \text{end} & s \ge t_a + A \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
+        \text{plateau} + (\text{peak} - \text{plateau})\, g\big((s - W)/C\big) & W \le s < t_c \\
+        \text{plateau} & t_c \le s < t_a \\
+        \text{plateau}\, (\text{end}/\text{plateau})^{(s - t_a)/A} & t_a \le s < t_a + A \\
+        \text{end} & s \ge t_a + A \end{cases}
 
     Use it for continual pre-training without re-warming: anneal a branch to get a model, and
     continue with the next data set from the weights before the annealing. The paper's 405M models
@@ -76,7 +78,7 @@ class Infinite(Schedule):
         self.require(self.plateau > 0 or not self.cooldown.needs_end, f"{self.cooldown!r} needs a plateau", "plateau")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.corners[-1]
 
     @property

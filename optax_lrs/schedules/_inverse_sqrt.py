@@ -9,7 +9,7 @@ from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
 from optax_lrs.schedules._decay_from import decay_length
 
-_DEFAULT_TIMESCALE = 10_000  # of HF transformers, where there is no warmup
+_DEFAULT_TIMESCALE = 10_000  # as in Hugging Face transformers without a warmup
 
 
 class InverseSqrt(Schedule):
@@ -50,9 +50,8 @@ class InverseSqrt(Schedule):
         [0.    0.005 0.01  0.005 0.001]
 
     References:
-        Vaswani et al., Attention Is All You Need, arXiv:1706.03762. Zhai et al., Scaling Vision
-        Transformers,
-        arXiv:2106.04560.
+        Vaswani et al., Attention Is All You Need, arXiv:1706.03762.
+        Zhai et al., Scaling Vision Transformers, arXiv:2106.04560.
     """
 
     paper: ClassVar = "arXiv:1706.03762"
@@ -87,15 +86,21 @@ class InverseSqrt(Schedule):
 
     @property
     def ends_at(self) -> int | None:
-        return self.total_steps if self.cooldown_steps else None
+        return self._cooldown[1] if self._cooldown else None
 
     @property
     def corners(self) -> tuple[int, ...]:
-        cooldown = {self.total_steps - self.cooldown_steps, self.total_steps} if self.cooldown_steps else set()
-        return tuple(sorted({0, self.warmup_steps, *cooldown}))
+        return tuple(sorted({0, self.warmup_steps, *(self._cooldown or ())}))
+
+    @property
+    def _cooldown(self) -> tuple[int, int] | None:
+        """The first and the last step of the cooldown, if there is one."""
+        if not self.cooldown_steps or self.total_steps is None:
+            return None
+        return self.total_steps - self.cooldown_steps, self.total_steps
 
     def decayed_from(self, at: int, steps: int | None = None) -> Self:
-        last = self.total_steps - self.cooldown_steps if self.cooldown_steps else None
+        last = self._cooldown[0] if self._cooldown else None
         steps = decay_length(self, at, steps, first=self.warmup_steps, last=last, own=self.cooldown_steps)
         return self.replace(total_steps=at + steps, cooldown_steps=steps)
 
@@ -103,6 +108,4 @@ class InverseSqrt(Schedule):
         timescale = self.timescale_steps or self.warmup_steps or _DEFAULT_TIMESCALE
         fall = clock.xp.sqrt(1.0 + clock.since(self.warmup_steps) / float(timescale))
         rate = clock.done(0, self.warmup_steps) * (self.peak / fall)
-        if not self.cooldown_steps:
-            return rate
-        return rate * self.cooldown.shape(clock.phase(self.total_steps - self.cooldown_steps, self.total_steps))
+        return rate * self.cooldown.shape(clock.phase(*self._cooldown)) if self._cooldown else rate

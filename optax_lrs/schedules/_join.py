@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
@@ -89,7 +89,7 @@ class Joined(Schedule):
         inside = {start + corner for piece, start, end in own for corner in piece.corners if start + corner <= end}
         return tuple(sorted({0, *self.boundaries, *inside}))
 
-    def decayed_from(self, at: int, steps: int | None = None) -> Self:
+    def decayed_from(self, at: int, steps: int | None = None) -> Schedule:
         return _branched(self, at, steps, self.boundaries[-1])
 
     def rate(self, clock: Clock) -> Any:
@@ -124,7 +124,7 @@ class Switched(Schedule):
         inside = {corner for piece, start, end in own for corner in piece.corners if start <= corner <= end}
         return tuple(sorted({0, *self.boundaries, *inside}))
 
-    def decayed_from(self, at: int, steps: int | None = None) -> Self:
+    def decayed_from(self, at: int, steps: int | None = None) -> Schedule:
         return _branched(self, at, steps, 0)
 
     def rate(self, clock: Clock) -> Any:
@@ -134,7 +134,7 @@ class Switched(Schedule):
 
 def _check_boundaries(schedule: Joined | Switched) -> None:
     schedules, boundaries = schedule.schedules, schedule.boundaries
-    rule = f"at must be one step fewer than the schedules, which are {len(schedules)}"
+    rule = f"at must have one step fewer than the {len(schedules)} schedules"
     schedule.require(len(schedules) == len(boundaries) + 1 >= 2, rule, "boundaries")
     rising = all(a <= b for a, b in zip((0, *boundaries), boundaries))
     schedule.require(rising, "at must not decrease or be negative", "boundaries")

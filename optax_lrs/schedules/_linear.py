@@ -14,8 +14,11 @@ class Linear(Schedule):
 
     With :math:`W` = ``warmup_steps`` and :math:`T` = ``total_steps``,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
-              \text{end} + (\text{peak} - \text{end})\,(T - s)/(T - W) & W \le s < T \\ \text{end} & s \ge T \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
+        \text{end} + (\text{peak} - \text{end})\,(T - s)/(T - W) & W \le s < T \\
+        \text{end} & s \ge T \end{cases}
 
     The safe default when the length of the run is known. It is the worst-case optimal schedule for
     the last iterate. At its best peak it beats a cosine to a tenth of the peak, by a margin that

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import known_number
 
 
 class LinearWarmup(Schedule):
@@ -57,8 +58,7 @@ class LinearWarmup(Schedule):
         Raises:
             ValueError: if ``b2`` is not in [0, 1).
         """
-        if not 0 <= b2 < 1:
-            raise ValueError(f"LinearWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
+        b2 = known_number("LinearWarmup", "b2", b2, low=0, below=1)
         return cls(peak=peak, warmup_steps=round(2 / (1 - b2)))
 
     def check(self) -> None:
@@ -66,7 +66,7 @@ class LinearWarmup(Schedule):
         self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.warmup_steps
 
     def rate(self, clock: Clock) -> Any:

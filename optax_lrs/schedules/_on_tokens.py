@@ -63,9 +63,9 @@ class OnTokens(Schedule):
         super().check()
         stages = self.tokens_per_step
         self.require(
-            stages and min(stages) >= 1, "tokens_per_step must be one or more counts of at least 1", "tokens_per_step"
+            min(stages, default=0) >= 1, "tokens_per_step must be one or more counts of at least 1", "tokens_per_step"
         )
-        rule = f"at must be one step fewer than tokens_per_step, which are {len(stages)}"
+        rule = f"at must have one step fewer than the {len(stages)} tokens_per_step"
         self.require(len(stages) == len(self.boundaries) + 1, rule, "boundaries")
         rising = all(a <= b for a, b in zip((0, *self.boundaries), self.boundaries))
         self.require(rising, "at must not decrease or be negative", "boundaries")

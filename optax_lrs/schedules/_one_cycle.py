@@ -15,10 +15,13 @@ class OneCycle(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`A` = ``anneal_steps`` and
     the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak} + (\text{start} - \text{peak})\, g(s/W) & s < W \\
-              \text{start} + (\text{peak} - \text{start})\, g\big((s - W)/(T - A - W)\big) & W \le s < T - A \\
-              \text{end} + (\text{start} - \text{end})\, g\big((s - T + A)/A\big) & T - A \le s < T \\
-              \text{end} & s \ge T \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak} + (\text{start} - \text{peak})\, g(s/W) & s < W \\
+        \text{start} + (\text{peak} - \text{start})\, g\big((s - W)/(T - A - W)\big)
+          & W \le s < T - A \\
+        \text{end} + (\text{start} - \text{end})\, g\big((s - T + A)/A\big) & T - A \le s < T \\
+        \text{end} & s \ge T \end{cases}
 
     Without ``anneal_steps`` the rate falls directly from ``peak`` to ``end``, over :math:`T - W`
     steps. Use it for short runs at a high rate ("super-convergence"). Customary values are a rise
@@ -69,8 +72,8 @@ class OneCycle(Schedule):
     def check(self) -> None:
         super().check()
         last = self.anneal_steps or 0
-        self.require(self.warmup_steps + last <= self.total_steps, "warmup_steps + anneal_steps must be at most total_steps",
-                     "warmup_steps", "anneal_steps", "total_steps")  # fmt: skip
+        fits, named = self.warmup_steps + last <= self.total_steps, ("warmup_steps", "anneal_steps", "total_steps")
+        self.require(fits, "warmup_steps + anneal_steps must be at most total_steps", *named)
         self.require(self.start <= self.peak, "start must be at most peak", "start", "peak")
         self.require(self.anneal_steps is None or self.end <= self.start, "end must be at most start", "end", "start")
         positive = min(self.start, self.end) > 0 or not self.decay.needs_end

@@ -15,7 +15,10 @@ class PowerDecay(Schedule):
     Optax and Hugging Face transformers call it polynomial decay. With :math:`W` = ``warmup_steps``
     and :math:`T` = ``total_steps``,
 
-    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end}) \Big(\frac{T - s}{T - W}\Big)^p, \quad W \le s < T
+    .. math::
+
+        \eta(s) = \text{end} + (\text{peak} - \text{end}) \Big(\frac{T - s}{T - W}\Big)^p, \quad
+          W \le s < T
 
     ``p=1`` is linear; 0.9 is usual for segmentation (recalled, not verified). For tasks of capacity
     exponent :math:`b > 1` the paper derives ``p = 2b - 1``: over the whole run if the task is easy,

@@ -17,9 +17,14 @@ class PowerLaw(Schedule):
     Numbers tuned on a small run carry over to a large one. With :math:`n` tokens seen,
     :math:`\beta` = ``sequences_per_step``, :math:`a` = ``amplitude`` and the profile :math:`g`,
 
-    .. math:: \eta(n) = \begin{cases} \eta_p(N_w)\, n/N_w & n < N_w \\ \eta_p(n) & N_w \le n < N - N_d \\
-              \text{end} + (\eta_p(N - N_d) - \text{end})\, g\big((n - N + N_d)/N_d\big) & N - N_d \le n < N \\
-              \text{end} & n \ge N \end{cases}, \quad \eta_p(n) = \min(\text{peak}, \beta\, a\, \max(n, 1)^b)
+    .. math::
+
+        \eta(n) = \begin{cases} \eta_p(N_w)\, n/N_w & n < N_w \\
+        \eta_p(n) & N_w \le n < N - N_d \\
+        \text{end} + (\eta_p(N - N_d) - \text{end})\, g\big((n - N + N_d)/N_d\big)
+          & N - N_d \le n < N \\
+        \text{end} & n \ge N \end{cases}, \quad
+          \eta_p(n) = \min(\text{peak}, \beta\, a\, \max(n, 1)^b)
 
     The paper uses the defaults with ``peak=0.02``, 1,024 sequences of 4,096 tokens per step (other
     counts scale in proportion: our reading), a warmup of 1B tokens, and an exponential decay over
@@ -55,8 +60,14 @@ class PowerLaw(Schedule):
     """
 
     paper: ClassVar = "arXiv:2408.13359"
-    example: ClassVar = dict(peak=0.02, tokens_per_step=2**32, sequences_per_step=1024, total_tokens=400 * 10**9,
-                             warmup_tokens=10**10, decay_tokens=10**11)  # fmt: skip
+    example: ClassVar = dict(
+        peak=0.02,
+        tokens_per_step=2**32,
+        sequences_per_step=1024,
+        total_tokens=400 * 10**9,
+        warmup_tokens=10**10,
+        decay_tokens=10**11,
+    )
 
     peak: float
     tokens_per_step: int
@@ -77,37 +88,47 @@ class PowerLaw(Schedule):
         if self.decay_tokens or self.total_tokens is not None:
             fits, named = self.warmup_tokens + self.decay_tokens, ("warmup_tokens", "decay_tokens", "total_tokens")
             self.require(fits <= (self.total_tokens or 0), "warmup and decay must be at most total_tokens", *named)
-        if self.decay_tokens:
-            start = self._power(SCALAR, float(max(self.total_tokens - self.decay_tokens, 1)))
-            self.require(self.end <= start, f"end must be at most {start:.3g}, from which it decays", "end")
+        if self._decay:
+            start = self._power(SCALAR, float(max(self._decay[0], 1)))
+            self.require(
+                self.end <= start, f"end must be at most {start:.3g}, the rate at which the decay starts", "end"
+            )
             self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
     def ends_at(self) -> int | None:
-        return -(-self.total_tokens // self.tokens_per_step) if self.decay_tokens else None
+        return self._step_of(self._decay[1]) if self._decay else None
 
     @property
     def corners(self) -> tuple[int, ...]:
-        decay = (self.total_tokens - self.decay_tokens, self.total_tokens) if self.decay_tokens else ()
-        return tuple(sorted({-(-tokens // self.tokens_per_step) for tokens in (0, self.warmup_tokens, *decay)}))
+        return tuple(sorted({self._step_of(tokens) for tokens in (0, self.warmup_tokens, *(self._decay or ()))}))
+
+    @property
+    def _decay(self) -> tuple[int, int] | None:
+        """The tokens at which the decay starts and ends, if there is one."""
+        if not self.decay_tokens or self.total_tokens is None:
+            return None
+        return self.total_tokens - self.decay_tokens, self.total_tokens
+
+    def _step_of(self, tokens: int) -> int:
+        """The first step by which this many tokens were seen."""
+        return -(-tokens // self.tokens_per_step)
 
     def decayed_from(self, at: int, steps: int | None = None) -> Self:
         per_step = self.tokens_per_step
-        last = (self.total_tokens - self.decay_tokens) // per_step if self.decay_tokens else None
-        own = None if steps is None else steps * per_step
-        tokens = decay_length(self, at, own, first=-(-self.warmup_tokens // per_step), last=last, own=self.decay_tokens)
+        last = self._decay[0] // per_step if self._decay else None
+        tokens = None if steps is None else steps * per_step
+        first = self._step_of(self.warmup_tokens)
+        tokens = decay_length(self, at, tokens, first=first, last=last, own=self.decay_tokens)
         return self.replace(total_tokens=at * per_step + tokens, decay_tokens=tokens)
 
     def rate(self, clock: Clock) -> Any:
         clock = clock.count(self.tokens_per_step)
         tokens = clock.xp.maximum(clock.since(0), float(max(self.warmup_tokens, 1)))
-        if not self.decay_tokens:
+        if not self._decay:
             return clock.done(0, self.warmup_tokens) * self._power(clock.xp, tokens)
-        start = self.total_tokens - self.decay_tokens
-        power = self._power(clock.xp, clock.xp.minimum(tokens, float(max(start, 1))))
-        return clock.done(0, self.warmup_tokens) * self.decay.rate(
-            clock.phase(start, self.total_tokens), power, self.end
-        )
+        power = self._power(clock.xp, clock.xp.minimum(tokens, float(max(self._decay[0], 1))))
+        return clock.done(0, self.warmup_tokens) * self.decay.rate(clock.phase(*self._decay), power, self.end)
 
     def _power(self, xp: Any, tokens: Any) -> Any:
         """The power law with its cap, min(peak, β a n^b).
@@ -116,7 +137,7 @@ class PowerLaw(Schedule):
         is computed exactly.
         """
         whole = xp.floor(xp.log(tokens))
-        coarse = xp.floor(self.b * 1024 + 0.5) / 1024  # times whole, it fits a float32
+        coarse = xp.floor(self.b * 1024 + 0.5) / 1024  # coarse * whole fits a float32
         rest = (self.b - coarse) * whole + self.b * xp.log(tokens * xp.exp(-whole))
-        power = xp.exp(coarse * whole) * (1.0 + xp.expm1(rest))  # exp(x) exp(y) would be compiled to exp(x + y)
+        power = xp.exp(coarse * whole) * (1.0 + xp.expm1(rest))  # XLA would merge exp(x) exp(y) into exp(x + y)
         return xp.minimum(self.peak, self.sequences_per_step * self.amplitude * power)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 
 from optax_lrs._clock import Clock
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import known_number
 
-# (x/2 coth(x/2) - 1) / x² in powers of x², the Bernoulli numbers over factorials: 1e-14 is left at x = 1.
+# (x/2 coth(x/2) - 1) / x² in powers of x²: Bernoulli numbers over factorials, to 1e-14 at x = 1.
 _SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600)
 
 
@@ -18,9 +19,11 @@ class RectifiedWarmup(Schedule):
     With :math:`\tau` = ``timescale_steps``, :math:`\beta_2 = 1 - 1/\tau`,
     :math:`\rho_\infty = 2\tau - 1` and the update :math:`t = s + 1`,
 
-    .. math:: \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \quad \eta(s) = \text{peak}
-              \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\,\rho_\infty}{(\rho_\infty - 4)(\rho_\infty - 2)\,\rho_t}}
-              \text{ where } \rho_t > 4, \text{ else } 0
+    .. math::
+
+        \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \quad
+        \eta(s) = \text{peak} \sqrt{\frac{(\rho_t - 4)(\rho_t - 2)\,\rho_\infty}
+          {(\rho_\infty - 4)(\rho_\infty - 2)\,\rho_t}} \text{ where } \rho_t > 4, \text{ else } 0
 
     Use ``RectifiedWarmup.untuned(peak=1e-3, b2=0.999)`` with ``optax.adam(..., b2=0.999)``. Unlike
     the paper, the first updates (four at 0.999), before the variance of Adam's step is finite, have
@@ -61,8 +64,7 @@ class RectifiedWarmup(Schedule):
         Raises:
             ValueError: if ``b2`` is not in [0, 1), or the timescale is below 3.
         """
-        if not 0 <= b2 < 1:
-            raise ValueError(f"RectifiedWarmup: b2 must be at least 0 and below 1, got b2={b2!r}")
+        b2 = known_number("RectifiedWarmup", "b2", b2, low=0, below=1)
         return cls(peak=peak, timescale_steps=round(1 / (1 - b2)))
 
     def check(self) -> None:
@@ -74,11 +76,11 @@ class RectifiedWarmup(Schedule):
         since = clock.since(0)
         x = decay * (since + 1.0)
         early = xp.minimum(x, 1.0)
-        # ρ = t - 2 t x S(x²) + 2 u S(u²), u = decay: without the difference of two large numbers that the formula is.
+        # ρ = t - 2 t x S(x²) + 2 u S(u²), u = decay, without a difference of large numbers.
         bend = 2.0 * decay * _series(decay**2) - 2.0 / decay * early**2 * _series(early**2)
         late = 2.0 * (since + 1.0) / xp.expm1(xp.minimum(xp.maximum(x, 1.0), 80.0))
 
-        def beyond(number):  # ρ - number
+        def beyond(number: float) -> Any:  # ρ - number
             return xp.where(x < 1.0, (since - (number - 1.0)) + bend, (limit - number) - late)
 
         adapts = beyond(4.0) > 0
@@ -86,7 +88,7 @@ class RectifiedWarmup(Schedule):
         return self.peak * xp.where(adapts, xp.sqrt(xp.where(adapts, square, 1.0)), 0.0)
 
 
-def _series(y):
+def _series(y: Any) -> Any:
     total = 0.0
     for coefficient in reversed(_SERIES):
         total = total * y + coefficient

@@ -16,7 +16,10 @@ class REX(Schedule):
 
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and :math:`z = (T - s)/(T - W)`,
 
-    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end})\, \frac{z}{(1 - d) + d z}, \quad W \le s < T
+    .. math::
+
+        \eta(s) = \text{end} + (\text{peak} - \text{end})\, \frac{z}{(1 - d) + d z}, \quad
+          W \le s < T
 
     Use it for small budgets (1–25% of the usual epochs), where it does as well as linear decay or
     better; ``d=0`` is linear decay. The paper has ``d=0.5`` and no warmup; popular ports use 0.9,
@@ -55,7 +58,7 @@ class REX(Schedule):
 
     def check(self) -> None:
         super().check()
-        self.require(np.float32(self.d) < 1, "d must be below 1", "d")
+        self.require(bool(np.float32(self.d) < 1), "d must be below 1", "d")
 
     def rate(self, clock: Clock) -> Any:
         decay = clock.phase(self.warmup_steps, self.total_steps)

@@ -45,9 +45,10 @@ def sampled(schedule: Schedule, *, every: int | None = None, at: Sequence[int] |
     """
     if (every is None) == (at is None):
         raise ValueError(f"sampled: give exactly one of every and at, got {every=}, {at=}")
-    if at is None:
+    if every is not None:
         return Sampled(schedule=schedule, period_steps=every)
-    return SampledAt(schedule=schedule, milestones=at)
+    milestones: Any = at  # the field turns any sequence into a tuple
+    return SampledAt(schedule=schedule, milestones=milestones)
 
 
 class Sampled(Schedule):
@@ -96,7 +97,7 @@ class SampledAt(Schedule):
         )
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.milestones[-1]
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 
@@ -11,6 +10,6 @@ def is_sequence(values: Any) -> bool:
     return isinstance(values, (list, tuple, range)) or getattr(values, "ndim", 0) == 1
 
 
-def listed(values: int | Sequence[int]) -> Sequence[int]:
-    """The values as a sequence: one number becomes a tuple of one."""
-    return values if isinstance(values, Sequence) or hasattr(values, "__iter__") else (values,)
+def listed(values: Any) -> tuple[Any, ...]:
+    """The values as a tuple; one number becomes a tuple of one."""
+    return tuple(values) if is_sequence(values) else (values,)

@@ -78,7 +78,8 @@ class SGDR(Schedule):
         if self.growth == 1:
             _, cycle = clock.cycle(period)
             shape = cycle.done(0, warmup) * xp.sin(cycle.left(warmup, period) * (xp.pi / 2)) ** 2
-            shape = xp.where(clock.reached(self.ends_at), 0.0, shape) if self.cycles else shape
+            if self.cycles:
+                shape = xp.where(clock.reached(period * self.cycles), 0.0, shape)
         else:
             index, done, left = clock.segment(_knots(period, self.growth, warmup, self.cycles or 64))
             shape = xp.where((index % 2 == 1) | (not warmup), xp.sin(left * (xp.pi / 2)) ** 2, done)
@@ -86,7 +87,7 @@ class SGDR(Schedule):
 
 
 @functools.lru_cache
-def _knots(period, growth, warmup, cycles):
+def _knots(period: int, growth: int, warmup: int, cycles: int) -> tuple[int, ...]:
     """The steps at which warmups and decays start, and the end of the last cycle.
 
     Growing cycles soon exceed the integers: knots stop at 2**62.

@@ -54,5 +54,5 @@ class Shifted(Schedule):
         return self.replace(schedule=self.schedule.decayed_from(at - self.by, steps))
 
     def rate(self, clock: Clock) -> Any:
-        # Held at its beginning, or a warmup of no steps would have been a jump from zero.
+        # Held at its first step, or a warmup of no steps would become a jump from zero.
         return self.schedule.rate(clock.between(max(self.by, 0), None).shift(self.by))

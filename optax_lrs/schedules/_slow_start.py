@@ -14,9 +14,11 @@ class SlowStartFastDecay(Schedule):
 
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{start} + (\text{peak} - \text{start})\, (s/W)^q & s < W \\
-              \text{end} + (\text{peak} - \text{end})\, g\big((s - W)/(T - W)\big) & W \le s < T \\
-              \text{end} & s \ge T \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{start} + (\text{peak} - \text{start})\, (s/W)^q & s < W \\
+        \text{end} + (\text{peak} - \text{end})\, g\big((s - W)/(T - W)\big) & W \le s < T \\
+        \text{end} & s \ge T \end{cases}
 
     Use it for adversarial fine-tuning of a naturally trained network, for about ten epochs. Only
     the abstract of the paper was read. It names the shape; the formula and its numbers (``q=2``, an

@@ -66,14 +66,13 @@ class StepDecay(Schedule):
             milestones: the steps of the drops, increasing.
             **fields: the other fields: ``peak``, ``warmup_steps``.
         """
-        return cls(milestones=milestones, factors=[factor ** (i + 1) for i in range(len(milestones))], **fields)
+        factors: Any = [factor ** (i + 1) for i in range(len(milestones))]
+        return cls(milestones=tuple(milestones), factors=factors, **fields)
 
     def check(self) -> None:
         super().check()
         milestones, count = self.milestones, len(self.factors)
-        self.require(
-            len(milestones) == count, f"milestones must be as many as factors, which are {count}", "milestones"
-        )
+        self.require(len(milestones) == count, f"milestones must be {count} steps, one per factor", "milestones")
         rising = all(a < b for a, b in zip((-1, *milestones), milestones))
         self.require(rising, "milestones must be increasing and not negative", "milestones")
         fits = self.warmup_steps <= milestones[0]
@@ -82,7 +81,7 @@ class StepDecay(Schedule):
         self.require(legal, "factors must not rise, from 1 down to 0 at most", "factors")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.milestones[-1]
 
     @property

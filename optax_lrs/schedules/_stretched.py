@@ -56,7 +56,8 @@ class Stretched(Schedule):
 
     def check(self) -> None:
         super().check()
-        self.require(0 < np.float32(self.factor) <= 2.0**31, "factor must be positive, and at most 2**31", "factor")
+        fits = bool(0 < np.float32(self.factor) <= 2.0**31)
+        self.require(fits, "factor must be positive, and at most 2**31", "factor")
 
     @property
     def ends_at(self) -> int | None:

@@ -16,7 +16,10 @@ class Tabulated(Schedule):
 
     With entries :math:`(s_i, \eta_i)`,
 
-    .. math:: \eta(s) = \frac{(s_{i+1} - s)\,\eta_i + (s - s_i)\,\eta_{i+1}}{s_{i+1} - s_i}, \quad s_i \le s \le s_{i+1}
+    .. math::
+
+        \eta(s) = \frac{(s_{i+1} - s)\,\eta_i + (s - s_i)\,\eta_{i+1}}{s_{i+1} - s_i}, \quad
+          s_i \le s \le s_{i+1}
 
     The rate is constant before the first entry and after the last. Use it for rates without a
     formula: a refined schedule, the log of an earlier run, a curve drawn by hand. An entry for
@@ -52,12 +55,12 @@ class Tabulated(Schedule):
         super().check()
         if self.steps is not None:
             count = len(self.lrs)
-            self.require(len(self.steps) == count, f"steps must be as many as lrs, which are {count}", "steps")
+            self.require(len(self.steps) == count, f"steps must be {count} steps, one per rate", "steps")
             rising = all(a < b for a, b in zip((-1, *self.steps), self.steps))
             self.require(rising, "steps must be increasing and not negative", "steps")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.steps[-1] if self.steps else len(self.lrs) - 1
 
     @property

@@ -63,7 +63,7 @@ class Triangular(Schedule):
         return between(triangle(cycle, self.period_steps), self.peak, self.floor)
 
 
-def check_wave(schedule: Schedule) -> None:
+def check_wave(schedule: Any) -> None:
     """Checks the fields that all triangular waves share."""
     schedule.require(schedule.period_steps >= 1, "period_steps must be at least 1", "period_steps")
     schedule.require(schedule.floor <= schedule.peak, "floor must be at most peak", "floor", "peak")

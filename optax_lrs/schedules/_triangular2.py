@@ -15,7 +15,9 @@ class Triangular2(Schedule):
     With :math:`P` = ``period_steps``, the cycle :math:`n = \lfloor s/P \rfloor` and the share of it
     that is done, :math:`x = s/P - n`,
 
-    .. math:: \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n} \cdot 2 \min(x, 1 - x)
+    .. math::
+
+        \eta(s) = \text{floor} + (\text{peak} - \text{floor}) \cdot 2^{-n} \cdot 2 \min(x, 1 - x)
 
     This is the wave of :class:`Triangular`, settling at its floor. Use it where the run should end
     at a low rate, with few cycles: the fourth is an eighth as high as the first. Choose floor, peak

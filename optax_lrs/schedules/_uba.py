@@ -17,7 +17,10 @@ class UBA(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps`` and
     :math:`u = \sin^2(\tfrac{\pi}{2} (T - s)/(T - W))`,
 
-    .. math:: \eta(s) = \text{end} + (\text{peak} - \text{end})\,\frac{2u}{\varphi + (2 - \varphi) u}, \quad W \le s < T
+    .. math::
+
+        \eta(s) = \text{end} + (\text{peak} - \text{end})\,\frac{2u}{\varphi + (2 - \varphi) u},
+          \quad W \le s < T
 
     ``phi=2`` is a cosine. Below 2 the rate stays up longer; above 2 it falls earlier. Halfway the
     share :math:`2/(2 + \varphi)` is left, and the mean share over the decay is

@@ -16,9 +16,12 @@ class WSD(Schedule):
     With :math:`W` = ``warmup_steps``, :math:`T` = ``total_steps``, :math:`D` = ``decay_steps`` and
     the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak} & W \le s < T - D \\
-              \text{end} + (\text{peak} - \text{end})\, g\big((s - T + D)/D\big) & T - D \le s < T \\
-              \text{end} & s \ge T \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
+        \text{peak} & W \le s < T - D \\
+        \text{end} + (\text{peak} - \text{end})\, g\big((s - T + D)/D\big) & T - D \le s < T \\
+        \text{end} & s \ge T \end{cases}
 
     Use it when the length of the run may change: the plateau has no horizon, and any checkpoint of
     it can be cooled down. A decay of 10–20% of the run matches a cosine of the same length; longer
@@ -75,7 +78,7 @@ class WSD(Schedule):
         return self.replace(total_steps=at + steps, decay_steps=steps)
 
     def rate(self, clock: Clock) -> Any:
-        if not self.decay_steps:  # without a decay there is nothing to arrive at: the plateau goes on
+        if not self.decay_steps:  # without a decay, the plateau never ends
             return clock.done(0, self.warmup_steps) * self.peak
         decay = clock.phase(self.total_steps - self.decay_steps, self.total_steps)
         return clock.done(0, self.warmup_steps) * self.decay.rate(decay, self.peak, self.end)

@@ -16,9 +16,13 @@ class WSDC(Schedule):
     Each phase is given by its length. With :math:`W` = ``warmup_steps``, :math:`S` =
     ``stable_steps``, :math:`D` = ``decay_steps`` and the profile :math:`g`,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\ \text{peak} & W \le s < W + S \\
-              \text{end} + (\text{peak} - \text{end})\, g\big((s - W - S)/D\big) & W + S \le s < W + S + D \\
-              \text{end} & s \ge W + S + D \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak}\; s/W & s < W \\
+        \text{peak} & W \le s < W + S \\
+        \text{end} + (\text{peak} - \text{end})\, g\big((s - W - S)/D\big)
+          & W + S \le s < W + S + D \\
+        \text{end} & s \ge W + S + D \end{cases}
 
     Use it for training in stages: the final constant is for the best data (mid-training), for as
     long as there is any. It equals ``WSD`` with ``total_steps`` = W + S + D. DeepSeek-V3's schedule
@@ -64,7 +68,7 @@ class WSDC(Schedule):
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.warmup_steps + self.stable_steps + self.decay_steps
 
     @property

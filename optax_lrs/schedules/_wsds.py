@@ -17,8 +17,12 @@ class WSDS(Schedule):
     With the boundaries :math:`b_1 < b_2 < \dots < b_n` = ``boundaries`` and :math:`D_i` =
     ``decay_steps``,
 
-    .. math:: \eta(s) = \begin{cases} \text{peak} & b_{i-1} \le s < b_i - D_i \\ \text{end} & s \ge b_n \\
-              1/(x/\text{end} + (1 - x)/\text{peak}) & b_i - D_i \le s < b_i,\; x = (s - b_i + D_i)/D_i \end{cases}
+    .. math::
+
+        \eta(s) = \begin{cases} \text{peak} & b_{i-1} \le s < b_i - D_i \\
+        \text{end} & s \ge b_n \\
+        1/(x/\text{end} + (1 - x)/\text{peak})
+          & b_i - D_i \le s < b_i,\; x = (s - b_i + D_i)/D_i \end{cases}
 
     times :math:`\min(1, s/W)`, :math:`W` = ``warmup_steps``. Training continues from each decayed
     model, through the jump and with its optimizer state. At a boundary the rate is the peak
@@ -68,8 +72,8 @@ class WSDS(Schedule):
             share: the decays' share, in [0, 1].
             **fields: the other fields: ``peak``, ``end``, ``warmup_steps``, ``decay``.
         """
-        decays = [round(share * (b - a)) for a, b in zip((0, *boundaries), boundaries)]
-        return cls(boundaries=boundaries, decay_steps=decays, **fields)
+        decays = tuple(round(share * (b - a)) for a, b in zip((0, *boundaries), boundaries))
+        return cls(boundaries=tuple(boundaries), decay_steps=decays, **fields)
 
     @classmethod
     def of_run(cls, *, boundaries: Sequence[int], share: float, **fields: Any) -> Self:
@@ -80,22 +84,21 @@ class WSDS(Schedule):
             share: the decays' share, in [0, 1].
             **fields: the other fields: ``peak``, ``end``, ``warmup_steps``, ``decay``.
         """
-        return cls(boundaries=boundaries, decay_steps=[round(share * b) for b in boundaries], **fields)
+        decays = tuple(round(share * b) for b in boundaries)
+        return cls(boundaries=tuple(boundaries), decay_steps=decays, **fields)
 
     def check(self) -> None:
         super().check()
         lengths, decays = [b - a for a, b in zip((0, *self.boundaries), self.boundaries)], self.decay_steps
         self.require(min(lengths, default=0) > 0, "boundaries must be positive and increasing", "boundaries")
-        self.require(
-            len(decays) == len(lengths), "decay_steps must be as many as boundaries", "decay_steps", "boundaries"
-        )
+        self.require(len(decays) == len(lengths), "decay_steps must be one per boundary", "decay_steps", "boundaries")
         fits = all(d <= length for d, length in zip((decays[0] + self.warmup_steps, *decays[1:]), lengths))
         rule = "each decay, and the warmup before the first, must fit into its cycle"
         self.require(fits, rule, "warmup_steps", "decay_steps", "boundaries")
         self.require(self.end > 0 or not self.decay.needs_end, f"{self.decay!r} needs a positive end", "end")
 
     @property
-    def ends_at(self) -> int | None:
+    def ends_at(self) -> int:
         return self.boundaries[-1]
 
     @property

@@ -18,7 +18,7 @@ CYCLES = dict(peak=1.0, end=0.1, boundaries=(10, 20))
 TOKENS_OF = dict(peak=1.0, tokens_per_step=10, sequences_per_step=1)
 FALL = dict(peak=1.0, total_steps=100)
 MISTAKES = [
-    (lambda: olrs.WSDS(**CYCLES, decay_steps=(1,)), ValueError, "must be as many as boundaries, got decay_steps=(1,)"),
+    (lambda: olrs.WSDS(**CYCLES, decay_steps=(1,)), ValueError, "decay_steps must be one per boundary, got decay_steps=(1,)"),
     (lambda: olrs.WSDS(**CYCLES, decay_steps=(1, 11)), ValueError, "into its cycle, got warmup_steps=0, decay_steps=(1, 11)"),
     (lambda: olrs.WSDS(**CYCLES, decay_steps=(1, -1)), ValueError, "decay_steps must be at least 0, got -1"),
     (lambda: olrs.WSDS(**CYCLES, decay_steps=(6, 1), warmup_steps=5), ValueError, "warmup_steps=5"),
@@ -47,7 +47,7 @@ MISTAKES = [
     (lambda: olrs.InverseSqrt(peak=1.0, warmup_steps=11, total_steps=10), ValueError, "warmup_steps=11, total_steps=10"),
     (lambda: olrs.InverseSqrt(peak=1.0, cooldown_steps=5, total_steps=10, cooldown=profiles.inverse), ValueError, "cool down"),
     (lambda: olrs.PowerDecay(**FALL, p=0.0), ValueError, "p must be positive"),
-    (lambda: olrs.StepDecay(peak=1.0, milestones=(1, 2), factors=(0.1,)), ValueError, "must be as many as factors, which are 1"),
+    (lambda: olrs.StepDecay(peak=1.0, milestones=(1, 2), factors=(0.1,)), ValueError, "milestones must be 1 steps, one per factor"),
     (lambda: olrs.StepDecay(peak=1.0, milestones=(2, 2), factors=(0.2, 0.1)), ValueError, "milestones must be increasing"),
     (lambda: olrs.StepDecay(peak=1.0, milestones=(1, 2), factors=(0.1, 0.2)), ValueError, "factors must not rise"),
     (lambda: olrs.StepDecay(peak=1.0, milestones=(1, 2), factors=(0.1, -0.2)), ValueError, "factors must not rise"),

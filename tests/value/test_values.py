@@ -66,7 +66,7 @@ MISTAKES = [
     (lambda: olrs.Tabulated(lrs=[1.0, float("nan")]), ValueError, "lrs must be one or more finite"),
     (lambda: olrs.Tabulated(lrs=["a"]), TypeError, "lrs must be an array of numbers"),
     (lambda: olrs.Tabulated(lrs=1.0), TypeError, "lrs must be an array of numbers"),
-    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[0]), ValueError, "steps must be as many as lrs, which are 2"),
+    (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[0]), ValueError, "steps must be 2 steps, one per rate"),
     (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[5, 5]), ValueError, "steps must be increasing"),
     (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[-1, 5]), ValueError, "steps must be increasing"),
     (lambda: olrs.Tabulated(lrs=[1.0, 2.0], steps=[0.5, 5]), TypeError, "steps must be an int, got 0.5"),
