@@ -98,7 +98,7 @@ MISTAKES = [
     (lambda: olrs.product(ONE, 0.5), TypeError, "schedules must be a Schedule, got 0.5"),
     (lambda: olrs.summed(ONE), ValueError, "schedules must be two or more"),
     (lambda: olrs.summed(ONE, None), TypeError, "schedules must be a Schedule"),
-    (lambda: olrs.clipped(ONE), ValueError, "floor or ceiling"),
+    (lambda: olrs.clipped(ONE), ValueError, "give floor, ceiling or both"),
     (lambda: olrs.clipped(ONE, floor=-1.0), ValueError, "floor must not be negative, got floor=-1.0"),
     (lambda: olrs.clipped(ONE, ceiling=-1.0), ValueError, "ceiling must not be negative"),
     (lambda: olrs.clipped(ONE, floor=2.0, ceiling=1.0), ValueError, "floor must be at most ceiling, got floor=2.0, ceiling=1.0"),
@@ -118,7 +118,7 @@ MISTAKES = [
     (lambda: olrs.on_tokens(ONE, tokens_per_step=0), ValueError, "tokens_per_step must be one or more counts of at least 1"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[]), ValueError, "tokens_per_step must be one or more"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=2.0), TypeError, "tokens_per_step must be an int"),
-    (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2]), ValueError, "at must be one step fewer than tokens_per_step"),
+    (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2]), ValueError, "at must have one step fewer than the"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2], at=-1), ValueError, "at must not decrease or be negative"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2, 3], at=[5, 3]), ValueError, "at must not decrease"),
 ]  # fmt: skip

@@ -475,7 +475,7 @@ MISTAKES = [
     (lambda: olrs.LinearWarmup(peak=1.0, warmup_steps=5, start=1.1), "start=1.1, peak=1.0"),
     (lambda: olrs.LinearWarmup.untuned(peak=1.0, b2=1.0), "b2 must be at least 0 and below 1, got 1.0"),
     (lambda: olrs.ExponentialWarmup(peak=1.0, timescale_steps=0), "timescale_steps must be at least 1"),
-    (lambda: olrs.ExponentialWarmup.untuned(peak=1.0, b2=-0.1), "b2=-0.1"),
+    (lambda: olrs.ExponentialWarmup.untuned(peak=1.0, b2=-0.1), "b2 must be at least 0 and below 1, got -0.1"),
     (lambda: olrs.RectifiedWarmup(peak=1.0, timescale_steps=2), "timescale_steps must be at least 3"),
     (lambda: olrs.RectifiedWarmup.untuned(peak=1.0, b2=1.0), "b2 must be at least 0 and below 1, got 1.0"),
     (lambda: olrs.RectifiedWarmup.untuned(peak=1.0, b2=0.5), "timescale_steps=2"),

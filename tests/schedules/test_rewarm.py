@@ -213,7 +213,7 @@ MISTAKES = [
     (lambda: rewarm(start="old"), TypeError, "start must be a number, got 'old'"),
     (lambda: rewarm(profile=profiles.inverse, end=0.0), ValueError, "profiles.inverse needs a positive end, got end=0.0"),
     (lambda: olrs.with_cooldown(OLD, at=-5, steps=3), ValueError, "at must not be negative, got boundary=-5"),
-    (lambda: olrs.with_cooldown(OLD, at=5, steps=-3), ValueError, "with_cooldown: steps must not be negative, got -3"),
+    (lambda: olrs.with_cooldown(OLD, at=5, steps=-3), ValueError, "with_cooldown: steps must be at least 0, got -3"),
     (lambda: olrs.with_cooldown(OLD, at=25, steps=9, end=2e-4), ValueError, "end must be at most 0.00015, the rate at which the decay starts"),
     (lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile=profiles.exponential), ValueError, "needs a positive end"),
     (lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile="linear"), TypeError, "profile must be a Profile, such as profiles.linear"),
