@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from optax_lrs.adoption._kinds import CLOCKS, DERIVED, MEASURED, SETTINGS, UPDATES, kind_of_fields
+from optax_lrs._states.found import value_at
+from optax_lrs._states.typeless import kind_of, type_of
 from optax_lrs.adoption._match import Pairs, paired, same
-from optax_lrs.adoption._parts import Leaf, Part, Parts
+from optax_lrs.adoption._parts import Leaf, Part, Parts, types_of_both
 from optax_lrs.adoption._place import filled, is_abstract, is_counter, is_zero, mismatch, placed
 from optax_lrs.adoption._steps import found_step
 
@@ -57,15 +58,15 @@ def fill(
     if mine.raw or theirs.raw:
         _by_fields(mine, theirs)
     dropped, kept = _matched("drop", drop, theirs.leaves), _matched("new", new, mine.leaves)
-    learnt = all(any(part.kind == "RefinementState" for part in parts.states) for parts in (mine, theirs))
-    here = {part: _takes_part(part, kept, learnt) for part in (*mine.states, mine.loose)}
-    there = {part: _takes_part(part, dropped, learnt) for part in (*theirs.states, theirs.loose)}
+    learned = all(any(part.learned_by() for part in parts.states) for parts in (mine, theirs))
+    here = {part: _takes_part(part, kept, learned) for part in (*mine.states, mine.loose)}
+    there = {part: _takes_part(part, dropped, learned) for part in (*theirs.states, theirs.loose)}
     pairs: Pairs = {}
     if not only_loose:
         new_parts, old_parts = _trimmed(mine, here), _trimmed(theirs, there)
         found = paired(list(new_parts), list(old_parts), rename)
         pairs = {new_parts[part]: [old_parts[other] for other in partners] for part, partners in found.items()}
-        _require_one_recipe(pairs)
+        _require_one_structure(pairs)
     if here[mine.loose] or there[theirs.loose]:
         pairs[mine.loose] = [theirs.loose]
     result, used = Filled(), set()
@@ -77,6 +78,7 @@ def fill(
         problems += _lost(part, there[part], used)
     _checked(result, problems)
     _set_steps(mine, theirs, beside, pairs, kept, step, result)
+    problems += _unexplained(mine, kept, step, result)
     for leaf in mine.leaves:
         if leaf.path not in result.taken and leaf.path not in result.set_to_step:
             result.fresh.append(leaf.path)
@@ -95,7 +97,7 @@ def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: s
         for key, leaf in here[part].items():
             sources = [there[other][key] for other in partners if key in there[other]]
             used.update(source.path for source in sources)
-            derived = key.split("/")[0] in DERIVED.get(part.kind, ())
+            derived = part.has("derived", key)
             if sources and not (derived and mismatch(sources[0].value, leaf.value)):
                 problems += _take(leaf, sources, result)
             elif partners and not derived:
@@ -128,18 +130,15 @@ def _set_steps(
 ) -> None:
     """Puts the step into the counts that were not taken; a given one into those that were, too."""
     for part in mine.states:
-        refined = [outer for outer in part.around if outer.kind == "RefinementState"]
-        alone = any(not pairs.get(outer) for outer in refined)
+        learner = part.learned_by()
         for key, leaf in part.leaves.items():
-            reads = (part.kind, key) in CLOCKS
-            # The record inside a new with_refinement(...) is in step with its schedule.
-            counts = (part.kind, key) in UPDATES or (alone and (part.kind, key) == ("RecordGradNormState", "count"))
+            reads, counts = part.steps(key), part.has("updates", key)
             again = reads and step is not None
             if leaf.path in kept or not (reads or counts) or (leaf.path in result.taken and not again):
                 continue
-            if reads and refined and not alone:
+            if reads and learner is not None and pairs.get(learner):
                 raise ValueError(
-                    f"adopt: {part.path!r} is inside with_refinement(...), whose record is in step with it: leave step= out"
+                    f"adopt: {part.path!r} is inside a {learner.kind}, whose record is in step with it: leave step= out"
                 )
             if result.step is None:
                 result.step = step if step is not None else _known_step(theirs, beside)
@@ -164,12 +163,25 @@ def _known_step(theirs: Parts, beside: Leaf | None) -> Any:
     return step
 
 
-def _takes_part(part: Part, without: set[str], learnt: bool) -> dict[str, Leaf]:
+def _unexplained(mine: Parts, kept: set[str], step: Any, result: Filled) -> list[str]:
+    """Integers that would begin as the new optimizer's, or stay where ``step=`` moves others, and nobody knows whether."""
+    return [
+        f"{leaf.path} is an integer, and {part.kind} declares no role for it, so whether it must begin at the run's step is"
+        f" not known: declare it, {part.kind}.roles = optax_lrs.transforms.Roles(...), or keep it as it is,"
+        f" new={leaf.path!r}"
+        for part in mine.states
+        for leaf in part.unexplained()
+        if leaf.path not in kept and (leaf.path not in result.taken or step is not None)
+    ]
+
+
+def _takes_part(part: Part, without: set[str], learned: bool) -> dict[str, Leaf]:
     """The leaves that are looked for on the other side: not settings, and not what the caller named."""
-    learnt = learnt and any(outer.kind == "RefinementState" for outer in part.around)
-    settings = set() if learnt else SETTINGS.get(part.kind, set())
+    own = learned and part.learned_by() is not None
     return {
-        key: leaf for key, leaf in part.leaves.items() if key.split("/")[0] not in settings and leaf.path not in without
+        key: leaf
+        for key, leaf in part.leaves.items()
+        if (own or not part.has("settings", key)) and leaf.path not in without
     }
 
 
@@ -180,7 +192,7 @@ def _trimmed(parts: Parts, leaves: Wanted) -> dict[Part, Part]:
 
 def _is_little(part: Part, key: str, leaf: Leaf) -> bool:
     """Whether nothing is lost with an array: it is a count, or zero, or made anew by each update."""
-    return key.split("/")[0] in DERIVED.get(part.kind, ()) or is_counter(leaf.value) or is_zero(leaf.value)
+    return part.has("derived", key) or is_counter(leaf.value) or is_zero(leaf.value)
 
 
 def _lost(part: Part, wanted: dict[str, Leaf], used: set[str]) -> list[str]:
@@ -212,9 +224,10 @@ def _matched(name: str, patterns: tuple[str, ...], leaves: list[Leaf]) -> set[st
 
 def _by_fields(mine: Parts, theirs: Parts) -> None:
     """Where one side has no types, both sides' states are what their fields say."""
-    also = mine.kinds() if not mine.raw else theirs.kinds()
+    known = types_of_both(mine, theirs)
     for part in (*mine.states, *theirs.states):
-        part.kind = kind_of_fields(part.fields, also) or part.kind
+        kind = type_of(part.fields, known)
+        part.kind = part.kind if kind is None else kind_of(kind)
 
 
 def _require_arrays(mine: Parts, theirs: Parts) -> None:
@@ -227,8 +240,9 @@ def _require_arrays(mine: Parts, theirs: Parts) -> None:
 
 def _require_fresh(mine: Parts) -> None:
     for part in mine.states:
-        leaf = part.leaves.get("count")
-        if leaf is not None and ((part.kind, "count") in CLOCKS or part.kind == "ScaleByAdamState"):
+        for key, leaf in part.leaves.items():
+            if not (part.steps(key) or part.has("seen_updates", key)):
+                continue
             if not (is_abstract(leaf.value) or isinstance(leaf.value, jax.core.Tracer) or is_zero(leaf.value)):
                 raise ValueError(
                     f"adopt: the first state has counted {leaf.value} updates at {leaf.path!r}: it must be a fresh one,"
@@ -236,20 +250,23 @@ def _require_fresh(mine: Parts) -> None:
                 )
 
 
-def _require_one_recipe(pairs: Pairs) -> None:
+def _require_one_structure(pairs: Pairs) -> None:
     for part, partners in pairs.items():
-        for other in partners:
-            recipes = [getattr(each.node, "recipe", None) for each in (part, other)]
-            if part.kind == "RefinementState" and None not in recipes and recipes[0] != recipes[1]:
-                raise ValueError(
-                    f"adopt: with_refinement(...) at {part.path!r} has {recipes[0]}, the checkpoint's {recipes[1]}"
-                )
+        for name in part.roles.structure if part.roles else ():
+            for other in partners:
+                mine, theirs = value_at(part.node, name), value_at(other.node, name)
+                if None not in (mine, theirs) and mine != theirs:
+                    raise ValueError(f"adopt: {name} of {part} is {mine}, and the checkpoint's is {theirs}")
 
 
 def _measured_elsewhere(mine: Parts, result: Filled) -> list[str]:
     """States that were built from parameters which are not those that were taken."""
-    stale = [part for part in mine.states if part.kind in MEASURED and not part.leaves.keys() <= {"count"}
-             and not any(leaf.path in result.taken for leaf in part.leaves.values())]  # fmt: skip
+    stale = [
+        part
+        for part in mine.states
+        if any(part.has("measured", key) for key in part.leaves)
+        and not any(leaf.path in result.taken for leaf in part.leaves.values())
+    ]
     for leaf in mine.loose.leaves.values():
         if not stale or leaf.path not in result.taken or not leaf.path.split("/")[0] == "params":
             continue

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from optax_lrs.adoption._kinds import CLOCKS
 from optax_lrs.adoption._parts import Part
 
 Pairs = dict[Part, list[Part]]
@@ -59,7 +58,7 @@ def _of_one_kind(kind: str, fresh: list[Part], old: list[Part]) -> Pairs:
     chosen = [found[0] for found in choices.values() if len(found) == 1]
     if len(chosen) == len(few) == len(set(chosen)):
         return {(b if turned else a): [a if turned else b] for a, b in zip(few, chosen)}
-    if all(set(part.leaves) == {"count"} and (kind, "count") in CLOCKS for part in (*fresh, *old)):
+    if all(part.steps(key) for part in (*fresh, *old) for key in part.leaves):
         return {}  # nothing but a schedule's step, which is known anyway
     raise ValueError(
         f"adopt: the checkpoint's {kind} at {_paths(old)} could go to the new optimizer's at {_paths(fresh)} in more than"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from optax_lrs._paths import name as path_name
-from optax_lrs.adoption._kinds import NESTED, is_state, kind_of, kind_of_fields
+from optax_lrs._states.found import held_state, is_known_state, is_state
+from optax_lrs._states.roles import Roles, roles_of
+from optax_lrs._states.typeless import Types, kind_of, known_types, type_of
+from optax_lrs.adoption._place import is_counter
+
+_STEPS = ("rate_steps", "schedule_steps", "phase_steps")
 
 
 @dataclasses.dataclass(eq=False)
@@ -25,19 +29,57 @@ class Leaf:
 
 @dataclasses.dataclass(eq=False)
 class Part:
-    """One state: its own arrays, without those of the states inside it."""
+    """One state: its own arrays, without those of the states nested in it."""
 
     path: str
     kind: str
+    type: type | None  # the class of the state; None for the part that is in no state
     fields: frozenset[str]
-    around: tuple[Part, ...]  # the states that it is in
+    around: tuple[Part, ...]  # the states that it is nested in, the outermost first
     node: Any
-    leaves: dict[str, Leaf] = dataclasses.field(default_factory=dict)  # by their path within the state
+    leaves: dict[str, Leaf] = dataclasses.field(default_factory=dict)  # by their paths within the state
+
+    @property
+    def roles(self) -> Roles | None:
+        """What the class of the state declares."""
+        return None if self.type is None else roles_of(self.type)
 
     @property
     def spread(self) -> set[str]:
-        """The leaves that go with parameters: those in a tree, and those that are no scalars."""
+        """The leaves that go with parameters: those in a tree, and those that are not scalars."""
         return {key for key, leaf in self.leaves.items() if "/" in key or np.ndim(leaf.value)}
+
+    def has(self, role: str, key: str) -> bool:
+        """Whether a leaf has a role, by the class of the state or by that of a state around it."""
+        return any(roles.has(role, path) for roles, path in self._declared(key))
+
+    def steps(self, key: str) -> bool:
+        """Whether a leaf counts the steps of a schedule."""
+        return any(self.has(role, key) for role in _STEPS)
+
+    def learned_by(self) -> Part | None:
+        """The outermost state around this one that has learned the schedules in it."""
+        for outer in self.around:
+            if outer.roles and outer.roles.has("learned", _below(outer.path, self.path)):
+                return outer
+        return None
+
+    def unexplained(self) -> list[Leaf]:
+        """The integer scalars that may be counts, of which no role says what they count."""
+        return [
+            leaf
+            for key, leaf in self.leaves.items()
+            if is_counter(leaf.value)
+            and getattr(leaf.value, "dtype", None) != np.bool_
+            and not (self.roles and "/" in key)  # in a tree that goes with the parameters
+            and not any(roles.explains(path) for roles, path in self._declared(key))
+        ]
+
+    def _declared(self, key: str) -> Iterator[tuple[Roles, str]]:
+        path = f"{self.path}/{key}".lstrip("/")
+        for part in (self, *self.around):
+            if part.roles:
+                yield part.roles, _below(part.path, path)
 
     def __str__(self) -> str:
         return f"{self.path or 'the state itself'} ({self.kind})"
@@ -52,38 +94,44 @@ class Parts:
     leaves: list[Leaf]
     tree: Any
     raw: bool  # whether the types are lost, as in what Orbax restores without a template
-    nested: set[str]
+    nested: set[str]  # the fields in which states were found
 
-    def kinds(self) -> dict[frozenset[str], str]:
-        """The kinds of the states by their fields."""
-        return {part.fields: part.kind for part in self.states}
+    def types(self) -> dict[frozenset[str], type]:
+        """The classes of the states by their fields."""
+        return {part.fields: part.type for part in self.states if part.type is not None}
 
 
 def parts_of(tree: Any, like: Parts | None = None) -> Parts:
-    """Takes a tree apart. A raw tree's states are told by their fields, known ones and those that are in ``like``."""
+    """Takes a tree apart.
+
+    States without types are found by the names of their fields, among the classes in ``like`` and the known ones.
+    """
     flat, treedef = jax.tree_util.tree_flatten_with_path(tree)
     index = {key: i for i, (key, _) in enumerate(flat)}
-    typed = lambda node: is_state(node) or isinstance(node, (optax.EmptyState, optax.MaskedNode))  # noqa: E731
-    raw = not any(map(typed, jax.tree.leaves(tree, is_leaf=typed)))
+    held = held_state(tree)
+    raw = not any(map(_named_tuple, jax.tree.leaves(tree if held is None else held, is_leaf=_named_tuple)))
     boxed = raw and bool(flat) and all(key and _name(key[-1]) == "value" for key, _ in flat)
-    also, nested = (like.kinds(), NESTED | like.nested) if like else ({}, NESTED)
-    found = Parts([], Part("", "", frozenset(), (), tree), [], treedef, raw, set())
-    inside = raw and "opt_state" in _keys(tree)  # then states are looked for in there, and not among the parameters
+    types = {**known_types(), **(like.types() if like else {})} if raw else {}
+    nested = like.nested if like else set()
+    found = Parts([], Part("", "", None, frozenset(), (), tree), [], treedef, raw, set())
 
-    def walk(node: Any, key: tuple, names: tuple[str, ...], around: tuple[Part, ...], start: int, look: bool) -> None:
-        """``names`` is the key without the boxes that flax.nnx puts around arrays, and ``start`` where the state's begins."""
-        kind = kind_of(node) if is_state(node) else None
-        if kind is None and look and _keys(node):
-            kind = kind_of_fields(frozenset(_keys(node)), also)
+    def walk(node: Any, key: tuple, names: tuple[str, ...], around: tuple[Part, ...], start: int, here: bool) -> None:
+        """``names``: the key without the boxes that flax.nnx puts around arrays. ``start``: where the state's begin.
+
+        ``here``: this is a place for states, where a class that is not known may be one too.
+        """
+        kind = type_here(node, here)
         if kind is not None:
             if around:
                 found.nested.add(names[start])
-            fields = frozenset(node._fields if is_state(node) else _keys(node))
-            part = Part("/".join(names), kind, fields, around, node)
+            fields = frozenset(_field_names(node))
+            part = Part("/".join(names), kind_of(kind), kind, fields, around, node)
             found.states.append(part)
-            for step, child in _children(node):
+            declared = part.roles.nested if part.roles else ()
+            for step, child in _children(node) or ():
                 name = _name(step)
-                walk(child, (*key, step), (*names, name), (*around, part), len(names), look and name in nested)
+                inside = name in declared or (raw and name in nested)
+                walk(child, (*key, step), (*names, name), (*around, part), len(names), inside)
             return
         children = _children(node)
         if children is None:
@@ -93,10 +141,33 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
             return
         for step, child in children:
             below = (*names, _name(step)) if not _is_box(node, children, boxed) else names
-            walk(child, (*key, step), below, around, start, look or (inside and below == ("opt_state",)))
+            begins = held is not None and below == ("opt_state",)
+            walk(child, (*key, step), below, around, start, here or begins)
 
-    walk(tree, (), (), (), 0, raw and not inside)
+    def type_here(node: Any, here: bool) -> type | None:
+        if raw:
+            return type_of(frozenset(_keys(node)), types) if here and _keys(node) else None
+        return type(node) if (is_state(node) if here else is_known_state(node)) else None
+
+    walk(tree, (), (), (), 0, held is None)
     return found
+
+
+def types_of_both(mine: Parts, theirs: Parts) -> Types:
+    """The known classes by their fields; those of the side that has its types come first."""
+    return {**known_types(), **(theirs if mine.raw else mine).types()}
+
+
+def _below(outer: str, path: str) -> str:
+    return path[len(outer) :].lstrip("/") if outer else path
+
+
+def _named_tuple(node: Any) -> bool:
+    return is_state(node) or (isinstance(node, tuple) and hasattr(node, "_fields"))
+
+
+def _field_names(node: Any) -> list[str]:
+    return _keys(node) or list(getattr(node, "_fields", ())) or [_name(step) for step, _ in _children(node) or ()]
 
 
 def _children(node: Any) -> list[tuple[Any, Any]] | None:

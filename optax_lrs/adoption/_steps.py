@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_lrs.adoption._kinds import CLOCKS, NO_UPDATES, RATE_CLOCKS, UPDATES
 from optax_lrs.adoption._parts import Leaf, Parts, parts_of
 from optax_lrs.adoption._place import filled, is_abstract, is_counter
 
 _LAST = 2**31 - 1
+_EVIDENCE = (("rate_steps",), ("schedule_steps", "seen_updates"), ("updates",))
+"""The roles by which a step is known, the first that is there."""
 
 
 def step_of(state: Any, *, path: str | None = None) -> Any:
@@ -48,10 +49,12 @@ def step_of(state: Any, *, path: str | None = None) -> Any:
         >>> step_of(state)
         3
     """
-    step = found_step(parts_of(state), owner="step_of", path=path)
+    parts = parts_of(state)
+    step = found_step(parts, owner="step_of", path=path)
     if step is None:
         where = "" if path is None else f" at {path!r}"
-        raise ValueError(f"step_of: nothing in this state counts updates{where}")
+        unknown = _unexplained(parts, path)
+        raise ValueError(f"step_of: nothing in this state counts updates{where}" + (f"; {unknown}" if unknown else ""))
     return step
 
 
@@ -98,10 +101,17 @@ def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) ->
     found = {}
     for part in parts.states:
         for key, leaf in part.leaves.items():
-            if (part.kind, key) in CLOCKS and _within(leaf.path, part.path, path):
-                if any(outer.kind == "RefinementState" for outer in part.around):
-                    raise ValueError(f"reset_schedule: {part.path!r} is inside with_refinement(...): start anew by next_run")
+            if part.steps(key) and _within(leaf.path, part.path, path):
+                learner = part.learned_by()
+                if learner is not None:
+                    raise ValueError(
+                        f"reset_schedule: {part.path!r} is inside a {learner.kind}, whose record is in step with its schedule:"
+                        " begin a new run instead, as refinement.next_run does"
+                    )
                 found[leaf.index] = filled(leaf.value, step)
+    unknown = _unexplained(parts, path)
+    if unknown:
+        raise ValueError(f"reset_schedule: {unknown}. Or choose the schedules by path=")
     if not found:
         where = "" if path is None else f" at {path!r}"
         raise ValueError(f"reset_schedule: no schedule in this state reads a count{where}")
@@ -116,12 +126,10 @@ def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
         for key, leaf in part.leaves.items():
             if not _within(leaf.path, part.path, path) or not _counts(leaf.value):
                 continue
-            if (part.kind, key) in RATE_CLOCKS:
-                kinds[0].append(leaf)
-            elif key in ("count", "step_count") and part.kind not in NO_UPDATES:
-                kinds[1].append(leaf)
-            elif (part.kind, key) in UPDATES:
-                kinds[2].append(leaf)
+            for rank, roles in enumerate(_EVIDENCE):
+                if any(part.has(role, key) for role in roles):
+                    kinds[rank].append(leaf)
+                    break
     kinds[3] += [leaf for key, leaf in parts.loose.leaves.items() if key == "step" and _within(leaf.path, "", path)]
     leaves = next((leaves for leaves in kinds if leaves), None)
     if leaves is None:
@@ -142,6 +150,24 @@ def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
         how = "choose one by path=" if owner == "step_of" else "say which by step="
         raise ValueError(f"{owner}: the counts disagree ({told}): {how}")
     return steps.pop()
+
+
+def _unexplained(parts: Parts, path: str | None) -> str:
+    """The counts that nothing is known of, and how to say what they are; empty if there are none."""
+    found = {
+        leaf.path: part.kind
+        for part in parts.states
+        for leaf in part.unexplained()
+        if _within(leaf.path, part.path, path)
+    }
+    if not found:
+        return ""
+    listed = ", ".join(f"{leaf!r} ({kind})" for leaf, kind in found.items())
+    kind = next(iter(found.values()))
+    return (
+        f"no role says what the integers at {listed} count: declare it in the class,"
+        f" {kind}.roles = optax_lrs.transforms.Roles(...)"
+    )
 
 
 def checked_step(owner: str, step: Any) -> Any:

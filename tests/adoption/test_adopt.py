@@ -170,7 +170,7 @@ MISTAKES = {
                            lambda: dict(params=jax.tree.map(lambda p: 2 * p, params()), opt_state=trained(ADAM)), {},
                            "begun with other parameters.*with the restored ones"),
     "refined at another step": (lambda: cases.with_refinement(ADAM).init(params()), lambda: trained(cases.with_refinement(ADAM)), dict(step=3),
-                                "inside refined.*leave step= out"),
+                                "inside a RefinementState.*leave step= out"),
     "another refined": (lambda: cases.with_refinement(ADAM, steps=7).init(params()), lambda: trained(cases.with_refinement(ADAM)), {},
                         "total_steps=7.*the checkpoint's .*total_steps=9"),
     "a bad step": (lambda: optax.sgd(S).init(params()), lambda: trained(optax.sgd(0.1)), dict(step=-1), "from 0 to"),

@@ -160,7 +160,7 @@ def test_where_and_how():
     for step, error in ((-1, ValueError), (2**31, ValueError), (1.0, TypeError), (True, TypeError)):
         with pytest.raises(error, match="step must be"):
             reset_schedule(state, step=step)
-    with pytest.raises(ValueError, match="inside with_refinement"):
+    with pytest.raises(ValueError, match="inside a RefinementState"):
         reset_schedule(cases.with_refinement(optax.identity()).init(params()))
     whole = TrainState.create(apply_fn=None, params=params(), tx=optax.adam(S)).replace(step=5)
     whole = whole.replace(opt_state=reset_schedule(whole, step=4).opt_state)

@@ -1,0 +1,154 @@
+"""States inside an optimizer state: found at any depth, read by the names of their roles, and replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+
+from optax_lrs._paths import name as path_name
+from optax_lrs._states.roles import Roles, roles_of
+
+Key = tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Found:
+    """A state in a tree."""
+
+    key: Key  # where it is
+    node: Any
+    around: tuple[Found, ...] = ()  # the states that it is nested in, the outermost first
+
+    @property
+    def path(self) -> str:
+        """Where the state is, such as ``inner_states/a/0``."""
+        return path_name(self.key)
+
+    @property
+    def roles(self) -> Roles | None:
+        """What its class declares."""
+        return roles_of(type(self.node))
+
+    def values(self, role: str) -> Iterator[tuple[str, Any]]:
+        """What has a role in the state: the names of the fields, and their contents. Fields with None are left out."""
+        for name in getattr(self.roles, role, ()):
+            value = value_at(self.node, name)
+            if value is not None:
+                yield name, value
+
+
+def is_state(node: Any) -> bool:
+    """Whether a node is a state, if it is found where states are: a NamedTuple, or whatever declares roles."""
+    return (isinstance(node, tuple) and bool(getattr(node, "_fields", ()))) or _declares(node)
+
+
+def is_known_state(node: Any) -> bool:
+    """Whether a node is a state wherever it is found; other NamedTuples may be parameters, or a part of a state."""
+    return is_state(node) and (roles_of(type(node)) is not None or type(node).__name__.endswith("State"))
+
+
+def states_in(tree: Any) -> list[Found]:
+    """Every state in an optimizer state; a state comes before those that are nested in it.
+
+    Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``inject_hyperparams``,
+    ``nnx.Optimizer`` and whatever else nests states.
+    """
+    found: list[Found] = []
+
+    def note(state: Found) -> Any:
+        found.append(state)
+        return state.node
+
+    with_states(tree, note)
+    return found
+
+
+def with_states(tree: Any, change: Callable[[Found], Any]) -> Any:
+    """The optimizer state with every state replaced by what ``change`` returns, which is then searched for others."""
+    return _with_states(tree, change, (), (), True)
+
+
+def _with_states(tree: Any, change: Callable[[Found], Any], key: Key, around: tuple[Found, ...], expected: bool) -> Any:
+    """``expected``: this is a place for states, where a NamedTuple of an unknown class is one too."""
+    is_leaf = is_state if expected else is_known_state
+
+    def visit(below: Key, node: Any) -> Any:
+        if not is_leaf(node):
+            return node
+        found = Found((*key, *below), node, around)
+        found = dataclasses.replace(found, node=change(found))
+        nested = found.roles.nested if found.roles else ()
+        children, structure = jax.tree_util.tree_flatten_with_path(
+            found.node, is_leaf=lambda child: child is not found.node
+        )
+        new = [
+            _with_states(child, change, (*found.key, *step), (*around, found), path_name(step) in nested)
+            for step, child in children
+        ]
+        same = all(a is b for a, (_, b) in zip(new, children))
+        return found.node if same else jax.tree.unflatten(structure, new)
+
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)
+    new = [visit(below, node) for below, node in leaves]
+    same = all(a is b for a, (_, b) in zip(new, leaves))
+    return tree if same else jax.tree.unflatten(structure, new)
+
+
+def nodes_in(tree: Any, where: Callable[[Any], bool]) -> list[tuple[Key, Any]]:
+    """The outermost nodes of a tree of which ``where`` is true, with their keys."""
+    return [(key, node) for key, node in jax.tree_util.tree_flatten_with_path(tree, is_leaf=where)[0] if where(node)]
+
+
+def with_nodes(tree: Any, where: Callable[[Any], bool], change: Callable[[Any], Any]) -> Any:
+    """The tree with its outermost nodes of which ``where`` is true replaced by what ``change`` returns for them."""
+    return jax.tree.map(lambda node: change(node) if where(node) else node, tree, is_leaf=where)
+
+
+def held_state(tree: Any) -> Any:
+    """The optimizer state in a ``TrainState``, an ``nnx.Optimizer``, its ``nnx.state`` or a dict; None if there is none."""
+    if isinstance(tree, Mapping):
+        return tree.get("opt_state")
+    return None if isinstance(tree, tuple) else getattr(tree, "opt_state", None)
+
+
+def optimizer_state(tree: Any) -> Any:
+    """The optimizer state in a ``TrainState`` or ``nnx.Optimizer``; any other tree as it is."""
+    held = None if isinstance(tree, Mapping) else held_state(tree)
+    return tree if held is None else held
+
+
+def value_at(node: Any, name: str) -> Any:
+    """What is at a name such as ``live/learning_rate`` in a state; None if there is nothing."""
+    for step in name.split("/"):
+        if isinstance(node, Mapping):
+            node = node.get(step)
+        else:
+            node = getattr(node, step, None)
+    return node
+
+
+def with_value_at(node: Any, name: str, value: Any) -> Any:
+    """The state with another value at a name."""
+    step, _, rest = name.partition("/")
+    value = with_value_at(value_at(node, step), rest, value) if rest else value
+    if isinstance(node, Mapping):
+        return type(node)({**node, step: value})  # pyright: ignore[reportCallIssue] - as every mapping that is a pytree
+    return node._replace(**{step: value}) if hasattr(node, "_replace") else dataclasses.replace(node, **{step: value})
+
+
+def unboxed(leaf: Any) -> Any:
+    """The array at a leaf of a state: ``flax.nnx`` puts a box around each leaf of an optimizer state."""
+    (array,) = jax.tree.leaves(leaf)
+    return array
+
+
+def boxed(array: Any, like: Any) -> Any:
+    """The array in the box that another leaf has, if it has one."""
+    return jax.tree.map(lambda _: array, like)
+
+
+def _declares(node: Any) -> bool:
+    return not isinstance(node, type) and isinstance(getattr(type(node), "roles", None), Roles)
