@@ -1,4 +1,4 @@
-"""The schedules that Optax itself offers for the same shapes, as its documentation would have one write them."""
+"""Optax's own schedules of the same shapes, written as its documentation recommends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cosine(peak: float, total: int, warmup: int, end: float = 0.0) -> optax.Sche
 
 
 def wsd(peak: float, total: int, warmup: int, down: optax.Schedule, decay: int) -> optax.Schedule:
-    """Warmup, plateau, and the schedule ``down`` over the last ``decay`` steps."""
+    """A warmup, a plateau, then the schedule ``down`` over the last ``decay`` steps."""
     pieces = [optax.constant_schedule(peak), down]
     if not warmup:
         return optax.join_schedules(pieces, [total - decay])
@@ -43,6 +43,9 @@ def wsd_exponential(peak: float, total: int, warmup: int, decay: int, end: float
 
 
 def table(lrs: Sequence[float], steps: Sequence[int]) -> optax.Schedule:
-    """Straight lines between the entries; Optax wants each rate as a factor of the one before, so none may be zero."""
+    """Linear interpolation between entries.
+
+    Optax takes each rate as a factor of the one before, so no rate may be zero.
+    """
     factors = {step: rate / before for step, rate, before in zip(steps[1:], lrs[1:], lrs)}
     return optax.piecewise_interpolate_schedule("linear", lrs[0], factors)

@@ -1,4 +1,4 @@
-"""What every benchmark shares: the command line, the progress counter, tables, bars and the files it leaves."""
+"""What all benchmarks share: command line, progress, tables, bars and result files."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-QUICK_SLACK = 5.0  # with --quick a timing fails the run only if it misses its bar by more than this factor
+QUICK_SLACK = 5.0  # with --quick, a timing fails only if it misses its bar by more than this factor
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the arguments that every benchmark takes; for those that take others too."""
+    """A parser with the arguments of every benchmark, to which a benchmark adds its own."""
     found = argparse.ArgumentParser(description=description)
-    found.add_argument("--quick", action="store_true", help="under a minute: fewer cases; timings fail only beyond 5x")
-    found.add_argument("--bars", action="store_true", help="exit with status 1 if a bar falls short")
-    found.add_argument("--out", type=pathlib.Path, metavar="DIR", help="write the raw results here")
+    found.add_argument(
+        "--quick",
+        action="store_true",
+        help="run fewer cases, to check that the benchmark works; timings fail only beyond 5x",
+    )
+    found.add_argument("--bars", action="store_true", help="exit with status 1 if a bar does not hold")
+    found.add_argument("--out", type=pathlib.Path, metavar="DIR", help="write the raw results to this folder")
     return found
 
 
 def parse_args(description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments that every benchmark takes."""
+    """Parses the arguments of every benchmark."""
     return parser(description).parse_args(argv)
 
 
 def progress(items: Sequence[Any], label: str) -> Iterator[Any]:
-    """The items, counted on stderr: in place on a terminal, every tenth part in a log."""
+    """Yields the items and counts them on stderr.
+
+    A terminal shows one line that is updated in place; a log gets ten lines.
+    """
     live, total = sys.stderr.isatty(), len(items)
     for number, item in enumerate(items, 1):
         yield item
@@ -43,7 +50,7 @@ def progress(items: Sequence[Any], label: str) -> Iterator[Any]:
 
 
 def print_table(title: str, rows: Iterable[dict[str, Any]]) -> None:
-    """The rows under a title, in columns as wide as they need."""
+    """Prints rows under a title, in columns as wide as their widest cell."""
     rows = list(rows)
     if not rows:
         return
@@ -66,33 +73,35 @@ def _text(item: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A figure and the most that it may be."""
+    """A measured figure and its upper limit."""
 
     name: str
     figure: float
     limit: float
-    timing: bool = False  # a clock's figure, which a loaded machine may spoil; the others are the same in every run
+    timing: bool = (
+        False  # measured by a clock, so a loaded machine can spoil it; other figures are the same in each run
+    )
 
     def holds(self, quick: bool) -> bool:
-        """Whether the figure is at most the limit; nan is not."""
+        """Whether the figure is at most the limit. A nan does not hold."""
         return self.figure <= self.limit * (QUICK_SLACK if quick and self.timing else 1.0)
 
 
 def conclude(args: argparse.Namespace, bars: Sequence[Bar], summary: str) -> int:
-    """Prints the bars that fell short and the summary as the last line; the exit status."""
+    """Prints the bars that do not hold and then the summary; returns the exit status."""
     short = [bar for bar in bars if not bar.holds(args.quick)]
     late = [bar for bar in bars if bar.holds(args.quick) and not bar.holds(False)]
     print()
     for bar in late:
-        print(f"late, within the slack of --quick: {bar.name}: {bar.figure:.4g}, at most {bar.limit:.4g}")
+        print(f"slow, but within the slack of --quick: {bar.name}: {bar.figure:.4g}, limit {bar.limit:.4g}")
     for bar in short:
-        print(f"FELL SHORT: {bar.name}: {bar.figure:.4g}, at most {bar.limit:.4g}")
+        print(f"DOES NOT HOLD: {bar.name}: {bar.figure:.4g}, limit {bar.limit:.4g}")
     print(f"{len(bars) - len(short)} of {len(bars)} bars hold; {summary}")
     return int(args.bars and bool(short))
 
 
 def versions() -> dict[str, str | None]:
-    """What the figures depend on: packages, platform and the command line."""
+    """Versions of packages and Python, the platform and the command line."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("jax", "jaxlib", "libtpu", "optax", "numpy"):
         try:
@@ -110,7 +119,7 @@ def versions() -> dict[str, str | None]:
 
 
 def write_raw(args: argparse.Namespace, bars: Sequence[Bar], **tables: Sequence[dict[str, Any]]) -> None:
-    """One CSV file a table, one for the bars, and ``run.json`` with what the figures depend on."""
+    """Writes one CSV file for each table, ``bars.csv``, and ``run.json`` with versions and command."""
     if args.out is None:
         return
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""The protocol that compares schedules: each at its own best peak, on seeds that did not choose it, in pairs."""
+"""The protocol that compares schedules.
+
+Each schedule runs at its own best peak, on seeds that were not used to choose the peak, and
+differences are taken within a seed. """
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ Train = Callable[[np.ndarray, np.ndarray, np.ndarray], Mapping[str, Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """What a schedule reached at its best peak: one number a seed, and the gradient norms of each."""
+    """Results of a schedule at its best peak: a number and the gradient norms for each seed."""
 
     peak: float
-    at_the_edge: bool  # of the peaks tried: there may be a better one beyond
+    at_the_edge: bool  # the best peak is the first or last one tried, so a better one may lie beyond
     results: dict[str, np.ndarray]  # shape [seeds]; "norms" has shape [seeds, steps]
 
 
 def tune(train: Train, shape: np.ndarray, peaks: Sequence[float], chosen_by: str, seeds: int, tuning: int) -> Tuned:
-    """The best peak by the mean of ``chosen_by`` over ``tuning`` seeds, and ``seeds`` other runs with it.
+    """Finds the best peak by the mean of ``chosen_by`` over ``tuning`` seeds, then runs ``seeds`` others with it.
 
-    ``train(shape, peaks, seeds)`` gives arrays of shape [seeds, peaks, ...], the lower the better.
+    ``train(shape, peaks, seeds)`` returns arrays of shape [seeds, peaks, ...]; lower is better.
     """
     rates, peaks = np.asarray(shape, np.float32), np.asarray(peaks, np.float32)
     found = np.asarray(train(rates, peaks, np.arange(tuning))[chosen_by], np.float64)
@@ -39,7 +42,7 @@ def tune(train: Train, shape: np.ndarray, peaks: Sequence[float], chosen_by: str
 
 
 def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
-    """The 95% interval of a mean, by the bootstrap over seeds."""
+    """The 95% confidence interval of a mean, by the bootstrap over seeds."""
     generator = np.random.default_rng(0)
     means = values[generator.integers(0, len(values), (draws, len(values)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -47,7 +50,7 @@ def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
 
 
 def ranks(losses: Mapping[str, float]) -> dict[str, float]:
-    """1 for the lowest; equal ones share the mean of their ranks."""
+    """The rank of each loss: 1 for the lowest; equal losses share the mean of their ranks."""
     values = list(losses.values())
     return {
         name: 1 + sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
@@ -56,12 +59,12 @@ def ranks(losses: Mapping[str, float]) -> dict[str, float]:
 
 
 def norm_of(optimizer: str) -> str:
-    """The norm that refinement takes for an optimizer, as the column of a Run."""
+    """The column of a Run that refinement uses for an optimizer."""
     return "grad_norms" if optimizer == "sgd" else "grad_norms_l1"
 
 
 def shapes(steps: int) -> dict[str, np.ndarray]:
-    """The schedules of the paper's comparison, shape [steps], peak 1."""
+    """The schedules of the paper's comparison: arrays of shape [steps] with peak 1."""
     done = np.arange(steps) / steps
     return {
         "flat": np.ones(steps),

@@ -1,16 +1,15 @@
-"""Refining from binned gradient norms, against refining from every step's: what should a bin become in a Run?
+"""Compares schedules refined from binned gradient norms with schedules refined from the norm of every step.
 
-    python benchmarks/binned_norms/binned_norms.py --curves CURVES      with traces of a real language model, if there are any
-    python benchmarks/binned_norms/binned_norms.py --quick --bars
+    python benchmarks/binned_norms/binned_norms.py [--quick] [--bars] [--out DIR] [--curves CURVES]
 
-Each trace is recorded by ``record_grad_norm`` on the device. The largest difference of the refined schedules at any
-step is in percent of their peak. CURVES has files ``gradnorm_*.csv`` with columns step and grad_norm: each row becomes as
-many steps as it stands for, at the local median times residuals drawn from the rows around it.
-"""
+The question is what a bin should become in a Run. ``record_grad_norm`` records each trace on the
+device; the figure is the largest difference between the refined schedules at any step, in percent
+of their peak. CURVES is a folder of files ``gradnorm_*.csv`` with columns step and grad_norm,
+logged by real runs: each row becomes as many steps as it stands for, at the local median times
+residuals drawn from nearby rows. Without it, only synthetic traces are used. """
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 import warnings
@@ -26,15 +25,15 @@ from scipy.ndimage import median_filter
 import optax_lrs as olrs
 from optax_lrs import Run
 
-BINS = 1816  # as many as 64 KiB hold for both norms
+BINS = 1816  # as many as fit into 64 KiB for both norms
 ROWS_AROUND = 20
 ONE_ROW = ("mean", "mean without the extremes", "geometric mean", "median")
-LIMIT = 1.0  # percent of the peak; holds on traces as they were logged, and is missed where bins have many steps
-LONG = 300  # rows: the shorter files are the ends of runs
+LIMIT = 1.0  # percent of the peak; holds on traces as logged, and is missed if a bin has many steps
+LONG = 300  # rows; shorter files are the ends of runs
 
 
 def with_refinement(norms: np.ndarray, power: int) -> np.ndarray:
-    """The shape by Defazio et al., with a median over 10% of the run and the end padded by reflection."""
+    """The shape of Defazio et al., with a median over 10% of the run and the end padded by reflection."""
     width = 2 * (int(0.1 * len(norms)) // 2) + 1
     padded = np.pad(norms, (0, 2 * width), mode="reflect")
     weights = median_filter(padded, width, mode="nearest")[: len(norms)] ** -float(power)
@@ -43,7 +42,7 @@ def with_refinement(norms: np.ndarray, power: int) -> np.ndarray:
 
 
 def recorded(trace: np.ndarray, **kwargs) -> Run:
-    """The run of a recorder that has seen the trace."""
+    """The Run of a recorder after the trace."""
     tx = olrs.record_grad_norm(**kwargs)
     step = lambda state, norm: (tx.update({"w": norm[None]}, state)[1], None)  # noqa: E731
     train = jax.jit(lambda state, norms: jax.lax.scan(step, state, norms)[0])
@@ -51,13 +50,13 @@ def recorded(trace: np.ndarray, **kwargs) -> Run:
 
 
 def as_logged(folder: pathlib.Path) -> dict[str, Run]:
-    """The runs in a folder, by name."""
+    """The logged runs in a folder, by name."""
     paths = sorted(folder.rglob("gradnorm_*.csv"))
     return {path.stem.removeprefix("gradnorm_"): Run.from_csv(path) for path in paths}
 
 
 def resampled(runs: dict[str, Run], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Traces with a norm for every step."""
+    """Traces with a norm for each step, drawn to resemble the logged runs."""
     traces = {}
     for name, run in runs.items():
         if len(run) < LONG:
@@ -72,7 +71,7 @@ def resampled(runs: dict[str, Run], rng: np.random.Generator) -> dict[str, np.nd
 
 
 def synthetic_traces(length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Norms that fall at first and grow slowly, with the noises that training has and some that it hardly has."""
+    """Norms that first fall and then grow slowly, with noise that is common in training and noise that is rare."""
     x = np.arange(length) / length
     trend, normal = (1 + 4 * np.exp(-40 * x)) * (1 + 0.5 * x), rng.standard_normal
     bursts = np.ones(length)
@@ -93,7 +92,7 @@ def synthetic_traces(length: int, rng: np.random.Generator) -> dict[str, np.ndar
 
 
 def candidates(trace: np.ndarray, bins: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Steps and norms of the rows that the bins of a trace could become."""
+    """Steps and norms of the rows that the bins of a trace could become, by name."""
     span = 1
     while span * bins < len(trace):
         span *= 2
@@ -120,13 +119,12 @@ def candidates(trace: np.ndarray, bins: int) -> dict[str, tuple[np.ndarray, np.n
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--curves", type=pathlib.Path)
-    known, rest = parser.parse_known_args()
-    args = reporting.parse_args(__doc__.splitlines()[0], rest)
-    warnings.simplefilter("ignore", RuntimeWarning)  # the mean of a last bin with nothing in it
+    parser = reporting.parser(__doc__.splitlines()[0])
+    parser.add_argument("--curves", type=pathlib.Path, metavar="CURVES", help="a folder of gradnorm_*.csv")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore", RuntimeWarning)  # the mean of an empty last bin
     seeds = [0] if args.quick else [0, 1, 2]
-    logged, rows = as_logged(known.curves) if known.curves else {}, []
+    logged, rows = as_logged(args.curves) if args.curves else {}, []
     for seed in reporting.progress(seeds, "seeds"):
         rng = np.random.default_rng(seed)
         for name, trace in (resampled(logged, rng) | synthetic_traces(50_000, rng)).items():
@@ -146,9 +144,9 @@ def main() -> int:
             most = [row["99% of steps"] for row in rows if (row["a bin becomes"], row["power"]) == (candidate, power)]
             table.append({"a bin becomes": candidate, "power": power, "median": float(np.median(worst)),
                           "worst": max(worst), "99% of steps": max(most)})  # fmt: skip
-    reporting.print_table("largest difference from refining every step, percent of the peak", table)
+    reporting.print_table("Largest difference from refining the norms of every step, percent of the peak", table)
     bars = []
-    for name, run in logged.items():  # as many rows as were logged: a thousand fit into the bins one by one
+    for name, run in logged.items():  # as logged: each of up to a thousand rows has its own bin
         binned = recorded(run.grad_norms).grad_norms
         off = max(100 * np.abs(with_refinement(binned, p) - with_refinement(run.grad_norms, p)).max() for p in (1, 2))
         bars.append(reporting.Bar(f"{name}, as logged, percent of the peak", float(off), LIMIT))

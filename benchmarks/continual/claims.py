@@ -1,4 +1,7 @@
-"""What the papers claim about continual pre-training, each put to the runs of benchmarks/continual/continual.py, in pairs of one seed."""
+"""The papers' claims about continual pre-training, as questions about the runs of this benchmark.
+
+Differences are taken between runs of the same seed.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from reporting import Bar
 
 from optax_lrs import theory
 
-SAME = 0.01  # nats per byte: what counts as no difference
-NEAR = 0.05  # nats per byte: what counts as close to joint training
-WINDOW = 10  # evaluations, of the stability gap's metrics
+SAME = 0.01  # nats per byte; smaller differences count as none
+NEAR = 0.05  # nats per byte; closer than this counts as close to joint training
+WINDOW = 10  # evaluations; for the metrics of the stability gap
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 class Table:
-    """Final losses and curves, by shift and arm, over the seeds."""
+    """Final losses and curves by shift and arm, over the seeds."""
 
     def __init__(self, runs: Rows, curves: Rows):
         self.seeds = sorted({int(row["seed"]) for row in runs})
@@ -33,7 +36,7 @@ class Table:
         return list(dict.fromkeys(arm for one, arm, _ in self._ends if one == shift))
 
     def end(self, shift: str, arm: str, column: str) -> np.ndarray:
-        """Shape [seeds]; `forgotten` is the old loss against the pre-trained model's."""
+        """Shape [seeds]. `forgotten` is the old loss minus that of the pre-trained model."""
         if column == "forgotten":
             return self.end(shift, arm, "old") - self.end(shift, "pre-trained, annealed", "old")
         return np.array([float(self._ends[shift, arm, seed][column]) for seed in self.seeds])
@@ -43,14 +46,17 @@ class Table:
         return np.array([self._curves[shift, arm, seed] for seed in self.seeds])
 
     def rise(self, shift: str, arm: str, within: float = 1.0) -> np.ndarray:
-        """How far the old loss is above where it began, at its highest within a share of the steps; shape [seeds]."""
+        """The highest rise of the old loss above its start, within a share of the steps.
+
+        Shape [seeds].
+        """
         curve = self.curve(shift, arm)
         early = curve[0, :, 0] <= within * curve[0, -1, 0]
         return curve[:, early, 1].max(1) - curve[:, 0, 1]
 
 
 def mean(values: np.ndarray) -> tuple[float, float, float]:
-    """The mean over seeds and the ends of its 95% interval (Student's t); nan where there is one seed."""
+    """The mean over seeds and the ends of its 95% interval (Student's t), which are nan for one seed."""
     from scipy import stats
 
     n, middle = len(values), float(np.mean(values))
@@ -61,7 +67,7 @@ def mean(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def summary(table: Table) -> list[dict[str, Any]]:
-    """The table of the papers, means over seeds, and the gap that the ends do not show."""
+    """The papers' table as means over seeds, with the gap that final losses do not show."""
     rows = []
     for shift in table.shifts:
         for arm in table.arms(shift):
@@ -81,7 +87,7 @@ def summary(table: Table) -> list[dict[str, Any]]:
 
 
 def gap(table: Table, shift: str, arm: str) -> dict[str, float]:
-    """Of the old text's loss on the way: its steepest rise and fall in ten looks, and its highest value above the start."""
+    """The steepest rise and fall of the old loss in ten evaluations, and its highest rise above the start."""
     old = table.curve(shift, arm)[:, :, 1]
     found = dict(window=WINDOW, higher_is_better=False)
     return {
@@ -92,14 +98,17 @@ def gap(table: Table, shift: str, arm: str) -> dict[str, float]:
 
 
 def claims(table: Table) -> list[dict[str, Any]]:
-    """One row a question: the figure, its interval over seeds, and whether it is as claimed (surely, or only on average)."""
+    """One row for each question: the figure, its interval over seeds, and whether the claim holds.
+
+    The verdict says whether it holds in the whole interval or only on average.
+    """
     rows: list[dict[str, Any]] = []
 
     def ask(claim: str, shift: str, what: str, values: np.ndarray, holds: Callable[[float], bool] | None) -> None:
         middle, low, high = mean(values)
         verdict = ""
         if holds is not None:
-            # Sure if it is so everywhere in the interval.
+            # Sure if the answer is the same in the whole interval.
             sure = np.isnan(low) or all(holds(x) == holds(middle) for x in np.linspace(low, high, 201))
             verdict = ("yes" if holds(middle) else "no") + ("" if sure else ", within the noise")
         rows.append({"claim": claim, "shift": shift, "what": what, "figure": middle, "from": low, "to": high,
@@ -137,29 +146,29 @@ def claims(table: Table) -> list[dict[str, Any]]:
             ask(f"e: within {NEAR} of joint training", shift, f"average loss, {share} replay - joint",
                 end(shift, f"re-warm, {share} replay", "average", "joint, from scratch"), lambda x: x < NEAR)  # fmt: skip
         for column in ("old", "new", "average"):
-            ask("f: merging in place of a decay", shift, f"{column} loss, merged - WSD branch",
+            ask("f: merging instead of a decay", shift, f"{column} loss, merged - WSD branch",
                 end(shift, "merged", column, "WSD branch"), lambda x: x < SAME)  # fmt: skip
-        ask("f: merging in place of a decay", shift, "average loss, merged - not merged",
+        ask("f: merging instead of a decay", shift, "average loss, merged - not merged",
             end(shift, "merged", "average", "merged (before)"), lambda x: x < 0)  # fmt: skip
         for column in ("old", "new"):
-            ask("Adam's state: kept here, begun anew in the papers", shift, f"{column} loss, begun anew - kept",
+            ask("Adam's state: kept here, reset in the papers", shift, f"{column} loss, reset - kept",
                 end(shift, "re-warm, Adam reset", column), None)  # fmt: skip
     if "none" in table.shifts:
         for arm in ("re-warm", "repeated cosine"):
-            ask("d: re-warming costs, even on the same data", "none", f"rise of the loss on the way, {arm}",
+            ask("d: re-warming costs, even on the same data", "none", f"highest rise of the loss, {arm}",
                 table.rise("none", arm), lambda x: x > 0)  # fmt: skip
         for arm in ("infinite", "WSD branch"):
-            ask("d: an infinite schedule does not jump", "none", f"rise of the loss on the way, {arm}, - re-warm",
+            ask("d: an infinite schedule does not jump", "none", f"highest rise of the loss, {arm} - re-warm",
                 table.rise("none", arm) - table.rise("none", "re-warm"), lambda x: x < 0)  # fmt: skip
             ask("d: an infinite schedule does not jump", "none", f"rise of the loss in the first tenth, {arm}",
                 table.rise("none", arm, 0.1), lambda x: x < SAME)  # fmt: skip
-            ask("d: and ends no higher than repeated cosines", "none", f"loss, {arm} - repeated cosine",
+            ask("d: and it ends no higher than repeated cosines", "none", f"loss, {arm} - repeated cosine",
                 end("none", arm, "old", "repeated cosine"), lambda x: x < SAME)  # fmt: skip
     return rows
 
 
 def bars(rows: Rows) -> list[Bar]:
-    """The claims that the work was to show, as figures with limits."""
+    """The bars: figures of the claims, with limits."""
     found = []
     for row in rows:
         name, figure = f"{row['shift']}: {row['what']}", row["figure"]

@@ -1,7 +1,9 @@
-"""Continual pre-training: the arms of examples/continual.py over seeds, and the papers' claims checked one by one.
+"""Runs the arms of examples/continual.py over seeds, and checks the papers' claims about continual pre-training.
 
-python benchmarks/continual/continual.py --out benchmarks/results/2026-11-21-continual      (half an hour on two quiet cores)
-python benchmarks/continual/continual.py --again benchmarks/results/2026-11-21-continual    (the tables of finished runs)
+    python benchmarks/continual/continual.py [--quick] [--bars] [--out DIR]
+    python benchmarks/continual/continual.py --again benchmarks/results/2026-11-21-continual
+
+Training takes half an hour on two idle cores. ``--again`` computes the tables of finished runs.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ def read(path: pathlib.Path) -> list[dict[str, str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = reporting.parser(__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, metavar="N", help="(default: 3, with --quick 1)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="(default: 3, or 1 with --quick)")
     parser.add_argument(
-        "--again", type=pathlib.Path, metavar="DIR", help="the tables of the runs in DIR; nothing is trained"
+        "--again", type=pathlib.Path, metavar="DIR", help="compute the tables of the runs in DIR, without training"
     )
     args = parser.parse_args(argv)
     write = functools.partial(reporting.write_raw, args)
@@ -43,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ends, verdicts = summary(table), claims(table)
     for shift in table.shifts:
         reporting.print_table(f"{shift} shift: nats per byte", (row for row in ends if row["shift"] == shift))
-    reporting.print_table("claims", verdicts)
-    held = [] if args.quick else bars(verdicts)  # so few steps show nothing
+    reporting.print_table("Claims", verdicts)
+    held = [] if args.quick else bars(verdicts)  # too few steps to show anything
     write(held, runs=runs, curves=curves, table=ends, claims=verdicts)
     if args.out is not None:
         draw(args.out / "continual.png", table)

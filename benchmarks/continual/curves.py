@@ -1,4 +1,4 @@
-"""The picture of benchmarks/continual/continual.py: losses on the old and the new text, means over seeds with their range."""
+"""Plots the losses on the old and the new text: means over seeds with their range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ARMS = {
     "infinite": "#0072B2", "WSD branch": "#009E73",
 }  # fmt: skip
 TITLES = {
-    "none": "the old text goes on",
+    "none": "no shift: more of the old text",
     "weak": "weak shift: other Python source",
     "strong": "strong shift: C headers",
 }

@@ -1,4 +1,7 @@
-"""The runs of benchmarks/continual/continual.py: examples/continual.py's model, data and arms, without its folders, over seeds."""
+"""Trains the runs of benchmarks/continual/continual.py over seeds.
+
+Model, data and arms are those of examples/continual.py; its folders and checkpoints are left out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from reporting import progress
 
 import optax_lrs as olrs
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model and data
 
 from new_data.arms import Arm, arms, beginnings, rewarmed
 from new_data.data import mixed_batches, new_text
@@ -26,12 +29,18 @@ from training.transformer import Size
 
 PEAK, BATCH = 1e-2, 16
 MERGED = 10  # checkpoints
-NO_SHIFT = "none"  # the old data go on
-UNSHIFTED = ("constant low rate", "repeated cosine", "re-warm", "infinite", "WSD branch")  # what is tried on them
+NO_SHIFT = "none"  # more of the old data
+UNSHIFTED = (
+    "constant low rate",
+    "repeated cosine",
+    "re-warm",
+    "infinite",
+    "WSD branch",
+)  # the arms that run without a shift
 
 
 def all_arms(begun: dict[str, olrs.Schedule], at: int, steps: int) -> dict[str, Arm]:
-    """The example's, and the papers' other settings."""
+    """The arms of the example, and other settings of the papers."""
     found = arms(begun, peak=PEAK, at=at, steps=steps)
     once = dict(at=at, steps=steps)
     more = {f"re-warm, warmup {share:.1%}": Arm(rewarmed(begun["annealed"], **once, peak=PEAK, warmup=share))
@@ -46,12 +55,12 @@ def all_arms(begun: dict[str, olrs.Schedule], at: int, steps: int) -> dict[str, 
 
 
 def looks(steps: int) -> list[int]:
-    """After how many of the new updates the curves are seen: often at the start."""
+    """After how many new updates the curves are evaluated: often at the start."""
     return sorted({*range(0, 11), *range(12, 25, 4), *range(30, steps, max(1, steps // 20)), steps})
 
 
 class Job:
-    """One size of model, one compiled step for every arm, the texts of all shifts."""
+    """One size of model, one compiled step for all arms, and the texts of all shifts."""
 
     def __init__(self, quick: bool, shifts: list[str]):
         self.at, self.steps = (60, 40) if quick else (1500, 300)
@@ -80,7 +89,7 @@ class Job:
         return state
 
     def pretrained(self, seed: int) -> dict[str, Any]:
-        """The last states of the runs that the arms start from."""
+        """The final states of the runs that the arms start from."""
         found, init = {}, Continuation(self.models(seed), self.at + self.steps)
         for name, schedule in self.begun.items():
             batches = training_batches(self.old, context=self.context, batch_size=BATCH, seed=seed, rows=self.rows)
@@ -88,7 +97,7 @@ class Job:
         return found | {"init": init}
 
     def run(self, shift: str, name: str, seed: int, starts: dict[str, Any]) -> tuple[list[dict], list[dict]]:
-        """Rows of final losses (two where weights are merged) and of the curve."""
+        """Rows of final losses (two if weights are merged) and of the curve."""
         arm, end = self.arms[name], self.at + self.steps
         found = starts[arm.start] if arm.start else None
         state = (self.training if found else starts["init"]).begin(arm.schedule, found)
@@ -124,7 +133,7 @@ class Job:
 
 
 def _reset(opt_state: Any) -> Any:
-    """Adam's moments and its count as at the start; the schedule's count stays."""
+    """Resets Adam's moments and count; keeps the schedule's count."""
     import optax
 
     is_adam = lambda x: isinstance(x, optax.ScaleByAdamState)  # noqa: E731
@@ -132,7 +141,10 @@ def _reset(opt_state: Any) -> Any:
 
 
 def train(quick: bool, seeds: int, shifts: list[str], write: Callable[..., None]) -> tuple[list[dict], list[dict]]:
-    """All runs: rows of final losses, with those of the models to start from, and of curves; written after every seed."""
+    """Trains all runs: rows of final losses, of the pre-trained models too, and of curves.
+
+    ``write`` is called after each seed.
+    """
     job = Job(quick, shifts)
     runs, curves = [], []
     cases = [(shift, name) for shift in shifts for name in job.arms

@@ -93,7 +93,10 @@ class Moment:
 
 
 def kill(process: subprocess.Popen, folder: pathlib.Path, moment: Moment) -> dict[str, Any] | None:
-    """Kills the process at that moment; what was there just before and after. None if it ended before."""
+    """Kills the process at that moment.
+
+    What was there just before and after. None if it ended before.
+    """
     at_start = seen(folder)
     already = max(at_start[0], default=0)
     deadline = time.monotonic() + TIMEOUT

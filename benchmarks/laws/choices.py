@@ -1,4 +1,4 @@
-"""What benchmarks/laws/laws.py asks of choose and optimize: rankings of real runs, published optima."""
+"""Tests choose and optimize for benchmarks/laws/laws.py: rankings of real runs and published optima."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from reporting import Bar
 import optax_lrs as olrs
 from optax_lrs import laws, profiles
 
-MEASURED_SHARE = 0.6  # of a linear cooldown in 50,000 steps, the best of 0.1, 0.2, 0.4, 0.6, 0.8, 0.9
-OPTIMISED = {"25M": 3.14968, "100M": 2.79414, "400M": 2.53322}  # predicted losses of Luo et al.'s optimized schedules
-TAIL_STARTS = {"25M": 19375, "100M": 18950, "400M": 19056}  # where those begin to fall, in steps after the warmup
-SHARES = {  # of the published annealing fit: the best share of the tail and its loss, by length and shape
+MEASURED_SHARE = 0.6  # the best share of a linear cooldown in 50,000 steps, of 0.1, 0.2, 0.4, 0.6, 0.8, 0.9
+OPTIMIZED = {
+    "25M": 3.14968,
+    "100M": 2.79414,
+    "400M": 2.53322,
+}  # losses that Luo et al. predict for their optimized schedules
+TAIL_STARTS = {
+    "25M": 19375,
+    "100M": 18950,
+    "400M": 19056,
+}  # where those schedules begin to fall, in steps after the warmup
+SHARES = {  # the best share of the tail and its loss by the published annealing fit, by length and shape
     (20_000, "cosine"): (0.25, 2.772881), (20_000, "linear"): (0.25, 2.777497), (20_000, "one_minus_sqrt"): (0.2, 2.774692),
     (60_000, "cosine"): (0.2, 2.664329), (60_000, "linear"): (0.2, 2.668540), (60_000, "one_minus_sqrt"): (0.15, 2.666576),
 }  # fmt: skip
@@ -27,7 +35,10 @@ _GRID = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
 
 
 def cooldowns(runs: Mapping[str, olrs.Run], members: int) -> tuple[list[dict], list[dict], list[Bar]]:
-    """124M: fitted to a stable run and a short cosine; errors, the ranking, the best share, and what is called real."""
+    """124M, fitted to a stable run and a short cosine.
+
+    Returns the errors, the rank correlations, the best share, and how many differences are called
+    real. """
     fitted = [runs[name] for name in cooldown_runs.FITTED]
     rows, each = [], []
     for label in (*COMPARED, "ours"):
@@ -56,7 +67,7 @@ def cooldowns(runs: Mapping[str, olrs.Run], members: int) -> tuple[list[dict], l
     bars = [
         Bar("124M: mean relative error of ours, %", 100 * ours["pred_error"], 0.20),
         Bar("124M: the aim, %", 100 * ours["pred_error"], 0.15),
-        Bar("124M: what is lost by the linear cooldown that ours calls best", ours["regret"], 0.002),
+        Bar("124M: loss of the linear cooldown that ours calls best, above the best", ours["regret"], 0.002),
     ]
     for total in (25_000, 50_000):
         key = f"rank correlation, {total}"
@@ -70,7 +81,7 @@ def _linear_tail(share: float) -> olrs.Schedule:
 
 
 def _ranking(choice: laws.Choice, finals: Mapping[str, float]) -> dict[str, float]:
-    """Spearman's correlation with the measured losses; of the pairs called real how many are in the right order."""
+    """Spearman's correlation with the measured losses, and how many pairs called real are in the right order."""
     from scipy.stats import spearmanr
 
     names = list(choice.losses)
@@ -83,7 +94,7 @@ def _ranking(choice: laws.Choice, finals: Mapping[str, float]) -> dict[str, floa
 
 
 def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
-    """The published optima: best tails of the annealing law, optimized schedules of the multi-power law."""
+    """Compares with published optima: tails of the annealing law, schedules of the multi-power law."""
     rows, bars = [], []
     annealing = laws.Annealing.published()
     for (total, shape), (share, loss) in SHARES.items():
@@ -92,7 +103,7 @@ def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
                      "loss": best.loss, "published loss": loss})  # fmt: skip
         off = abs(best.loss - loss) + abs(best.arguments["share"] - share)
         bars.append(Bar(f"annealing, {shape} tail of {total}: share and loss off by", off, 1e-6))
-    for size in list(OPTIMISED)[: 1 if quick else None]:
+    for size in list(OPTIMIZED)[: 1 if quick else None]:
         law = laws.MultiPower.published(size).replace(warmup="summed")
         start = time.perf_counter()
         schedule = laws.optimize(law, steps=24_000, peak=PEAK, warmup_steps=WARMUP, knots=400)
@@ -106,10 +117,10 @@ def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
             steps=24_000,
         )
         rows.append({"law": f"multi-power {size}", "what": "optimized", "found": falls, "published": TAIL_STARTS[size],
-                     "loss": loss, "published loss": OPTIMISED[size], "end": float(lrs[-1]), "best power tail": powers.loss,
+                     "loss": loss, "published loss": OPTIMIZED[size], "end": float(lrs[-1]), "best power tail": powers.loss,
                      "its arguments": str(powers.arguments), "seconds": seconds})  # fmt: skip
         bars += [
-            Bar(f"{size}: optimized loss above the published optimum", loss - OPTIMISED[size], 1e-4),
+            Bar(f"{size}: optimized loss above the published optimum", loss - OPTIMIZED[size], 1e-4),
             Bar(f"{size}: optimized loss above the best power tail's", loss - powers.loss, 0.0),
             Bar(f"{size}: its last rate, of the peak", float(lrs[-1]) / PEAK, 0.05),
             Bar(f"{size}: best power minus 1.5", abs(powers.arguments["power"] - 1.5), 0.0),
@@ -129,7 +140,7 @@ def _power_tail(power: float, share: int) -> olrs.Schedule:
 
 
 def own_runs(folder: pathlib.Path) -> list[dict]:
-    """Curves of examples/pretrain.py: fitted to the constant run and the cosine, the others predicted."""
+    """Predicts runs of examples/pretrain.py from fits to the constant run and the cosine."""
     runs = []
     for path in sorted(folder.rglob("*.npz")):
         run = olrs.Run.read(path)
@@ -163,7 +174,7 @@ def _is_fitted(schedule: olrs.Schedule, ends: int) -> bool:
 
 
 def _without_first(runs: Sequence[olrs.Run], first_step: int = 100) -> list[olrs.Run]:
-    """Without the steps in which no law holds."""
+    """The runs without their first steps, in which no law holds."""
     return [
         olrs.Run(
             steps=r.steps[r.steps >= first_step], val_losses=r.val_losses[r.steps >= first_step], schedule=r.schedule

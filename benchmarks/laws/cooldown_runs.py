@@ -1,4 +1,7 @@
-"""The published 124M runs of Schaipp et al. (MIT licence, arXiv:2501.18965): rates by their formulas, losses from their files."""
+"""The published 124M runs of Schaipp et al. (MIT license, arXiv:2501.18965).
+
+Rates come from their formulas, losses from their files.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ import optax_lrs as olrs
 
 PEAK, WARMUP = 1e-3, 300
 FITTED = ("stable_50000", "cosine_to_zero_25000")
-FIRST_STEP = 1000  # of the points that are fitted and tested: before it no law holds
+FIRST_STEP = 1000  # of the points that are fitted and tested; no law holds before it
 
 
 def rates_of(name: str, shape: str, total: int, share: float) -> np.ndarray:
-    """The rate at every step: a warmup from a hundredth of the peak, then the plateau and decay, or the cosine."""
+    """The rate at each step: a warmup from a hundredth of the peak, then a plateau and a decay, or a cosine."""
     steps, kind = np.arange(total + 1), name.split("_")[0]
     risen = np.minimum(steps / WARMUP, 1.0)
     if kind == "cosine":
@@ -32,7 +35,10 @@ def rates_of(name: str, shape: str, total: int, share: float) -> np.ndarray:
 
 
 def load(curves: pathlib.Path) -> dict[str, olrs.Run]:
-    """The runs by name, without the first 1,000 steps; ``notes`` has the final loss on the whole validation set."""
+    """The runs by name, without their first 1,000 steps.
+
+    ``notes`` has the final loss on the whole validation set.
+    """
     runs, folder = {}, curves / "schaipp_124M"
     with open(folder / "INDEX.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row["file"].startswith("gradnorm")]

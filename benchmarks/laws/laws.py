@@ -1,15 +1,14 @@
-"""Loss-curve laws on published runs: errors on schedules left out, choices, optima; and what a fit costs.
+"""Measures how well loss-curve laws predict held-out schedules of published runs, and what a fit costs.
 
-    python benchmarks/laws/laws.py --curves PATH [--runs PATH]
+    python benchmarks/laws/laws.py --curves PATH [--runs PATH] [--quick] [--bars] [--out DIR]
 
-PATH holds ``multi_power_law/25M/*.csv`` and ``100M``, the loss curves of Luo et al.'s repository, and ``schaipp_124M``, those of
-Schaipp et al. (both MIT licence). ``--runs`` is a folder with what examples/pretrain.py wrote, of ten schedules say, a
-constant one and a cosine among them: the shortest of those are fitted, the others predicted.
-"""
+PATH holds ``multi_power_law/25M/*.csv`` and ``100M``, the loss curves of Luo et al.'s repository,
+and ``schaipp_124M``, those of Schaipp et al. (both MIT license). ``--runs`` is a folder that
+examples/pretrain.py wrote, for example with ten schedules. It must contain a constant schedule and
+a cosine: the shortest of these are fitted, and the others are predicted. """
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 import time
@@ -22,7 +21,7 @@ import numpy as np
 from choices import cooldowns, optima, own_runs
 from protocols import LAWS, ablation, everything, one_left_out
 from published_runs import FITTED, HELD_OUT, PUBLISHED, load
-from reporting import Bar, conclude, parse_args, print_table, progress, write_raw
+from reporting import Bar, conclude, parser, print_table, progress, write_raw
 
 import optax_lrs as olrs
 from optax_lrs import laws
@@ -31,11 +30,11 @@ from optax_lrs.laws._fit import problem_of
 from optax_lrs.laws._observations import observe
 from optax_lrs.laws._solve import Problem, huber, solve
 
-OBJECTIVES = {  # the best known, from other optimizers
+OBJECTIVES = {  # the lowest known, found by other optimizers
     ("25M", "annealing"): 2.2631e-4, ("25M", "multi-power, no prior"): 1.387e-4,
     ("100M", "annealing"): 1.2888e-4, ("100M", "multi-power, no prior"): 2.133e-5,
 }  # fmt: skip
-PAPER = {  # means over the held-out curves, of Luo et al.'s table 1
+PAPER = {  # means over the held-out curves, from table 1 of Luo et al.
     ("25M", "paper's annealing"): (0.9904, 0.0047, 0.0060, 0.0014, 0.0047),
     ("25M", "paper's multi-power"): (0.9975, 0.0039, 0.0046, 0.0012, 0.0040),
     ("100M", "paper's annealing"): (0.9959, 0.0068, 0.0095, 0.0022, 0.0094),
@@ -46,7 +45,7 @@ MEMBERS, LEVEL = 20, 0.9
 
 
 def published_parameters(runs: dict[str, olrs.Run], size: str) -> tuple[list[dict], list[Bar]]:
-    """The authors' parameters on every curve, beside what their logs have."""
+    """The quality of the authors' parameters on each curve, next to the values in their logs."""
     law, rows, worst = laws.MultiPower.published(size), [], 0.0
     for name, run in runs.items():
         found, (r2, mae) = law.quality(run), PUBLISHED[size][name]
@@ -56,7 +55,10 @@ def published_parameters(runs: dict[str, olrs.Run], size: str) -> tuple[list[dic
 
 
 def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[dict], list[dict], list[Bar]]:
-    """Every law fitted to the published split: its quality on each held-out curve, and their means."""
+    """Fits each law to the published split.
+
+    Returns its quality on each held-out curve, and the means.
+    """
     each, means, bars = [], [], []
     for (at, name), figures in PAPER.items():
         if at == size:
@@ -102,14 +104,14 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
 
 
 def covered(ensemble: laws.Ensemble, run: olrs.Run) -> float:
-    """The share of a run's losses inside the interval."""
+    """The share of a run's losses that lie in the interval."""
     seen = observe(run)
     low, high = ensemble.interval(seen.lrs, seen.steps, level=LEVEL)
     return float(np.mean((low <= seen.losses) & (seen.losses <= high)))
 
 
 def speed(runs: dict[str, olrs.Run]) -> list[dict]:
-    """One fit from one start: ours, with sums over all drops, with scipy's numerical gradient."""
+    """Times one fit from one start: ours, ours with sums over all drops, and scipy with a numerical gradient."""
     seen = [observe(runs[name]) for name in FITTED]
     how = dict(weights=None, settings=dict(warmup="counted"), delta=1e-3, fixed=None, bounds=None, prior={})
     rows = []
@@ -128,7 +130,7 @@ def speed(runs: dict[str, olrs.Run]) -> list[dict]:
 
 
 def speed_bars(rows: list[dict]) -> list[Bar]:
-    """What our fit takes of the others' time, and whether it reaches what they do."""
+    """Bars on the time of our fit and on its objective, relative to the others."""
     bars = []
     for ours in (row for row in rows if row["fit"] == "ours"):
         for other in (row for row in rows if row["law"] == ours["law"] and row is not ours):
@@ -151,30 +153,26 @@ def _numerical(cls: type[laws.Law], problem: Problem) -> float:
         predicted = problem.basis(values)[0] @ [values[name] for name in problem.linear]
         return float(huber(np.log(np.maximum(predicted, 1e-12)) - np.log(problem.losses)).sum())
 
-    first = solve(problem, cls.starts[:1], most_steps=1)  # its start, with the linear parameters
+    first = solve(problem, cls.starts[:1], most_steps=1)  # the start, with its linear parameters
     logs = np.log([first.parameters[name] for name in problem.free])
     return float(minimize(objective, logs, method="L-BFGS-B").fun)
 
 
 def _shown(rows: list[dict]) -> list[dict]:
-    """With the digits that tell R² apart."""
+    """The rows with enough digits of R² to see differences."""
     return [{key: f"{item:.5f}" if key[:2].lower() == "r2" else item for key, item in row.items()} for row in rows]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs it."""
-    own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("--curves", type=pathlib.Path, metavar="PATH", help="the published loss curves")
+    """Runs the benchmark."""
+    own = parser(__doc__.splitlines()[0])
+    own.add_argument("--curves", type=pathlib.Path, metavar="PATH", required=True, help="the published loss curves")
     own.add_argument("--runs", type=pathlib.Path, metavar="PATH", help="runs of examples/pretrain.py")
-    known, rest = own.parse_known_args(argv)
-    args = parse_args(__doc__.splitlines()[0] + " Needs --curves PATH.", rest)
-    if known.curves is None:
-        print("no --curves PATH: nothing to measure", file=sys.stderr)
-        return 2
+    args = own.parse_args(argv)
     tables: dict[str, list[Any]] = {"published": [], "held_out": [], "means": []}
     bars: list[Bar] = []
     for size in PUBLISHED:
-        runs = load(known.curves, size)
+        runs = load(args.curves, size)
         rows, held = published_parameters(runs, size)
         each, means, more = protocol(runs, size, 0 if args.quick else MEMBERS)
         for name, found in zip(tables, (rows, each, means)):
@@ -182,9 +180,9 @@ def main(argv: list[str] | None = None) -> int:
         bars += held + more
     columns = ["size", "law", *laws.Quality._fields, "objective", "seconds", "covered"]
     tables["means"] = [{key: row.get(key) for key in columns} for row in tables["means"]]
-    tables["speed"] = speed(load(known.curves, "25M"))
+    tables["speed"] = speed(load(args.curves, "25M"))
     bars += speed_bars(tables["speed"])
-    sizes = everything(known.curves)
+    sizes = everything(args.curves)
     tables["ablation"], more = ablation(sizes, quick=args.quick)
     bars += more
     tables["cooldowns"], tables["cooldown_curves"], more = cooldowns(sizes["124M"], 0 if args.quick else MEMBERS)
@@ -193,19 +191,19 @@ def main(argv: list[str] | None = None) -> int:
     bars += more
     if not args.quick:
         tables["one_left_out"] = one_left_out(sizes)
-    if known.runs is not None:
-        tables["own_runs"] = own_runs(known.runs)
-    print_table("authors' parameters", _shown(tables["published"]))
+    if args.runs is not None:
+        tables["own_runs"] = own_runs(args.runs)
+    print_table("The authors' parameters", _shown(tables["published"]))
     if not args.quick:
-        print_table("held-out curves", _shown(tables["held_out"]))
-    print_table("means over the six held-out curves", _shown(tables["means"]))
-    print_table("mean absolute errors on the curves left out, by what was fitted", tables["ablation"])
-    print_table("one curve left out: its mean absolute error", tables.get("one_left_out", []))
+        print_table("Held-out curves", _shown(tables["held_out"]))
+    print_table("Means over the six held-out curves", _shown(tables["means"]))
+    print_table("Mean absolute errors on held-out curves, by fitted set", tables["ablation"])
+    print_table("Mean absolute error on one held-out curve", tables.get("one_left_out", []))
     print_table("124M, fitted to a stable run and a cosine of half the length", tables["cooldowns"])
     print_table("124M by curve", tables["cooldown_curves"])
-    print_table("optima", tables["optima"])
-    print_table("runs of examples/pretrain.py", tables.get("own_runs", []))
-    print_table("one fit from one start, 25M", tables["speed"])
+    print_table("Optima", tables["optima"])
+    print_table("Runs of examples/pretrain.py", tables.get("own_runs", []))
+    print_table("One fit from one start, 25M", tables["speed"])
     write_raw(args, bars, **tables)
     return conclude(args, bars, f"{len(LAWS)} laws at {len(PUBLISHED)} sizes")
 

@@ -1,4 +1,4 @@
-"""Which laws and protocols benchmarks/laws/laws.py compares, and on which splits of the published runs."""
+"""The laws, protocols and splits of the published runs that benchmarks/laws/laws.py compares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Fit = Callable[[Sequence[olrs.Run]], laws.Law]
 
 
 def _equal(runs: Sequence[olrs.Run]) -> list[np.ndarray]:
-    """Weights that undo ``late_weight``: every point alike."""
+    """Weights that cancel ``late_weight``, so that all points count equally."""
     from optax_lrs.laws._observations import observe
 
     power = -laws.SublinearPower.late_weight
@@ -44,9 +44,9 @@ ABLATION: dict[str, Fit] = {
     "ours, warmup counted": lambda runs: laws.SublinearPower.fit(runs, warmup="counted"),
     "ours, no prior": lambda runs: laws.SublinearPower.fit(runs, prior={}),
 }
-COMPARED = ("annealing", "multi-power")  # with ours, where all would take too long
+COMPARED = ("annealing", "multi-power")  # compared with ours where all laws would take too long
 
-# Fitted sets other than the published ones, by which the power 0.8 was chosen.
+# Fitted sets other than the published ones. The power 0.8 was chosen on these.
 OTHER_SPLITS = {
     "Luo": (
         ("constant_24000", "cosine_24000"),
@@ -66,7 +66,7 @@ OTHER_SPLITS = {
 
 
 def held_out(fit: Fit, runs: Mapping[str, olrs.Run], fitted: Sequence[str]) -> dict[str, laws.Quality]:
-    """The quality on every run that was left out."""
+    """The quality of a fit on each run that it did not see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", laws.LawWarning)
         law = fit([runs[name] for name in fitted])
@@ -74,14 +74,14 @@ def held_out(fit: Fit, runs: Mapping[str, olrs.Run], fitted: Sequence[str]) -> d
 
 
 def everything(curves: pathlib.Path) -> dict[str, dict[str, olrs.Run]]:
-    """All published runs by size."""
+    """All published runs, by size of the model."""
     return {size: published_runs.load(curves, size) for size in published_runs.PUBLISHED} | {
         "124M": cooldown_runs.load(curves)
     }
 
 
 def ablation(sizes: Mapping[str, Mapping[str, olrs.Run]], *, quick: bool) -> tuple[list[dict], list[Bar]]:
-    """Mean absolute errors on the curves left out: of each split, and of the splits that are not published."""
+    """Mean absolute errors on held-out curves, for each split and as the mean over the unpublished splits."""
     rows, bars = [], []
     fits = {name: LAWS[name] for name in COMPARED} | (dict(list(ABLATION.items())[:2]) if quick else ABLATION)
     for size in progress(list(sizes), "splits"):
@@ -108,7 +108,7 @@ def ablation(sizes: Mapping[str, Mapping[str, olrs.Run]], *, quick: bool) -> tup
 
 
 def one_left_out(sizes: Mapping[str, Mapping[str, olrs.Run]]) -> list[dict]:
-    """Every curve of Luo et al. predicted by a fit to the eight others."""
+    """The error on each curve of Luo et al., predicted by a fit to the eight others."""
     rows = []
     for size in published_runs.PUBLISHED:
         for name in progress(list(sizes[size]), f"{size}, one left out"):

@@ -1,4 +1,7 @@
-"""The published runs of Luo et al. (MIT licence, arXiv:2503.12811): rates by their formulas, losses from their files."""
+"""The published runs of Luo et al.
+
+(MIT license, arXiv:2503.12811): rates by formula, losses from files.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ FITTED = ("cosine_24000", "constant_24000", "wsdcon_9")  # the published split
 HELD_OUT = ("constant_72000", "cosine_72000", "wsd_20000_24000", "wsdld_20000_24000", "wsdcon_3", "wsdcon_18")
 PEAK, END, WARMUP = 3e-4, 3e-5, 2160
 
-# Of the authors' parameters, by curve: R² and MAE, as their logs have them.
+# R² and MAE of the authors' parameters on each curve, from their logs.
 PUBLISHED = {
     "25M": {
         "cosine_24000": (0.998507, 0.004428), "constant_24000": (0.998674, 0.003762), "wsdcon_9": (0.999471, 0.002926),
@@ -28,7 +31,10 @@ PUBLISHED = {
 
 
 def rates_of(name: str, count: int) -> np.ndarray:
-    """The rate at every step; their warmup reaches the peak at its last step, one earlier than ours."""
+    """The rate at each step.
+
+    Their warmup reaches the peak at its last step, one step earlier than ours.
+    """
     shape, total, steps = name.split("_")[0], int(name.split("_")[-1]), np.arange(count)
     lrs = np.full(count, PEAK)
     if shape == "cosine":
@@ -44,13 +50,13 @@ def rates_of(name: str, count: int) -> np.ndarray:
 
 
 def load(curves: pathlib.Path, size: str) -> dict[str, olrs.Run]:
-    """The nine runs of a size, by name."""
+    """The nine runs of one size, by name."""
     runs = {}
     for name in (*FITTED, *HELD_OUT):
         run = olrs.Run.from_csv(curves / "multi_power_law" / size / f"{name}.csv", columns={"val_losses": "loss"})
         lrs = rates_of(name, int(run.steps[-1]) + 1)
         if np.abs(lrs[run.steps] - run.lrs).max() > 1e-12:
-            raise ValueError(f"{size}/{name}: the rates in the file are not those of the formula")
+            raise ValueError(f"{size}/{name}: the rates in the file differ from the formula")
         runs[name] = olrs.Run(
             steps=run.steps,
             lrs=run.lrs,

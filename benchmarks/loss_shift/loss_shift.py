@@ -1,11 +1,12 @@
-"""What the detector of re-warming finds in a loss, and what it takes for a change though there is none.
-
-False alarms per 100,000 losses on streams without a change: white, heavy-tailed, autocorrelated, with spikes, falling as a
-training's. Delays, in losses, after a jump of one, two and three standard deviations: median and nine in ten, and the share
-found within 1,000. For the default and its neighbours: the table from which the default was chosen.
+"""Measures the false alarms and the delays of LossShift, the detector of changes in a loss.
 
     python benchmarks/loss_shift/loss_shift.py [--quick] [--bars] [--out DIR]
-"""
+
+False alarms are counted per 100,000 losses, on streams without a change: white noise, heavy tails,
+autocorrelation, spikes, and a loss that falls as in training. Delays are counted in losses after a
+jump of one, two and three standard deviations: their median, their 90% quantile, and the share
+found within 1,000 losses. The default settings were chosen from this table, which also has their
+neighbors. """
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from reporting import Bar, conclude, parse_args, print_table, progress, write_ra
 
 import optax_lrs as olrs
 
-LEVEL, SIGMA = 2.5, 0.05  # of the loss; what is found depends on neither
+LEVEL, SIGMA = 2.5, 0.05  # of the loss; the results depend on neither
 BEFORE, WITHIN = 2_000, 1_000  # losses before a jump, and after it
 DEFAULT = olrs.transforms.LossShift()
 OTHERS = [
@@ -34,7 +35,7 @@ OTHERS = [
 
 
 def autocorrelated(random: np.random.Generator, shape: tuple[int, int], phi: float) -> np.ndarray:
-    """An autoregressive process of variance 1, from its stationary state on."""
+    """An autoregressive process of variance 1, started in its stationary state."""
     noise = random.standard_normal(shape) * np.sqrt(1 - phi**2)
     found = np.empty(shape)
     found[0] = random.standard_normal(shape[1])
@@ -59,19 +60,21 @@ def streams(random: np.random.Generator, steps: int, seeds: int) -> dict[str, np
 
 
 def shifts(detector: olrs.transforms.LossShift, deviations: np.ndarray) -> np.ndarray:
-    """Where the detector tells of a change: bools of the shape of the losses, one detector a column."""
+    """Where the detector reports a change: bools in the shape of the losses, with one detector for each column."""
 
     def step(state, values):
-        told, state = jax.vmap(detector.seen)(state, values)
-        return state, told
+        changed, state = jax.vmap(detector.seen)(state, values)
+        return state, changed
 
     start = jax.tree.map(lambda leaf: jnp.zeros(deviations.shape[1:], leaf.dtype), detector.begin())
     losses = jnp.asarray(LEVEL + SIGMA * deviations, jnp.float32)
     return np.asarray(jax.jit(lambda values: jax.lax.scan(step, start, values)[1])(losses))
 
 
-def measured(detector: olrs.transforms.LossShift, quiet: dict[str, np.ndarray], jumps: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One row: the false alarms of each stream, the delays after each jump."""
+def measured(
+    detector: olrs.transforms.LossShift, quiet: dict[str, np.ndarray], jumps: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """One row: the false alarms on each stream and the delays after each jump."""
     fields = ("threshold", "drift", "memory_steps", "cap")
     row: dict[str, Any] = {name: getattr(detector, name) for name in fields}
     for name, deviations in quiet.items():
@@ -89,7 +92,7 @@ def measured(detector: olrs.transforms.LossShift, quiet: dict[str, np.ndarray], 
 
 
 def bars(row: dict[str, Any]) -> list[Bar]:
-    """What the docstring of LossShift says of the default."""
+    """The claims of the docstring of LossShift about its defaults."""
     quiet = [Bar(f"false alarms per 1e5, {name}", row[f"{name}, per 1e5"], 0.1)
              for name in ("white", "Student t, 3", "spikes", "falling", "AR 0.5")]  # fmt: skip
     delays = [Bar(f"delay after {sigmas} sigma, nine in ten", row[f"white +{sigmas}, 90%"], limit)
@@ -98,7 +101,7 @@ def bars(row: dict[str, Any]) -> list[Bar]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures, prints, writes."""
+    """Runs the benchmark."""
     args = parse_args(__doc__.split("\n")[0], argv)
     random = np.random.default_rng(0)
     quiet = streams(random, 20_000 if args.quick else 100_000, 8 if args.quick else 32)

@@ -1,12 +1,14 @@
 """What an optimized HLO program does in one run: bytes to and from HBM, collectives, host transfers, branches.
 
-``compiled.cost_analysis()["bytes accessed"]`` counts the body of a loop once, both branches of a conditional, traffic of on-chip
-memory as if it were HBM's, and copies that fetch ahead. So the bytes are counted here, from the scheduled program:
+``compiled.cost_analysis()["bytes accessed"]`` counts the body of a loop once, both branches of a
+conditional, traffic of on-chip memory as if it were HBM's, and copies that fetch ahead. So the
+bytes are counted here, from the scheduled program:
 
-- an instruction reads its operands and writes its results, of which those in memory space 0 count: HBM on a TPU;
+- an instruction reads its operands and writes its results, of which those in memory space 0 count:
+  HBM on a TPU;
 - a fusion is one instruction: what happens inside it stays on the chip;
-- who takes a slice reads the slice; who updates a slice in place reads and writes the slice, unless what it updates is an
-  argument that was not donated, which has to be copied;
+- who takes a slice reads the slice; who updates a slice in place reads and writes the slice, unless
+  what it updates is an argument that was not donated, which has to be copied;
 - a loop's body counts as often as it runs; of a conditional's branches the dearest counts;
 - an asynchronous operation reads at its start and writes at its end.
 
@@ -64,7 +66,8 @@ def unaliased(module: Module, donated: range) -> list[int]:
     """Which donated arguments do not share their memory with the result of the same number.
 
     Raises:
-        ValueError: if the program's arguments are fewer than those, so that its numbers mean others.
+        ValueError: if the program's arguments are fewer than those, so that its numbers mean
+            others.
     """
     if len(module.entry.parameters) < len(donated):
         raise ValueError(f"{len(module.entry.parameters)} parameters for {len(donated)} donated arguments")

@@ -87,7 +87,8 @@ def parse(text: str) -> Module:
     """The module that the text says.
 
     Raises:
-        ValueError: if there is no entry computation in it, or an instruction that this file can't read: nothing is skipped.
+        ValueError: if there is no entry computation in it, or an instruction that this file can't
+            read: nothing is skipped.
     """
     computations, entry, name, lines = {}, None, None, []
     for line in text.splitlines():

@@ -1,16 +1,17 @@
 """What a transform costs in the optimizer step on a TPU pod, by the real compiler ahead of time: no TPU is needed.
 
-The step is compiled from shapes for chips that are not there, with a chain and without the transform in it, and the
-optimized program is read: bytes of HBM, collectives and what goes into them, temporary memory, arguments, host transfers,
-branches, and whether what is donated is written in place. These are facts of the program, the same in every run on the
-same versions; nothing is timed.
+The step is compiled from shapes for chips that are not there, with a chain and without the
+transform in it, and the optimized program is read: bytes of HBM, collectives and what goes into
+them, temporary memory, arguments, host transfers, branches, and whether what is donated is written
+in place. These are facts of the program, the same in every run on the same versions; nothing is
+timed.
 
-    python benchmarks/pods/pods.py --quick --bars           # four chips, a few chains: a minute or two
-    python benchmarks/pods/pods.py --bars --out results     # every chain, and pods of 256 and 512 chips
-    python benchmarks/pods/pods.py --chain my_module:my_chain --base clip+adamw
+    python benchmarks/pods/pods.py --quick --bars           # four chips, a few chains: a minute or
+    two python benchmarks/pods/pods.py --bars --out results     # every chain, and pods of 256 and
+    512 chips python benchmarks/pods/pods.py --chain my_module:my_chain --base clip+adamw
 
-It makes its own environment with ``jax[tpu]`` (1 GB, once; ``--cache`` says where), or takes the one of ``--python``. Exit
-status: 1 with ``--bars`` if one falls short, 3 if there is no compiler.
+It makes its own environment with ``jax[tpu]`` (1 GB, once; ``--cache`` says where), or takes the
+one of ``--python``. Exit status: 1 with ``--bars`` if one falls short, 3 if there is no compiler.
 """
 
 from __future__ import annotations

@@ -91,9 +91,9 @@ def shapes_and_specs(model: Decoder) -> tuple[Any, Any]:
 def by_path(state: Any, params: Any, specs: Any) -> Any:
     """The state's shardings: a leaf that ends in a parameter's path has the parameter's, the others are replicated.
 
-    By path, not by shape: a query's and an output's weights have equal shapes and transposed shardings. Axes of length one,
-    which a norm by neuron leaves, and leaves of fewer axes are not sharded.
-    """
+    By path, not by shape: a query's and an output's weights have equal shapes and transposed
+    shardings. Axes of length one, which a norm by neuron leaves, and leaves of fewer axes are not
+    sharded. """
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
     # A PartitionSpec is a leaf of its own.
     known = {key: (leaf.shape, spec) for (key, leaf), spec in zip(flat, jax.tree.leaves(specs), strict=True)}
@@ -131,7 +131,8 @@ def compile_step(
         mesh: the devices.
         extra_args: scalars for the update, by name; replicated arguments of the step.
         after: what happens to parameters and state once the updates are applied.
-        shard_map: whether the step is one body that each device runs on its shards, with its collectives written out.
+        shard_map: whether the step is one body that each device runs on its shards, with its
+            collectives written out.
 
     Returns:
         The compiled step, and the figures that only its arguments tell.

@@ -45,7 +45,10 @@ def inside() -> bool:
 
 
 def run_there(args: argparse.Namespace, script: pathlib.Path, argv: list[str]) -> int:
-    """Runs the script again in the environment; its exit status, or NO_COMPILER after a line that says why."""
+    """Runs the script again in the environment.
+
+    Its exit status, or NO_COMPILER after a line that says why.
+    """
     try:
         python = _checked(args.python) if args.python else _made(args.cache / "pods")
     except NoCompiler as error:

@@ -2,14 +2,16 @@
 
 A new one is one more ``Variant`` in ``VARIANTS``. What its bars may be:
 
-- ``hbm``: bytes of HBM, of the base's, at most; ``payload``: bytes that go into collectives, of the base's, at most;
-- ``collectives``, ``conditionals``, ``temp``, ``arguments``, ``state``: how many more than the base's (bytes for the last
-  three), at most;
-- ``hbm_beside``: the name of another variant, which may have no fewer bytes of HBM by more than 4096.
+- ``hbm``: bytes of HBM, of the base's, at most; ``payload``: bytes that go into collectives, of the
+  base's, at most;
+- ``collectives``, ``conditionals``, ``temp``, ``arguments``, ``state``: how many more than the
+  base's (bytes for the last three), at most;
+- ``hbm_beside``: the name of another variant, which may have no fewer bytes of HBM by more than
+  4096.
 
-And always: no host transfer, no gather or other collective than an all-reduce beside the base's, every donated argument
-aliased, every loop's count read. ``hbm`` and ``temp`` bind on v5p:2x2x1 alone: on a large pod a shard fits on-chip memory,
-and what is kept there is the compiler's affair.
+And always: no host transfer, no gather or other collective than an all-reduce beside the base's,
+every donated argument aliased, every loop's count read. ``hbm`` and ``temp`` bind on v5p:2x2x1
+alone: on a large pod a shard fits on-chip memory, and what is kept there is the compiler's affair.
 """
 
 from __future__ import annotations
@@ -87,7 +89,8 @@ def multi(tx: optax.GradientTransformation) -> optax.GradientTransformation:
     return optax.MultiSteps(tx, every_k_schedule=4).gradient_transformation()
 
 
-# What theory says: read g, m, v, p and write m, v, p; one more pass over g for its norm; SGD reads g, p and writes p.
+# What theory says: read g, m, v, p and write m, v, p; one more pass over g for its norm; SGD reads
+# g, p and writes p.
 BASES = {
     "clip+adamw": Base(adamw, copies=8.0),
     "adamw": Base(lambda: optax.chain(*unclipped()), copies=7.0),
@@ -171,7 +174,8 @@ RECORDERS = [
     Variant("recorder, binned, three groups", recorded(groups=GROUPS), bars=RECORD | dict(state=4 * 64 * KILO)),
     Variant(
         "recorder, l1+l2, 100k steps, no clip", unclipped_and_recorded(norms=BOTH, steps=100_000), base="adamw",
-        # Then there are no sums to share, but still no pass: the gradients are read as Adam reads them.
+        # Then there are no sums to share, but still no pass: the gradients are read as Adam reads
+        # them.
         bars=exact(100_000, 2) | dict(collectives=distinct_shardings(SMALL), payload=None),
     ),
     Variant(
@@ -188,7 +192,8 @@ RECORDERS = [
     Variant(
         "apply_if_finite(recorder, 1M steps)", lambda: optax.apply_if_finite(recorded(norms=BOTH, steps=1_000_000)(), 10),
         base="apply_if_finite(clip+adamw)",
-        # Two shards of the smallest matrices, 34 MB each, lie in HBM instead of on the chip: not the recorder's memory.
+        # Two shards of the smallest matrices, 34 MB each, lie in HBM instead of on the chip: not
+        # the recorder's memory.
         bars=exact(1_000_000, 2) | dict(temp=None),
     ),
 ]  # fmt: skip
@@ -212,7 +217,8 @@ def by_hand(**options: Any) -> Mapping[str, Any]:
     return dict(after=lambda params, state: (projection.project(params, state), state))
 
 
-# A reduction for the norms: one for each order in which the matrices are sharded; a few scalars a matrix and layer.
+# A reduction for the norms: one for each order in which the matrices are sharded; a few scalars a
+# matrix and layer.
 PROJECT = dict(collectives=distinct_shardings(SMALL), conditionals=0, arguments=4 * KILO, temp=2 * MEGA)
 EXACT, ON_PARAMETERS, DEFERRED = (PROJECT | dict(hbm=most) for most in (1.40, 1.27, 1.01))
 LAYER = dict(separate={"layers/.*": 0})  # norms by layer of stacked parameters
@@ -252,7 +258,8 @@ PROJECTIONS = [
     ),
 ]  # fmt: skip
 
-# The average is read and written, the parameters are read once more; in a cond they are read for their check as well.
+# The average is read and written, the parameters are read once more; in a cond they are read for
+# their check as well.
 AVERAGES = [
     Variant(f"average of parameters, {name}", lambda o=options: adamw(after=(olrs.average_params(**o),)), pods=True,
             bars=dict(collectives=distinct_shardings(SMALL), temp=2 * MEGA, hbm=copies / 8, conditionals=conds))

@@ -1,8 +1,8 @@
 """The papers' formulas, independent of the package: in float64 for many steps, in 50 digits to check the float64.
 
-A rate is read at a *position*, an int64 in units of 1/``unit`` of a step, so that a stretched clock stays in integers and
-every difference of steps is exact. The float64 forms avoid cancellation; the 50-digit forms are the formulas as printed.
-"""
+A rate is read at a *position*, an int64 in units of 1/``unit`` of a step, so that a stretched clock
+stays in integers and every difference of steps is exact. The float64 forms avoid cancellation; the
+50-digit forms are the formulas as printed. """
 
 from __future__ import annotations
 

@@ -2,12 +2,13 @@
 
     python benchmarks/precision/precision.py [--quick] [--bars] [--out DIR]
 
-Every schedule and every profile is compared with an oracle that shares no code with the package: float64 with integer
-differences, from ``exact_rates.py``, where it is itself checked against 50 digits, or from its test. The steps are the
-first and last 3,000, 3,000 on both sides of every boundary between phases, and a random sample. An error is relative to
-the rate at that step: where the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers
-as constants of the program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the worse one counts.
-"""
+Every schedule and every profile is compared with an oracle that shares no code with the package:
+float64 with integer differences, from ``exact_rates.py``, where it is itself checked against 50
+digits, or from its test. The steps are the first and last 3,000, 3,000 on both sides of every
+boundary between phases, and a random sample. An error is relative to the rate at that step: where
+the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers as
+constants of the program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the
+worse one counts. """
 
 from __future__ import annotations
 
@@ -207,7 +208,10 @@ def steps_around(corners: list[int], total: int, generator: np.random.Generator)
 
 
 def errors(rates: Any, oracle: np.ndarray) -> np.ndarray:
-    """The error at each step, relative to the oracle there; infinite where it should be zero and is not, nan for nan."""
+    """The error at each step, relative to the oracle there.
+
+    Infinite where it should be zero and is not, nan for nan.
+    """
     rates = np.broadcast_to(np.asarray(rates, np.float64), oracle.shape)
     difference = np.abs(rates - oracle)
     with np.errstate(divide="ignore", invalid="ignore"):

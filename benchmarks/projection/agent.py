@@ -1,9 +1,9 @@
 """A published agent with a projection dropped in: rejax's PPO on gymnax's CartPole, one task after another.
 
-In each task the four observations are in another order and with other signs, and the two actions may be exchanged. The agent
-keeps its networks and Adam's moments. Three agents: as published; with the layers of optax_lrs.nn; and with these and
-project_weights at the end of the optimizer. It needs the extra ``rl`` (gymnax 1 steps in a way that rejax 0.1 cannot read).
-"""
+In each task the four observations are in another order and with other signs, and the two actions
+may be exchanged. The agent keeps its networks and Adam's moments. Three agents: as published; with
+the layers of optax_lrs.nn; and with these and project_weights at the end of the optimizer. It needs
+the extra ``rl`` (gymnax 1 steps in a way that rejax 0.1 cannot read). """
 
 from __future__ import annotations
 
@@ -138,7 +138,10 @@ def training(arm: str, tasks: int, steps: int) -> Any:
 
 
 def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
-    """Each agent at the best of three rates, chosen on two seeds by the mean return; six others are reported. No bars."""
+    """Each agent at the best of three rates, chosen on two seeds by the mean return.
+
+    Six others are reported. No bars.
+    """
     missing = [name for name in ("rejax", "gymnax") if importlib.util.find_spec(name) is None]
     if missing:
         print(f"agent: left out, {' and '.join(missing)} missing: pip install 'optax_lrs[rl]'", file=sys.stderr)

@@ -37,8 +37,8 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
 def trajectories(steps: int) -> list[dict[str, Any]]:
     """Unprojected training beside projected training whose rates, or whose updates, make up for the norms.
 
-    A normalization without epsilon: with it invariance, and with that the equivalence, is only approximate.
-    """
+    A normalization without epsilon: with it invariance, and with that the equivalence, is only
+    approximate. """
     model = MLP((32, 32), CLASSES, LayerConfig(epsilon=0.0, param_dtype=jnp.float64))
     images = digits(64).reshape(64, -1).astype(jnp.float64)
     drawn = jnp.asarray(np.random.default_rng(0).integers(0, CLASSES, (-(-steps // REDRAWN), 64)))

@@ -41,8 +41,8 @@ class PlainMLP(linen.Module):
 class Conv(linen.Module):
     """Two 3 x 3 convolutions of stride 2 and a linear head.
 
-    As products with the patches: XLA has no fast convolutions on CPUs where each network of a batch has its own kernel.
-    """
+    As products with the patches: XLA has no fast convolutions on CPUs where each network of a batch
+    has its own kernel. """
 
     channels: Sequence[int]
     config: LayerConfig | None

@@ -1,9 +1,9 @@
 """The main job with and without a projection: examples/pretrain.py's text, steps and optimizer, a scale-invariant model.
 
-The example's own transformer has no normalization behind its branches, so that most of its kernels have a scale that
-matters. Here it is the one of optax_lrs.nn, whose patterns are measured; of these the embedding is left out, as in the paper.
-Weight decay is as in the example, except that what is projected has none, for it would do nothing.
-"""
+The example's own transformer has no normalization behind its branches, so that most of its kernels
+have a scale that matters. Here it is the one of optax_lrs.nn, whose patterns are measured; of these
+the embedding is left out, as in the paper. Weight decay is as in the example, except that what is
+projected has none, for it would do nothing. """
 
 from __future__ import annotations
 

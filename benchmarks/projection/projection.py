@@ -2,7 +2,8 @@
 
 Four parts, each with its own tables, bars and folder of results:
 
-* plasticity: random labels, redrawn 50 times, with and without normalization and projection (tasks.py)
+* plasticity: random labels, redrawn 50 times, with and without normalization and projection
+  (tasks.py)
 * equivalence: other rates instead of a projection; outputs before and after one (equivalence.py)
 * pretrain: the main job under three schedules, projected and not (pretrain.py)
 * agent: a published agent on changing tasks (agent.py); needs the extra ``rl``

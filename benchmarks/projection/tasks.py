@@ -1,10 +1,10 @@
 """Random labels learnt again and again: accuracy at the end of each task, norms and effective rates over time.
 
-How the setting was chosen, in small experiments with Adam and SGD: it should be one in which every network fits the first
-tasks at a good rate, and in which rates are high enough for norms to grow several times. 256 images with 200 updates a task
-tell the arms apart too, only later; with 100 updates a task, or 32 hidden units, the projected network loses a few per
-cent as well (0.95 to 0.98 of the first ten tasks), and the unprojected one more (0.6 to 0.7).
-"""
+How the setting was chosen, in small experiments with Adam and SGD: it should be one in which every
+network fits the first tasks at a good rate, and in which rates are high enough for norms to grow
+several times. 256 images with 200 updates a task tell the arms apart too, only later; with 100
+updates a task, or 32 hidden units, the projected network loses a few per cent as well (0.95 to 0.98
+of the first ten tasks), and the unprojected one more (0.6 to 0.7). """
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ Train = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, jax.Array]]
 
 @functools.cache
 def hidden(name: str, norm: str) -> tuple[str, ...]:
-    """The patterns of the kernels in front of a normalization, measured; without one, of those in the same places."""
+    """The patterns of the kernels in front of a normalization, measured.
+
+    Without one, of those in the same places.
+    """
     if norm == "none":
         return ("layers_[0-9]+/kernel",)
     init, apply = network(name, norm)
@@ -108,7 +111,10 @@ def arm(name: str, optimizer: str, which: str, tasks: int, tuning: int, decays: 
 
 
 def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
-    """Every arm at its own best rate: the tables, one row an arm, a rate of the grid, a task; and the bars."""
+    """Every arm at its own best rate: the tables, one row an arm, a rate of the grid, a task.
+
+    And the bars.
+    """
     tasks = 50
     names, optimizers = (["MLP"], ["Adam"]) if quick else (["MLP", "conv"], list(OPTIMIZERS))
     cases = [(n, o, w) for n in names for o in optimizers for w in ARMS if not (quick and w in ("none", "RMSNorm"))]
@@ -150,7 +156,10 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
 
 
 def bars(rows: list[dict[str, Any]], lasts: dict[tuple[str, ...], np.ndarray]) -> list[Bar]:
-    """NaP keeps 0.98 of the first ten tasks; LayerNorm alone ends below it, beyond the 95% interval over seeds."""
+    """NaP keeps 0.98 of the first ten tasks.
+
+    LayerNorm alone ends below it, beyond the 95% interval over seeds.
+    """
     found = []
     for row in rows:
         where = row["network"], row["optimizer"]

@@ -1,8 +1,7 @@
 """Refinement on convex problems: logistic regression on real data, and |x| with noise that no schedule changes.
 
-Of each table the best peak is found for each schedule on its own; losses are of the whole training set after the last
-update, for that is what the theory is about.
-"""
+Of each table the best peak is found for each schedule on its own; losses are of the whole training
+set after the last update, for that is what the theory is about. """
 
 from __future__ import annotations
 
@@ -58,7 +57,10 @@ def separable(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 def logistic(x: np.ndarray, y: np.ndarray, optimizer: str, steps: int) -> Train:
-    """Trains from zero weights, batches without replacement; norms of raw gradients, and of their noise alone."""
+    """Trains from zero weights, batches without replacement.
+
+    Norms of raw gradients, and of their noise alone.
+    """
     zeros, count = jnp.zeros((x.shape[1], int(y.max()) + 1)), len(x)
     x, y = jnp.asarray(x), jnp.asarray(y)
     tx = optax.identity() if optimizer == "sgd" else optax.scale_by_adam()

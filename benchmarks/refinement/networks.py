@@ -1,8 +1,8 @@
 """Refinement on small networks: an MLP and a convolutional net on scikit-learn's digits, with true and with noisy labels.
 
-With true labels the networks come to fit every digit, and the norms of their gradients fall to nothing; with a fifth of
-the labels drawn at random they cannot, and the norms stay, as those of a language model do.
-"""
+With true labels the networks come to fit every digit, and the norms of their gradients fall to
+nothing; with a fifth of the labels drawn at random they cannot, and the norms stay, as those of a
+language model do. """
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def conv(key: jax.Array) -> dict[str, jax.Array]:
 
 
 def run_conv(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Two 3 x 3 convolutions, each followed by a pooling of 2 x 2; as products, for XLA has no fast batched ones here."""
+    """Two 3 x 3 convolutions, each followed by a pooling of 2 x 2.
+
+    As products, for XLA has no fast batched ones here.
+    """
     x = x[..., None]
     for i in range(2):
         side = x.shape[1]
@@ -75,7 +78,10 @@ NETWORKS = {"MLP": (mlp, run_mlp), "conv": (conv, run_conv)}
 
 
 def network(name: str, optimizer: str, steps: int, noisy_share: float) -> Train:
-    """Training of one network with momentum or Adam; losses are on the training digits and on the others."""
+    """Training of one network with momentum or Adam.
+
+    Losses are on the training digits and on the others.
+    """
     make, apply = NETWORKS[name]
     x, y, x_val, y_val = digits()
     tx = optax.trace(0.9) if optimizer == "sgd" else optax.scale_by_adam()

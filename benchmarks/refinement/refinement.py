@@ -2,15 +2,14 @@
 
     python benchmarks/refinement/refinement.py [--curves PATH] [--quick] [--bars] [--out DIR]
 
-(a) Logistic regression on scikit-learn's data sets, and |x| with noise whose size no schedule changes.
-(b) An MLP and a convolutional net on digits, with true and with noisy labels.
-(c) The transformer of examples/pretrain.py.
-(d) With --curves: gradient norms of a real 124M language model; what refinement proposes, what the bound says of the
+(a) Logistic regression on scikit-learn's data sets, and |x| with noise whose size no schedule
+changes. (b) An MLP and a convolutional net on digits, with true and with noisy labels. (c) The
+transformer of examples/pretrain.py. (d) With --curves: gradient norms of a real 124M language
+model; what refinement proposes, what the bound says of the
     schedules that were trained, and whether it ranks them as their losses do.
 
-Each schedule has its own best peak, found on other seeds than those that are reported. Needs the extras `examples` and
-`refine`.
-"""
+Each schedule has its own best peak, found on other seeds than those that are reported. Needs the
+extras `examples` and `refine`. """
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Refinement and the bound on the gradient norms of a real 124M language model (arXiv:2501.18965), logged every 50 steps.
 
-The runs were made by others, with AdamW and only the global l2 norm logged; so l2 norms stand for l1 norms here.
-"""
+The runs were made by others, with AdamW and only the global l2 norm logged; so l2 norms stand for
+l1 norms here. """
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def runs(curves: pathlib.Path) -> dict[str, tuple[olrs.Run, float]]:
 
 
 def by_step(run: olrs.Run, column: np.ndarray) -> np.ndarray:
-    """A logged column at each of the run's steps, by straight lines; norms before the first entry are the first."""
+    """A logged column at each of the run's steps, by straight lines.
+
+    Norms before the first entry are the first.
+    """
     return np.interp(np.arange(STEPS), run.steps, column)
 
 
@@ -59,9 +62,8 @@ def proposals(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
 def ranking(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
     """The bound of the five schedules as they were run: with equal norms, with their own, and at the rate they had.
 
-    The distance to the optimum is not known. At a common rate it is taken so that the rate is the best one for the
-    linear decay over the whole run.
-    """
+    The distance to the optimum is not known. At a common rate it is taken so that the rate is the
+    best one for the linear decay over the whole run. """
     lrs = {name: by_step(run, run.lrs) for name, (run, _) in found.items()}
     norms = {name: by_step(run, run.grad_norms) for name, (run, _) in found.items()}
     middle = float(np.median(norms["stable"]))
@@ -112,8 +114,8 @@ def all_schedules(curves: pathlib.Path) -> list[dict[str, Any]]:
 def binned(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
     """The refined schedule from 50,000 steps of norms in the binned recorder, against the one from all of them.
 
-    Between the logged steps the norms are lines with the logged steps' own scatter, so that they are as rough.
-    """
+    Between the logged steps the norms are lines with the logged steps' own scatter, so that they
+    are as rough. """
     generator = np.random.default_rng(0)
     rows = []
     for name, (run, _) in found.items():

@@ -1,8 +1,8 @@
-"""Counts what an optimizer step compiles to: fusions, collectives, host transfers, bytes; on CPU and for a TPU.
+"""Counts fusions, collectives, host transfers and bytes of a compiled optimizer step, on CPU and for TPU.
 
-Nothing runs here and no parameter is ever allocated: the step is compiled from shapes. A TPU is not needed either, only
-``libtpu`` (``pip install 'jax[tpu]'``), which compiles ahead of time on any Linux machine.
-"""
+The step is compiled from shapes: nothing runs and no parameter is allocated. A TPU is not needed,
+only its compiler ``libtpu`` (``pip install 'jax[tpu]'``), which works ahead of time on any Linux
+machine. """
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reporting import progress
 import optax_lrs as olrs
 from optax_lrs import profiles
 
-TPU_TOPOLOGY = "v5p:2x2x1"  # with 2e9 parameters cost_analysis counts bytes right to 2%; on small shards it does not
+TPU_TOPOLOGY = "v5p:2x2x1"  # with 2e9 parameters cost_analysis counts bytes to within 2%; with small shards it does not
 PEAK, TOTAL, WARMUP, DECAY = 3e-4, 100_000, 2_000, 20_000
 KNOTS = (0, 2_000, 30_000, 60_000, 90_000, 100_000)
 DRAWN = (1e-6, 3e-4, 2e-4, 2e-4, 5e-5, 1e-6)
@@ -40,11 +40,18 @@ SIZES = {  # width, layers, vocabulary
 }
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 HOST = ("send", "recv", "infeed", "outfeed")
-FREE = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "partition-id")  # names, not work
+FREE = (
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "partition-id",
+)  # names for values; they do no work
 
 
 def shapes() -> dict[str, tuple[olrs.Schedule, optax.Schedule]]:
-    """Our schedule and Optax's, for the same shape."""
+    """Our schedule and Optax's for each shape."""
     warm = dict(peak=PEAK, total_steps=TOTAL, warmup_steps=WARMUP)
     pieces = [theirs.cosine(PEAK, TOTAL // 2, WARMUP, 1e-5), theirs.linear(2e-4, TOTAL // 2, WARMUP)]
     first = olrs.Cosine(peak=PEAK, total_steps=TOTAL // 2, warmup_steps=WARMUP, end=1e-5)
@@ -68,7 +75,10 @@ def shapes() -> dict[str, tuple[olrs.Schedule, optax.Schedule]]:
 
 
 def optimizers(ours: olrs.Schedule, other: optax.Schedule) -> dict[str, tuple[optax.GradientTransformation, ...]]:
-    """Two ways of using a schedule; ours and Optax's of each: in an optimizer, and with the applied rate in the state."""
+    """Two uses of a schedule, each with ours and with Optax's.
+
+    ``adamw`` passes the schedule to the optimizer; ``live`` keeps the applied rate in the state.
+    """
     clip = optax.clip_by_global_norm(1.0)
     chain = functools.partial(optax.chain, clip, optax.scale_by_adam(), optax.add_decayed_weights(0.1))
     return {
@@ -81,7 +91,7 @@ def optimizers(ours: olrs.Schedule, other: optax.Schedule) -> dict[str, tuple[op
 
 
 def parameters(width: int, layers: int, vocabulary: int) -> dict[str, tuple[tuple[int, ...], PartitionSpec]]:
-    """A decoder's weights, stacked over layers, with their shardings over (fsdp, tp)."""
+    """The weights of a decoder, stacked over layers, and their shardings over (fsdp, tp)."""
     into, out, whole = PartitionSpec(None, "fsdp", "tp"), PartitionSpec(None, "tp", "fsdp"), PartitionSpec()
     square, wide, narrow = (layers, width, width), (layers, width, 4 * width), (layers, 4 * width, width)
     return {
@@ -94,7 +104,7 @@ def parameters(width: int, layers: int, vocabulary: int) -> dict[str, tuple[tupl
 
 
 def compile_step(tx: optax.GradientTransformation, mesh: Mesh | None, size: str) -> Any:
-    """One optimizer step, donated and sharded, compiled from shapes alone."""
+    """Compiles one optimizer step, donated and sharded, from shapes alone."""
     leaves = parameters(*SIZES[size])
     params = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, (shape, _) in leaves.items()}
     state = jax.eval_shape(tx.init, params)
@@ -114,7 +124,7 @@ def compile_step(tx: optax.GradientTransformation, mesh: Mesh | None, size: str)
 
 
 def opcodes(text: str) -> tuple[collections.Counter[str], collections.Counter[str]]:
-    """How often each operation stands in an HLO module, and in its entry computation alone."""
+    """Counts each operation in an HLO module, and in its entry computation alone."""
     everywhere, entry, inside = collections.Counter(), collections.Counter(), False
     for line in text.splitlines():
         if line.startswith("ENTRY"):
@@ -130,7 +140,7 @@ def opcodes(text: str) -> tuple[collections.Counter[str], collections.Counter[st
 
 
 def _after_type(text: str) -> str:
-    """What follows the type of an instruction, which may be a tuple of types with layouts in parentheses."""
+    """The text after the type of an instruction, which may be a tuple of types with layouts in parentheses."""
     if not text.startswith("("):
         return text.partition(" ")[2]
     depth = 0
@@ -142,7 +152,10 @@ def _after_type(text: str) -> str:
 
 
 def facts(compiled: Any) -> dict[str, float]:
-    """The figures of a compiled step. A TPU's scalar arithmetic is instructions outside fusions, some cycles each."""
+    """The figures of a compiled step.
+
+    On a TPU, scalar arithmetic shows as instructions outside fusions, of a few cycles each.
+    """
     text = compiled.as_text()
     everywhere, entry = opcodes(text)
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
@@ -159,7 +172,7 @@ def facts(compiled: Any) -> dict[str, float]:
 
 
 def mesh_of(target: str) -> Mesh | None:
-    """The devices to compile for: one CPU (no mesh), eight virtual ones, or the chips of a TPU that is not there."""
+    """The devices to compile for: one CPU (no mesh), eight virtual CPUs, or the chips of an absent TPU."""
     if target == "cpu x1":
         return None
     if target == "cpu x8":
@@ -169,7 +182,7 @@ def mesh_of(target: str) -> Mesh | None:
 
 
 def compare(target: str, names: list[str]) -> list[dict[str, Any]]:
-    """The facts of every shape in both forms, ours beside Optax's."""
+    """The figures of each shape in both uses, ours next to Optax's."""
     mesh, rows = mesh_of(target), []
     for name in progress(names, f"steps compiled for {target}"):
         for form, pair in optimizers(*shapes()[name]).items():
@@ -180,7 +193,7 @@ def compare(target: str, names: list[str]) -> list[dict[str, Any]]:
 
 
 def in_own_process(work: Callable[..., Any], *args: Any) -> Any:
-    """The work's result, from a process with eight virtual CPU devices, which must not disturb the timings here."""
+    """Runs ``work`` in a process with eight virtual CPU devices, which would disturb the timings in this one."""
     changes = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
@@ -197,7 +210,7 @@ def in_own_process(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def targets() -> list[str]:
-    """CPU always; a TPU where its compiler is installed."""
+    """CPU, and TPU if its compiler is installed."""
     if importlib.util.find_spec("libtpu") is None:
         print("TPU skipped: its compiler is not installed (pip install 'jax[tpu]')", file=sys.stderr)
         return ["cpu x1", "cpu x8"]

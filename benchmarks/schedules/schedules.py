@@ -1,12 +1,15 @@
-"""What a schedule costs: in the compiled step, on the host, in compilations and at import; beside Optax's own.
+"""Measures what a schedule costs in the compiled step, on the host, in compilations and at import.
 
     python benchmarks/schedules/schedules.py [--quick] [--bars] [--out DIR]
 
-(a) The optimizer step compiled with our schedule, against Optax's for the same shape: fusions, collectives, host
-    transfers, bytes, memory. On one CPU, on eight virtual ones with sharded parameters, and for a TPU where libtpu is.
-(b) A rate on the host (``schedule.at``), a million of them, and an eager ``schedule(step)``.
+Each figure is compared with that of Optax's own schedule:
+
+(a) The compiled optimizer step: fusions, collectives, host transfers, bytes and memory. It is
+compiled for one CPU,
+    for eight virtual CPUs with sharded parameters, and for a TPU if libtpu is installed.
+(b) One rate on the host (``schedule.at``), a million rates, and an eager ``schedule(step)``.
 (c) Eight peaks through one jitted training step: how often it compiles.
-(d) What ``import optax_lrs`` adds to ``import optax``.
+(d) The time that ``import optax_lrs`` adds to ``import optax``.
 """
 
 from __future__ import annotations
@@ -36,10 +39,10 @@ from optax_lrs import profiles
 AT_BAR = 10e-6  # seconds for one rate on the host
 MILLION_BAR = 20e-3  # seconds for a million of them
 EAGER_BAR = 1.0  # of Optax's time
-BYTES_BAR = 1.005  # of Optax's: what moves is megabytes of parameters, what we add is a few scalars
+BYTES_BAR = 1.005  # of Optax's: the parameters are megabytes, and a schedule adds a few scalars
 TEMP_BAR = 2**20  # bytes of temporary memory above Optax's
 IMPORT_BAR = 30e-3  # seconds above `import optax`
-KEPT_OUT = ("flax", "orbax", "scipy", "matplotlib")  # packages that the import must not bring in
+KEPT_OUT = ("flax", "orbax", "scipy", "matplotlib")  # packages that the import must not load
 PEAKS = [1e-4 * 2**k for k in range(8)]
 
 
@@ -75,7 +78,7 @@ def compiled_steps(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
 
 
 def registered() -> dict[str, olrs.Schedule]:
-    """An instance of every schedule of the package, and of WSD with every profile."""
+    """An instance of each schedule of the package, and of WSD with each profile."""
     classes = [cls for cls in olrs.Schedule.registry.values() if cls.__module__.startswith("optax_lrs.")]
     found = {cls.__name__: cls(**cls.example) for cls in classes if issubclass(cls, olrs.Schedule)}
     arguments = {"power": (1.5,), "half_life": (0.2,)}
@@ -87,7 +90,7 @@ def registered() -> dict[str, olrs.Schedule]:
 
 
 def seconds(call: Callable[[int], Any], step: int, repeats: int, clock: Callable[[], float]) -> float:
-    """The time of one call by that clock, the mean over a run of them."""
+    """The mean time of a call by that clock."""
     start = clock()
     for _ in range(repeats):
         result = call(step)
@@ -96,7 +99,7 @@ def seconds(call: Callable[[int], Any], step: int, repeats: int, clock: Callable
 
 
 def single_rates(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    # On the host in this process's own time, which others on the machine stretch least.
+    # Host times are CPU times of this process, which other processes disturb least.
     schedules, steps = registered(), np.arange(1_000_000)
     best = {name: [float("inf")] * 3 for name in schedules}
     for _ in progress(range(7 if quick else 25), "rates on the host"):
@@ -114,7 +117,8 @@ def single_rates(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
     bars += [Bar(f"{name}.at(a million steps), seconds", million, MILLION_BAR, timing=True)
              for name, (_, million, _) in best.items()]  # fmt: skip
     print_table(
-        "(b) One rate and a million on the host by .at (CPU time), and one eager call (wall); best of several", rows
+        "(b) One rate and a million rates on the host by .at (CPU time), and one eager call (wall time); best of several",
+        rows,
     )
     return rows, bars
 
@@ -128,7 +132,7 @@ def eager_calls(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
             for _ in range(5 if quick else 25)
         ]
         mine, theirs = (min(times) for times in zip(*pairs))
-        computes = isinstance(other(step), jax.Array)  # optax.constant_schedule hands its Python number back
+        computes = isinstance(other(step), jax.Array)  # optax.constant_schedule returns its Python number
         rows.append({
             "schedule": name, "ours us": 1e6 * mine, "Optax us": 1e6 * theirs,
             "ratio of best": mine / theirs if computes else None,
@@ -137,7 +141,7 @@ def eager_calls(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
         })  # fmt: skip
         if computes:
             bars.append(Bar(f"eager {name}, of Optax's time", mine / theirs, EAGER_BAR, timing=True))
-    print_table("(b) schedule(step), eager, a Python int; both in turn", rows)
+    print_table("(b) An eager schedule(step) of a Python int; ours and Optax's in turn", rows)
     return rows, bars
 
 
@@ -189,7 +193,7 @@ def live(params: Any) -> None:
 
 
 def closures(params: Any) -> None:
-    """Optax's schedules: functions, so that each is another optimizer and another step."""
+    """Optax's schedules: functions, so each needs another optimizer and another step."""
     for peak in PEAKS:
         tx = optax.adamw(theirs.wsd_linear(peak, PLAN["total_steps"], PLAN["warmup_steps"], PLAN["decay_steps"]))
 
@@ -201,7 +205,7 @@ def closures(params: Any) -> None:
 
 
 def eight_peaks(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    """How often the step is compiled, as JAX itself reports it, and the wall times from empty caches."""
+    """Counts compilations of the step, as JAX reports them, and measures wall times from empty caches."""
     compiled = []
 
     def listen(event: str, duration: float, **details: Any) -> None:
@@ -223,19 +227,22 @@ def eight_peaks(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
             counts[way] = len(compiled)
     rows = [{"peaks as": way.__doc__, "compilations": counts[way], "wall s": min(walls[way])} for way in ways]
     print_table("(c) Eight peaks through one training step of a small network, 20 steps each", rows)
-    bars = [Bar(f"eight peaks, {way.__name__}: compilations beside one", abs(counts[way] - 1), 0) for way in ways[:2]]
+    bars = [
+        Bar(f"eight peaks, {way.__name__}: compilations more than one", abs(counts[way] - 1), 0) for way in ways[:2]
+    ]
     return rows, bars
 
 
 # ── (d) the import ────────────────────────────────────────────────────────────────────────────────
 
 CLOCKED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-# As a user meets it, and without Python's collector, which may walk the whole of JAX's heap at whichever allocation is its turn.
+# As a user sees it, and without Python's collector, which may walk all of JAX's heap at any
+# allocation.
 COLLECTOR = {"on": "", "off": "import gc; gc.disable(); "}
 
 
 def imports(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    # With bytecode kept, as an installed package has it.
+    # Bytecode is kept, as for an installed package.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def run(code: str) -> str:
@@ -258,7 +265,7 @@ def imports(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
             "difference of minima ms": 1e3 * (min(ours) - min(base)),
         })  # fmt: skip
     print_table("(d) Import, in fresh processes in turn", rows)
-    print(f"of {', '.join(KEPT_OUT)}, import optax_lrs brings in: {', '.join(unwanted) or 'none'}")
+    print(f"of {', '.join(KEPT_OUT)}, import optax_lrs loads: {', '.join(unwanted) or 'none'}")
     figure = min(rows[0]["median difference ms"], rows[0]["difference of minima ms"]) / 1e3
     bars = [Bar("import above optax's, collector off, seconds", figure, IMPORT_BAR, timing=True)]
     bars += [Bar(f"{name} in sys.modules", int(name in unwanted), 0) for name in KEPT_OUT]
