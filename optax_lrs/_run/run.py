@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from optax_lrs._paths import name as path_name
 from optax_lrs._run.csv_columns import read_columns
 from optax_lrs._schedule import Schedule
+from optax_lrs._states.found import nodes_in, optimizer_state
 
 _FORMAT = 2  # 2 added grad_norms_l1
 _READABLE = (1, 2)
@@ -107,10 +107,8 @@ class Run:
         Raises:
             ValueError: if there is no recorder (at that path), or several, or it has no such group.
         """
-        opt_state = getattr(opt_state, "opt_state", opt_state)
-        is_recorder = lambda node: callable(getattr(node, "observed", None))  # noqa: E731
-        nodes = jax.tree_util.tree_flatten_with_path(opt_state, is_leaf=is_recorder)[0]
-        found = {path_name(key): node for key, node in nodes if is_recorder(node)}
+        recorders = nodes_in(optimizer_state(opt_state), lambda node: callable(getattr(node, "observed", None)))
+        found = {path_name(key): node for key, node in recorders}
         if path is not None:
             found = {name: node for name, node in found.items() if name == path or name.startswith(f"{path}/")}
         if len(found) != 1:

@@ -8,7 +8,7 @@ _INNER = dict(nested="inner_state")
 OPTAX: dict[str, dict[str, str | tuple[str, ...]]] = {
     # Schedules
     "ScaleByScheduleState": dict(rate_steps="count"),
-    "WrappedScheduleState": dict(rate_steps="count"),
+    "WrappedScheduleState": dict(schedule_steps="count"),
     "InjectHyperparamsState": dict(
         rate_steps="count",
         settings="hyperparams",

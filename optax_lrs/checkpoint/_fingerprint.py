@@ -12,8 +12,8 @@ import numpy as np
 
 from optax_lrs._paths import name
 from optax_lrs._schedule import Schedule
+from optax_lrs._states.found import nodes_in, states_in, unboxed
 from optax_lrs._value import JSON_VERSION, Value
-from optax_lrs.transforms import LiveScheduleState
 
 UNKNOWN = "?"
 """Stands for a rate that is not known: in the template of a state there are shapes only."""
@@ -33,7 +33,7 @@ def _described(item: Any) -> Any:
         return [_described(each) for each in item]
     if isinstance(item, (bool, int, float, str)) or item is None:
         return item if not isinstance(item, float) or math.isfinite(item) else repr(item)
-    (leaf,) = jax.tree.leaves(item)  # flax.nnx boxes each leaf of an optimizer state
+    leaf = unboxed(item)
     if isinstance(leaf, (jax.ShapeDtypeStruct, jax.core.Tracer)):
         return np.full(leaf.shape, UNKNOWN, object).tolist()
     array = np.asarray(leaf)
@@ -112,14 +112,13 @@ def _unknown_rates(tree: Any) -> Any:
 
 def schedules_in(state: Any) -> dict[str, tuple[Schedule, bool]]:
     """Every schedule inside a state by its path, and whether it is a live one."""
-    is_leaf = lambda node: isinstance(node, (Schedule, LiveScheduleState))  # noqa: E731
-    found: dict[str, tuple[Schedule, bool]] = {}
-    for key, node in jax.tree_util.tree_flatten_with_path(state, is_leaf=is_leaf)[0]:
-        if isinstance(node, LiveScheduleState):
-            found[name((*key, jax.tree_util.GetAttrKey("schedule")))] = node.schedule, True
-        elif isinstance(node, Schedule):
-            found[name(key)] = node, False
-    return found
+    live = {
+        "/".join(filter(None, (found.path, field)))
+        for found in states_in(state)
+        for field, _ in found.values("live_schedules")
+    }
+    schedules = {name(key): node for key, node in nodes_in(state, lambda node: isinstance(node, Schedule))}
+    return {path: (node, path in live) for path, node in schedules.items()}
 
 
 def with_schedules(state: Any, schedules: dict[str, Schedule]) -> Any:

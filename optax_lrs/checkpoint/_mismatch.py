@@ -21,7 +21,7 @@ from optax_lrs.checkpoint._fingerprint import (
     schedules_in,
     with_schedules,
 )
-from optax_lrs.checkpoint._unboxed import rates_in
+from optax_lrs.checkpoint._unboxed import live_paths, rates_in
 
 CHOICES = ("error", "override", "keep")
 _UNSAID = (
@@ -135,12 +135,8 @@ def named_schedule(
     Of those ``inside`` the state others may be no live ones, as ``again`` of ``scale_by_rewarming_schedule``: beside a live one are a count and a
     rate among the ``leaves``.
     """
-    beside = lambda path: path.removesuffix("schedule")  # noqa: E731
-    live = [
-        item
-        for path, item in (inside or {}).items()
-        if beside(path) != path and {f"{beside(path)}count", f"{beside(path)}learning_rate"} <= set(leaves)
-    ]
+    inside = inside or {}
+    live = [inside[path] for path in live_paths([*leaves, *inside]) if path in inside]
     named = live or ([plain] if plain else [])
     same = named and all(other == named[0] for other in named)
     return _readable(*_split(named[0]), where) if same else None

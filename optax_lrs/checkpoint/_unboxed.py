@@ -6,12 +6,16 @@ the program that merges the state; its rates are leaves here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 
+import optax_lrs.transforms  # noqa: F401 - states are known by their fields once they are imported
 from optax_lrs._paths import name
 from optax_lrs._schedule import Schedule
+from optax_lrs._states.roles import roles_of
+from optax_lrs._states.typeless import known_types, types_at
 from optax_lrs.checkpoint._fingerprint import schedules_in
 from optax_lrs.checkpoint._template import put
 
@@ -19,15 +23,23 @@ from optax_lrs.checkpoint._template import put
 def rates_in(state: Any) -> dict[str, dict[str, Any]]:
     """The leaves of each such schedule by the names of its fields, by the path of the schedule."""
     leaves = {name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(state)[0]}
-    known = tuple(f"{path}/" for path in schedules_in(state))
+    typed = schedules_in(state)
     found: dict[str, dict[str, Any]] = {}
-    for path, leaf in leaves.items():
-        before, between, field = f"/{path}".partition("/schedule/")
-        around = f"{before}/".removeprefix("/")
-        beside = all(around + key in leaves or f"{around}{key}/value" in leaves for key in ("count", "learning_rate"))
-        if between and beside and not path.startswith(known):
-            found.setdefault(f"{around}schedule", {})[field.removesuffix("/value")] = leaf
+    for schedule in live_paths(leaves):
+        inside = {path: leaf for path, leaf in leaves.items() if path.startswith(f"{schedule}/")}
+        if inside and schedule not in typed:
+            fields = (path.removeprefix(f"{schedule}/").removesuffix("/value") for path in inside)
+            found[schedule] = dict(zip(fields, inside.values()))
     return found
+
+
+def live_paths(paths: Iterable[str]) -> list[str]:
+    """The paths of the live schedules in a state without types, from the paths of its leaves."""
+    return [
+        "/".join(filter(None, (path, field)))
+        for path, kind in types_at(paths, known_types()).items()
+        for field in getattr(roles_of(kind), "live_schedules", ())
+    ]
 
 
 def with_rates_of(schedule: Schedule, state: Any) -> Schedule | None:

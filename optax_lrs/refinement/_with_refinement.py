@@ -13,13 +13,13 @@ import optax
 
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
+from optax_lrs._states.found import nodes_in, states_in, with_nodes
 from optax_lrs._value.arguments import number, whole
 from optax_lrs.refinement._norms import POWERS, share_of
 from optax_lrs.refinement._refine import knots_of
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import refined_shape
 from optax_lrs.transforms import (
-    LiveScheduleState,
     RecordGradNormState,
     record_grad_norm,
     scale_by_live_schedule,
@@ -172,19 +172,16 @@ def next_run(tx: optax.GradientTransformation, opt_state: Any, params: Any) -> A
         ValueError: if there is no :func:`with_refinement` in the state.
     """
     is_refined = lambda node: isinstance(node, RefinementState)  # noqa: E731
-    ended = iter([node for node in jax.tree.leaves(opt_state, is_leaf=is_refined) if is_refined(node)])
-    found = []
+    ended = [node for _, node in nodes_in(opt_state, is_refined)]
+    following = iter(ended)
 
-    def started(fresh):
-        if not is_refined(fresh):
-            return fresh
-        old = next(ended)
-        found.append(old)
+    def started(fresh: RefinementState) -> RefinementState:
+        old = next(following)
         inner = with_schedule(fresh.inner, _refined_table(old))
         return fresh._replace(inner=inner, finished_runs=old.finished_runs + 1)
 
-    state = jax.tree.map(started, tx.init(params), is_leaf=is_refined)
-    if not found:
+    state = with_nodes(tx.init(params), is_refined, started)
+    if not ended:
         raise ValueError("next_run: there is no with_refinement(...) in this optimizer state")
     return state
 
@@ -192,9 +189,8 @@ def next_run(tx: optax.GradientTransformation, opt_state: Any, params: Any) -> A
 def _refined_table(state: RefinementState) -> Tabulated:
     """As :func:`optax_lrs.refine`, in JAX, and in float32."""
     recipe = state.recipe
-    is_live = lambda node: isinstance(node, LiveScheduleState)  # noqa: E731
-    live = next(node for node in jax.tree.leaves(state.inner, is_leaf=is_live) if is_live(node))
-    at, old = knots_of(recipe.total_steps, recipe.knots), live.schedule
+    live = next(schedule for found in states_in(state.inner) for _, schedule in found.values("live_schedules"))
+    at, old = knots_of(recipe.total_steps, recipe.knots), live
     (norms,) = state.record.store.norms.values()
     norms, enough = _without_gaps(norms)
     smooth = _running_median(norms, recipe.smoothing)
