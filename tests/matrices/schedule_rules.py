@@ -1,12 +1,16 @@
-"""What holds for every schedule, one function a rule: each raises AssertionError for a schedule that breaks it.
+"""The rules that every schedule must satisfy, one function each. A rule raises AssertionError if a schedule breaks it.
 
-The rules are tested themselves, in test_broken.py: for each there is a schedule, wrong on purpose, that must fail it.
+test_broken.py tests the rules themselves: each one must reject a schedule that is wrong on purpose.
+
+Compilation is most of the cost, so the rules share their programs: ``Programs`` compiles each of them once per schedule.
 """
 
 import copy
+import functools
 import math
 import pickle
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,16 +21,77 @@ from optax_lrs._schedule import RATES
 from optax_lrs._value import Value
 
 LAST = 2**31 - 1
-SHAPES = tuple("d p phi h k alpha b q v gamma growth factors".split())  # bend a curve: neither rates nor steps
-UNITS = ("cycles", "tokens_per_step", "sequences_per_step")  # ints that are no steps
+SHAPES = tuple("d p phi h k alpha b q v gamma growth factors".split())  # shape parameters: neither rates nor steps
+UNITS = ("cycles", "tokens_per_step", "sequences_per_step")  # integers that do not count steps
+FACTORS = np.array([0.5, 0.75, 1.0], np.float32)  # the sweep multiplies every number by these
+
+QUICK = {"xla_backend_optimization_level": 0}  # LLVM compiles faster; what XLA does is the same
 
 
 def edges(schedule) -> np.ndarray:
-    """The steps at which schedules go wrong: the ends, the corners and their neighbours, far away."""
+    """The steps at which schedules go wrong: the ends and corners with their neighbors, after the end, and far away."""
     end = schedule.ends_at or 0
-    near = {corner + beside for corner in (*schedule.corners, end) for beside in (-2, -1, 0, 1, 2)}
-    steps = near | {0, 1, 2, 3, end // 2, end // 3, 10**6, LAST - 1, LAST}
+    near = {corner + offset for corner in (*schedule.corners, end) for offset in (-2, -1, 0, 1, 2)}
+    steps = near | {0, 1, 2, 3, end // 2, end // 3, 2 * end + 3, 10**6, 10**9, LAST - 1, LAST}
     return np.array(sorted(step for step in steps if 0 <= step <= LAST), np.int64)
+
+
+class Programs:
+    """The compiled programs of one schedule, and the rates and derivatives that the rules compare.
+
+    Each is compiled under strict promotion, once, by the first rule that asks for it.
+    """
+
+    def __init__(self, schedule):
+        self.schedule, self.steps, self.smooth = schedule, edges(schedule), away_from_corners(schedule)
+        self.leaves, self.structure = jax.tree.flatten(schedule)
+        self.int32 = self.steps.astype(np.int32)
+
+        self.traces = []
+
+        @jax.jit
+        def train_step(lr, step):  # as a training step does that has the schedule in its state
+            self.traces.append(step)
+            return -lr(step) * 1.0
+
+        self.train_step = train_step
+        self.closed_over = jax.jit(lambda steps, step, real: (
+            schedule(steps), jax.vmap(schedule)(steps), schedule(step), schedule(real)))  # fmt: skip
+
+    def again(self, leaves):
+        """The same schedule with other numbers."""
+        return jax.tree.unflatten(self.structure, leaves)
+
+    @functools.cached_property
+    def host(self):
+        return self.schedule.at(self.steps)
+
+    @functools.cached_property
+    def device(self):
+        return np.asarray(self.on_device(self.int32))
+
+    def on_device(self, steps):
+        with jax.numpy_dtype_promotion("strict"):
+            return self.schedule(steps)
+
+    @functools.cached_property
+    def derivatives(self):
+        """Of each number: forward at the edges and away from them, in reverse at the edges; and the sweep's rates."""
+
+        def program(leaves, steps, smooth, factors):
+            edge = lambda leaves: self.again(leaves)(steps)  # noqa: E731
+            forward = jax.jacfwd(lambda leaves: (edge(leaves), self.again(leaves)(smooth)))(leaves)
+            reverse = jax.grad(lambda leaves: jnp.sum(edge(leaves)))(leaves)
+            return *forward, reverse, jax.vmap(lambda c: edge([leaf * c for leaf in leaves]))(factors)
+
+        leaves = [jnp.asarray(leaf, jnp.float32) for leaf in self.leaves]
+        with jax.numpy_dtype_promotion("strict"):
+            return jax.device_get(jax.jit(program, compiler_options=QUICK)(leaves, self.int32, self.smooth.astype(np.int32), FACTORS))
+
+
+@functools.lru_cache(maxsize=4)
+def programs(schedule) -> Programs:
+    return Programs(schedule)
 
 
 def close(actual, desired, *, rtol=2e-6):
@@ -37,22 +102,23 @@ def close(actual, desired, *, rtol=2e-6):
 
 def agrees_everywhere(schedule):
     """Scalar, vector, vmap, jit, NumPy and Python inputs, host and device: one formula, one result."""
-    steps = edges(schedule)
-    host = schedule.at(steps)
-    with jax.numpy_dtype_promotion("strict"):
-        vector = np.asarray(schedule(steps.astype(np.int32)))
-        # Another program (other fused multiply-adds) may round otherwise: by three units in the last place at most.
-        close(jax.jit(lambda s: schedule(s))(steps.astype(np.int32)), vector, rtol=3.6e-7)
-        close(jax.vmap(schedule)(steps.astype(np.int32)), vector, rtol=3.6e-7)
-        in_step = jax.jit(lambda lr, s: -lr(s) * 1.0)  # as a training step does that has the schedule in its state
-        for step, rate, host_rate in list(zip(steps.tolist(), vector, host))[::3]:
-            assert float(schedule(step)) == float(schedule(np.int32(step))) == -float(in_step(schedule, step)), step
-            close(schedule(step), rate, rtol=3.6e-7)
-            close(jax.jit(schedule)(step), rate, rtol=3.6e-7)
-            np.testing.assert_allclose(schedule.at(step), host_rate, rtol=1e-14)
-            if step < 2**24:
-                close(schedule(jnp.float32(step)), host_rate)
-                np.testing.assert_allclose(schedule.at(float(step)), host_rate, rtol=1e-14)
+    of = programs(schedule)
+    steps, host, vector = of.steps, of.host, of.device
+    for step, rate, host_rate in list(zip(steps.tolist(), vector, host))[::3]:
+        with jax.numpy_dtype_promotion("strict"):
+            scalar, strong = float(schedule(step)), float(schedule(np.int32(step)))
+            in_step = -float(of.train_step(schedule, np.int32(step)))
+            jitted, mapped, alone, real = of.closed_over(of.int32, np.int32(step), np.float32(step))
+        assert scalar == strong == in_step, step
+        # Another program (other fused multiply-adds) may round differently: by at most three units in the last place.
+        for one in (scalar, alone):
+            close(one, rate, rtol=3.6e-7)
+        np.testing.assert_allclose(schedule.at(step), host_rate, rtol=1e-14)
+        if step < 2**24:
+            close(real, host_rate)
+            np.testing.assert_allclose(schedule.at(float(step)), host_rate, rtol=1e-14)
+    close(jitted, vector, rtol=3.6e-7)
+    close(mapped, vector, rtol=3.6e-7)
     for kind in (np.int8, np.uint8, np.int16, np.int32, np.uint32, np.uint64):
         held = steps[steps <= np.iinfo(kind).max]
         np.testing.assert_array_equal(schedule.at(held.astype(kind)), schedule.at(held), err_msg=kind.__name__)
@@ -60,25 +126,19 @@ def agrees_everywhere(schedule):
 
 
 def is_finite_and_not_negative(schedule):
-    steps = edges(schedule)
-    for rates in (schedule.at(steps), np.asarray(schedule(steps.astype(np.int32)))):
+    of = programs(schedule)
+    for rates in (of.host, of.device):
         assert np.all(np.isfinite(rates)) and np.all(rates >= 0), rates
 
 
 def is_strong_float32_of_the_steps_shape(schedule):
-    for step in (
-        3,
-        3.0,
-        np.int64(3),
-        jnp.int32(3),
-        jnp.float32(3),
-        jnp.uint32(3),
-        jnp.zeros((2, 3), jnp.int32),
-        np.zeros(0, int),
-    ):
-        rate = schedule(step)
-        assert isinstance(rate, jax.Array) and rate.dtype == jnp.float32 and not rate.weak_type, step
+    for step in (3, 3.0, np.int64(3), jnp.int32(3), jnp.float32(3), jnp.uint32(3), jnp.zeros((2, 3), jnp.int32),
+                 np.zeros(0, int)):  # fmt: skip
+        rate = jax.eval_shape(lambda step=step: schedule(step))
+        assert rate.dtype == jnp.float32 and not rate.weak_type, step
         assert rate.shape == np.shape(step)
+    rate = programs(schedule).on_device(3)
+    assert isinstance(rate, jax.Array) and rate.dtype == jnp.float32 and not rate.weak_type and rate.shape == ()
     assert isinstance(schedule.at(3), np.float64) and schedule.at([[1, 2]]).shape == (1, 2)
     assert schedule.at([1, 2]).dtype == np.float64
 
@@ -133,47 +193,34 @@ def stretches_with_its_counts(schedule):
 def is_constant_after_its_end(schedule):
     if schedule.ends_at is None:
         return
-    last = schedule.at(schedule.ends_at)
+    of, last = programs(schedule), schedule.at(schedule.ends_at)
     after = np.array([schedule.ends_at + 1, 2 * schedule.ends_at + 3, 10**9, LAST])
     np.testing.assert_array_equal(schedule.at(after), last)
-    np.testing.assert_array_equal(np.asarray(schedule(after.astype(np.int32))), np.asarray(schedule(schedule.ends_at)))
+    device = of.device[of.steps > schedule.ends_at]
+    assert len(device) >= 3
+    np.testing.assert_array_equal(device, np.asarray(of.on_device(schedule.ends_at)))
 
 
 def does_not_recompile(schedule):
     """A change of any number in it costs no compilation."""
-    traces = []
-
-    @jax.jit
-    def train_step(lr, step):
-        traces.append(step)
-        return lr(step)
-
-    leaves, structure = jax.tree.flatten(schedule)
+    of = programs(schedule)
     for factor in (1.0, 0.5, 0.25):
-        train_step(jax.tree.unflatten(structure, [leaf * factor for leaf in leaves]), jnp.int32(3))
-    assert len(traces) == 1
+        with jax.numpy_dtype_promotion("strict"):
+            of.train_step(of.again([leaf * factor for leaf in of.leaves]), np.int32(3))
+    assert len(of.traces) == 1, f"{len(of.traces)} compilations"
 
 
 def has_the_right_gradients(schedule):
     """Each number's derivative is finite at the edges and equals a central difference of the host's float64."""
-    leaves, structure = jax.tree.flatten(schedule)
-    steps = edges(schedule)
-    jacobians = jax.jit(jax.jacfwd(lambda leaves, s: jax.tree.unflatten(structure, leaves)(s)))(
-        [jnp.asarray(leaf, jnp.float32) for leaf in leaves], steps.astype(np.int32)
-    )
-    gradient = jax.grad(lambda leaves: jnp.sum(jax.tree.unflatten(structure, leaves)(steps.astype(np.int32))))
-    for leaf in jax.tree.leaves((jacobians, gradient([jnp.asarray(leaf, jnp.float32) for leaf in leaves]))):
-        assert np.all(np.isfinite(leaf)), "a gradient is not finite"
-    smooth = away_from_corners(schedule)
-    jacobians = jax.jacfwd(lambda leaves: jax.tree.unflatten(structure, leaves)(smooth.astype(np.int32)))(
-        [jnp.asarray(leaf, jnp.float32) for leaf in leaves]
-    )
-    for index, (leaf, jacobian) in enumerate(zip(leaves, jacobians)):
+    of = programs(schedule)
+    at_edges, jacobians, reverse, _ = of.derivatives
+    chex.assert_tree_all_finite((at_edges, reverse))
+    for index, (leaf, jacobian) in enumerate(zip(of.leaves, jacobians)):
         if np.ndim(leaf):
-            continue  # a table is linear in its entries: scales_with_its_rates holds it
+            continue  # a table is linear in its entries, which scales_with_its_rates checks
         width = 1e-6 * max(abs(leaf), 1e-3)
         up, down = (
-            jax.tree.unflatten(structure, [*leaves[:index], leaf + sign * width, *leaves[index + 1 :]]).at(smooth)
+            of.again([*of.leaves[:index], leaf + sign * width, *of.leaves[index + 1 :]]).at(of.smooth)
             for sign in (1, -1)
         )
         difference = (up - down) / (2 * width)
@@ -207,25 +254,28 @@ def is_accepted_by_optax(schedule):
     """adamw, sgd, scale_by_schedule and inject_hyperparams take it as one of their own."""
     params = {"w": jnp.ones(3)}
     grads = {"w": jnp.full(3, 0.5)}
-    for tx in (
+    optimizers = (
         optax.adamw(schedule),
         optax.sgd(schedule, momentum=0.9),
         optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(schedule)),
         optax.inject_hyperparams(optax.adamw)(learning_rate=schedule),
-    ):
-        updates, _ = jax.jit(tx.update)(grads, tx.init(params), params)
-        assert np.all(np.isfinite(updates["w"]))
+    )
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def first_updates(grads, params):
+        return [tx.update(grads, tx.init(params), params)[0] for tx in optimizers]
+
+    chex.assert_tree_all_finite(first_updates(grads, params))
 
 
 def sweeps(schedule):
     """vmap over each of its numbers equals a loop over schedules."""
-    leaves, structure = jax.tree.flatten(schedule)
-    factors = np.array([0.5, 0.75, 1.0], np.float32)
-    steps = edges(schedule)[::2].astype(np.int32)
-    swept = jax.vmap(lambda c: jax.tree.unflatten(structure, [leaf * c for leaf in leaves])(steps))(factors)
-    for factor, rates in zip(factors, np.asarray(swept)):
-        alone = jax.tree.unflatten(structure, [leaf * float(factor) for leaf in leaves])
-        np.testing.assert_allclose(rates, np.asarray(alone(steps)), rtol=1e-6, atol=1e-37)
+    of = programs(schedule)
+    *_, swept = of.derivatives
+    for factor, rates in zip(FACTORS, swept):
+        with jax.numpy_dtype_promotion("strict"):
+            alone = of.again([leaf * float(factor) for leaf in of.leaves])(of.int32)
+        np.testing.assert_allclose(rates, np.asarray(alone), rtol=1e-6, atol=1e-37)
 
 
 def touches_its_marks(schedule):
