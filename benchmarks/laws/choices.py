@@ -45,10 +45,10 @@ def cooldowns(runs: Mapping[str, olrs.Run], members: int) -> tuple[list[dict], l
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", laws.LawWarning)
             law = LAWS[label](fitted)
-            known = law.bootstrap(fitted, n=members) if members else law
+            known = laws.bootstrap(law, fitted, n=members) if members else law
             others = {name: run for name, run in runs.items() if name not in cooldown_runs.FITTED}
-            found = {name: law.quality(run) for name, run in others.items()}
-            means = dict(zip(laws.Quality._fields, np.mean(list(found.values()), axis=0)))
+            found = {name: law.score(run) for name, run in others.items()}
+            means = dict(zip(laws.Metrics._fields, np.mean(list(found.values()), axis=0)))
             row = {"law": label, "mae": means["mae"], "pred_error": means["pred_error"]}
             each += [{"law": label, "curve": name, **one._asdict()} for name, one in found.items()]
             for total in (25_000, 50_000):
@@ -157,7 +157,7 @@ def own_runs(folder: pathlib.Path) -> list[dict]:
             warnings.simplefilter("ignore", laws.LawWarning)
             law = LAWS[label](_without_first(fitted))
         for (name, _), run in zip(others, _without_first([run for _, run in others])):
-            row = {"law": label, "schedule": name, **law.quality(run)._asdict()}
+            row = {"law": label, "schedule": name, **law.score(run)._asdict()}
             known = run.val_losses[np.isfinite(run.val_losses)]
             last = run.steps[np.isfinite(run.val_losses)][-1]
             row["final"], row["predicted"] = (

@@ -48,7 +48,7 @@ def published_parameters(runs: dict[str, olrs.Run], size: str) -> tuple[list[dic
     """The quality of the authors' parameters on each curve, next to the values in their logs."""
     law, rows, worst = laws.MultiPower.published(size), [], 0.0
     for name, run in runs.items():
-        found, (r2, mae) = law.quality(run), PUBLISHED[size][name]
+        found, (r2, mae) = law.score(run), PUBLISHED[size][name]
         worst = max(worst, abs(found.r2 - r2), abs(found.mae - mae))
         rows.append({"size": size, "curve": name, "R2": found.r2, "R2 logs": r2, "MAE": found.mae, "MAE logs": mae})
     return rows, [Bar(f"{size}: R2 and MAE of the published parameters, against the authors' logs", worst, 1e-6)]
@@ -62,10 +62,10 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
     each, means, bars = [], [], []
     for (at, name), figures in PAPER.items():
         if at == size:
-            means.append({"size": size, "law": name, **dict(zip(laws.Quality._fields, figures))})
-    authors = [laws.MultiPower.published(size).quality(runs[name]) for name in HELD_OUT]
+            means.append({"size": size, "law": name, **dict(zip(laws.Metrics._fields, figures))})
+    authors = [laws.MultiPower.published(size).score(runs[name]) for name in HELD_OUT]
     means.append(
-        {"size": size, "law": "authors' parameters", **dict(zip(laws.Quality._fields, np.mean(authors, axis=0)))}
+        {"size": size, "law": "authors' parameters", **dict(zip(laws.Metrics._fields, np.mean(authors, axis=0)))}
     )
     for label in progress(list(LAWS), size):
         with warnings.catch_warnings():
@@ -73,10 +73,10 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
             start = time.perf_counter()
             law = LAWS[label]([runs[name] for name in FITTED])
             seconds = time.perf_counter() - start
-        found = [law.quality(runs[name]) for name in HELD_OUT]
+        found = [law.score(runs[name]) for name in HELD_OUT]
         for name, quality in zip(HELD_OUT, found):
             each.append({"size": size, "law": label, "curve": name, **quality._asdict()})
-        mean = dict(zip(laws.Quality._fields, np.mean(found, axis=0)))
+        mean = dict(zip(laws.Metrics._fields, np.mean(found, axis=0)))
         row = {"size": size, "law": label, **mean, "objective": law.report.objective, "seconds": seconds}
         if label in ("annealing", "annealing, factor fitted", "multi-power", "ours") and members:
             fixed = (
@@ -84,7 +84,7 @@ def protocol(runs: dict[str, olrs.Run], size: str, members: int) -> tuple[list[d
                 if label in ("multi-power", "ours")
                 else {"fixed": {"decay_factor": None if "fitted" in label else 0.999}}
             )
-            ensemble = law.bootstrap([runs[name] for name in FITTED], n=members, **fixed)
+            ensemble = laws.bootstrap(law, [runs[name] for name in FITTED], n=members, **fixed)
             row["covered"] = float(np.mean([covered(ensemble, runs[name]) for name in HELD_OUT]))
         means.append(row)
         best = OBJECTIVES.get((size, label))
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, found in zip(tables, (rows, each, means)):
             tables[name] += found
         bars += held + more
-    columns = ["size", "law", *laws.Quality._fields, "objective", "seconds", "covered"]
+    columns = ["size", "law", *laws.Metrics._fields, "objective", "seconds", "covered"]
     tables["means"] = [{key: row.get(key) for key in columns} for row in tables["means"]]
     tables["speed"] = speed(load(args.curves, "25M"))
     bars += speed_bars(tables["speed"])

@@ -65,12 +65,12 @@ OTHER_SPLITS = {
 }
 
 
-def held_out(fit: Fit, runs: Mapping[str, olrs.Run], fitted: Sequence[str]) -> dict[str, laws.Quality]:
-    """The quality of a fit on each run that it did not see."""
+def held_out(fit: Fit, runs: Mapping[str, olrs.Run], fitted: Sequence[str]) -> dict[str, laws.Metrics]:
+    """The errors of a fit on each run that it did not see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", laws.LawWarning)
         law = fit([runs[name] for name in fitted])
-    return {name: law.quality(run) for name, run in runs.items() if name not in fitted}
+    return {name: law.score(run) for name, run in runs.items() if name not in fitted}
 
 
 def everything(curves: pathlib.Path) -> dict[str, dict[str, olrs.Run]]:

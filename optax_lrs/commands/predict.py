@@ -66,12 +66,12 @@ def _predict(args: argparse.Namespace) -> int:
     with warnings.catch_warnings():  # the output states every doubt
         warnings.simplefilter("ignore", laws.LawWarning)
         law = cls.fit(runs, **how)
-        ensemble = law.bootstrap(runs, n=args.members, **how)
+        ensemble = laws.bootstrap(law, runs, n=args.members, **how)
         choice = laws.choose(ensemble, candidates, steps=args.steps, level=args.level)
     for path, run in zip(args.runs, runs):
-        quality = law.quality(run, **how)
+        errors = law.score(run, **how)
         rows = f"read   {path}: {len(run):,} rows, steps {run.steps[0]:,} to {run.steps[-1]:,}"
-        print(f"{rows}; the law is off by {quality.pred_error:.2%} in the mean, {quality.worst_error:.2%} at most")
+        print(f"{rows}; the law is off by {errors.pred_error:.2%} in the mean, {errors.worst_error:.2%} at most")
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in law.parameters.items())
     print(f"law    {cls.__name__}: {numbers}")
     for name, schedule in candidates.items():

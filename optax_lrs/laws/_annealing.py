@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
-from optax_lrs.laws._observations import treated
-from optax_lrs.laws._one_power import log_sum, power_column
-from optax_lrs.laws._recurrences import annealing_area, annealing_slope, drops
+from optax_lrs.laws._one_power import log_sum, power_column, power_slope
+from optax_lrs.laws._recurrences import annealing_area, annealing_reach, annealing_slope, drops, slopes_by_drop
+from optax_lrs.laws._warmup import slopes_by_rate, treated
 
 
 class Annealing(Law):
@@ -21,14 +21,14 @@ class Annealing(Law):
         L(s) = L_0 + A\,S_1(s)^{-\alpha} - C\,S_2(s), \qquad S_1(s) = \sum_{i=0}^{s} \eta_i, \qquad
         S_2(s) = \sum_{i=1}^{s} m_i, \quad m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)
 
-    Four numbers and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to a short constant and a short
-    cosine run; predictions for WSD, cosine and multi-step runs three times as long were within 0.15 to 0.32% (594M,
-    reported). It is evaluated in O(T) and fitted in milliseconds. The memory depends on model, batch and schedule: 0.999
-    everywhere in the paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo et
-    al. a warmup counted as it was predicts better than the paper's.
+    It has four numbers and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to a short constant and a
+    short cosine run; predictions for WSD, cosine and multi-step runs three times as long were within 0.15 to 0.32% (594M,
+    reported). It is evaluated in O(T) and fitted in milliseconds. The memory depends on model, batch and schedule: it is
+    0.999 everywhere in the paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo
+    et al. a warmup counted as it was predicts better than the paper's treatment.
 
-    It is linear in the rates' changes, so the schedule that minimizes it falls from the peak to zero within two steps: choose
-    among schedules with it, and never optimize one freely.
+    The law is linear in the changes of the rate, so the schedule that minimizes it falls from the peak to zero within two
+    steps: choose among schedules with it, and never optimize one freely.
 
     Args:
         irreducible: :math:`L_0`.
@@ -36,7 +36,7 @@ class Annealing(Law):
         power_exponent: :math:`\alpha`.
         drop_scale: :math:`C`.
         decay_factor: :math:`\lambda`, from 0 to 1.
-        warmup: how the law sees the warmup; ``"as_peak"`` is the paper's. See :meth:`Law.fit`.
+        warmup: how the law reads the warmup; ``"as_peak"`` is the paper's. See :meth:`Law.fit`.
         report: of the fit; None for given parameters.
 
     Example:
@@ -51,11 +51,13 @@ class Annealing(Law):
         Tissue et al., *Scaling Law with Learning Rate Annealing*, arXiv:2408.11029 (NeurIPS 2025).
     """
 
-    paper: ClassVar = "arXiv:2408.11029"
-    optimum_is_a_corner: ClassVar = True
+    paper: ClassVar[str] = "arXiv:2408.11029"
     linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
     others: ClassVar = ("power_exponent", "decay_factor")
+    scales: ClassVar = {"decay_factor": "log_complement"}
+    slow: ClassVar = ("decay_factor",)
     held: ClassVar = {"decay_factor": 0.999}
+    needs_decay: ClassVar[bool] = True
     starts: ClassVar = tuple(
         {"power_exponent": exponent, "decay_factor": factor}
         for factor in (0.999, 0.99, 0.995, 0.998, 0.9995, 0.9998)
@@ -76,8 +78,7 @@ class Annealing(Law):
         return cls(irreducible=2.628, power_scale=0.429, power_exponent=0.550, drop_scale=0.411, warmup="as_peak")
 
     @classmethod
-    def plan(cls, lrs, steps, warmup):
-        """The logarithm of the sum of rates, and the area with its slope for a decay factor."""
+    def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:
         changes = drops(treated(lrs, warmup)[1])
         kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
         area = kept(lambda factor: annealing_area(changes, factor)[steps])
@@ -86,12 +87,17 @@ class Annealing(Law):
 
     @classmethod
     def basis(cls, plan, values, *, slopes=True):
-        """A constant, the power, and the area, which lowers the loss."""
         logs, area, area_slope = plan
         factor = values["decay_factor"]
         power, slope = power_column(logs, values["power_exponent"])
         columns = np.stack([np.ones_like(power), power, -area(factor)], axis=1)
-        return columns, {
-            "power_exponent": [(1, slope)],
-            **({"decay_factor": [(2, -area_slope(factor))]} if slopes else {}),
-        }
+        changes = {"power_exponent": [(1, slope)]}
+        if slopes:
+            changes["decay_factor"] = [(2, -area_slope(factor))]
+        return columns, changes
+
+    def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:
+        summed, _ = treated(lrs, self.warmup)
+        by_sum = np.full(len(lrs), power_slope(summed, self.power_scale, self.power_exponent))
+        by_drops = -self.drop_scale * slopes_by_drop(annealing_reach(self.decay_factor, len(lrs)))
+        return slopes_by_rate(by_sum, by_drops, lrs, self.warmup)

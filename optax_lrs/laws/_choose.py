@@ -1,4 +1,4 @@
-"""choose: which of several schedules a law expects to end lowest, and which differences it can tell."""
+"""choose: ranks schedules by the final loss that a law predicts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import instance, number, whole
 from optax_lrs.laws._ensemble import Ensemble
 from optax_lrs.laws._law import Law, LawWarning
 from optax_lrs.laws._rates import rates
@@ -22,10 +23,10 @@ class Difference:
     """Two candidates compared.
 
     Attributes:
-        better: the name of the one with the lower predicted loss.
+        better: the name of the candidate with the lower predicted loss.
         worse: the name of the other.
-        gap: by how much the loss is lower, in its unit.
-        low: the lower bound of the gap at the comparison's level.
+        gap: how much lower the loss is, in its unit.
+        low: the lower bound of the gap at the level of the comparison.
         high: the upper bound.
     """
 
@@ -37,7 +38,7 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether the law and its runs tell the two apart: zero is outside the bounds."""
+        """Whether the law and its runs can tell the two apart: zero is outside the bounds."""
         return self.low > 0
 
 
@@ -47,13 +48,14 @@ class Choice:
 
     Attributes:
         losses: the predicted final loss by name.
-        bounds: by name (low, high) where it should lie at the level; equal to the loss where nothing is known of errors.
-        probabilities: by name the probability that it ends lowest, if the law is right; nan where nothing is known.
+        bounds: by name the (low, high) between which the loss should lie at the level; equal to the loss where nothing is
+            known about errors.
+        probabilities: by name the probability of ending lowest, if the law is right; nan where nothing is known.
         steps: by name the length of the run.
-        doubts: by name what speaks against the prediction.
+        doubts: by name the reasons to doubt the prediction.
         level: of the bounds, such as 0.9.
-        draws: what was drawn of the final losses, shape [draws, candidates], in the order of ``losses``; None where
-            nothing is known of errors.
+        draws: samples of the final losses, shape [draws, candidates], in the order of ``losses``; None where nothing is
+            known about errors.
     """
 
     losses: Mapping[str, float]
@@ -66,18 +68,18 @@ class Choice:
 
     @property
     def best(self) -> str:
-        """The name of the lowest prediction."""
+        """The name of the candidate with the lowest predicted loss."""
         return next(iter(self.losses))
 
     def difference(self, one: str, other: str) -> Difference:
-        """Two candidates compared, in either order.
+        """Compares two candidates, named in either order.
 
         Raises:
             ValueError: if a name is not among the candidates.
         """
         for name in (one, other):
             if name not in self.losses:
-                raise ValueError(f"difference: {name!r} is not among {', '.join(self.losses)}")
+                raise ValueError(f"difference: names must be among {', '.join(self.losses)}, got {name!r}")
         names = list(self.losses)
         better, worse = sorted((one, other), key=names.index)
         gap = self.losses[worse] - self.losses[better]
@@ -88,12 +90,12 @@ class Choice:
         return Difference(better=better, worse=worse, gap=gap, low=float(low), high=float(high))
 
     def differences(self) -> tuple[Difference, ...]:
-        """Every pair, the better of each first."""
+        """Every pair compared, the better of each first."""
         names = list(self.losses)
         return tuple(self.difference(a, b) for i, a in enumerate(names) for b in names[i + 1 :])
 
     def tied(self) -> tuple[str, ...]:
-        """The best candidate and those that cannot be told from it: take of them what suits you otherwise."""
+        """The best candidate and those that cannot be told from it: choose among them by other criteria."""
         return tuple(name for name in self.losses if name == self.best or not self.difference(self.best, name).is_real)
 
     def __str__(self) -> str:
@@ -125,31 +127,31 @@ def choose(
     level: float = 0.9,
     seed: int = 0,
 ) -> Choice:
-    r"""Ranks schedules by the final loss that a law predicts, and says which differences it can tell.
+    r"""Ranks schedules by the final loss that a law predicts, and says which differences are real.
 
-    Two things make a prediction wrong, and both are drawn from. What the runs leave open: the ensemble's members, moved
-    to the law's prediction. What the law misses even of the runs that it was fitted to: a normal error of the size of
-    the fit's residuals, drawn for each candidate on its own. The latter is cautious for schedules that are much alike, whose
-    errors are alike too, and knows nothing of a schedule unlike all that was fitted: differences of less than the
-    fit's residuals are never called real. It remains optimistic: on the 124M runs of Schaipp et al., fitted to two, of 54 pairs
-    called real at 90% by :class:`SublinearPower` 49 were in the right order, of 52 by :class:`MultiPower` 42, of 71 by
-    :class:`Annealing` 59. The probability that a candidate ends lowest is the share of draws in which it
-    does.
+    Two things make a prediction wrong, and both are sampled. The first is what the runs leave open: the ensemble's members,
+    moved to the law's prediction. The second is what the law misses even of the runs that it was fitted to: a normal error
+    of the size of the fit's residuals, sampled for each candidate separately. The second is cautious for schedules that are
+    much alike, whose errors are alike too, and knows nothing of a schedule unlike all that were fitted: differences
+    smaller than the fit's residuals are never called real. The result is still optimistic: on the 124M runs of Schaipp et
+    al., fitted to two, of 54 pairs called real at 90% by :class:`SublinearPower` 49 were in the right order, of 52 by
+    :class:`MultiPower` 42, of 71 by :class:`Annealing` 59. The probability that a candidate ends lowest is the share of
+    samples in which it does.
 
     Args:
-        law: a fitted law; or, better, its :meth:`Law.bootstrap`. For a law alone only the residuals are known; for one
-            with given parameters nothing is, and no difference is called real.
+        law: a fitted law or, better, its ensemble from :func:`bootstrap`. For a law alone only the residuals are known. For
+            a law with given parameters nothing is, and no difference is called real.
         candidates: schedules by name.
         steps: the length of the runs; by default each schedule's own, which then must end. Runs of different lengths
             may be compared, but cost differently.
         level: of the bounds and of what is called real.
-        seed: of the draws.
+        seed: of the samples.
 
     Returns:
         The choice: print it.
 
     Warns:
-        LawWarning: if a candidate is far from what was fitted, or the fit was doubtful.
+        LawWarning: if a candidate is far from the fitted schedules, or the fit was doubtful.
 
     Raises:
         ValueError: if there are no candidates, the level is not between 0 and 1, or a schedule has no end and ``steps`` is
@@ -164,15 +166,16 @@ def choose(
         >>> choice.best, round(choice.difference("wsd", "cosine").gap, 3)
         ('wsd', 0.05)
     """
+    if not isinstance(law, Ensemble):
+        instance("choose", "law", law, Law)
     if not candidates:
-        raise ValueError("choose: candidates must be one schedule at least, by name")
-    if not 0 < level < 1:
-        raise ValueError(f"choose: level must be between 0 and 1, got {level!r}")
+        raise ValueError(f"choose: candidates must be at least one schedule, by name, got {candidates!r:.60}")
+    level = number("choose", "level", level, above=0, below=1)
     lengths = {name: run_length(name, schedule, steps) for name, schedule in candidates.items()}
-    every = {name: rates(schedule, lengths[name]) for name, schedule in candidates.items()}
+    every = {name: rates(schedule, lengths[name], "choose") for name, schedule in candidates.items()}
     last = {name: [len(lrs) - 1] for name, lrs in every.items()}
     losses = {name: float(law.curve(lrs, last[name])[0]) for name, lrs in every.items()}
-    names = sorted(losses, key=losses.get)
+    names = sorted(losses, key=losses.__getitem__)
     doubts = {name: tuple(law.doubts(every[name])) for name in names}
     if any(doubts.values()):
         said = "; ".join(dict.fromkeys(doubt for each in doubts.values() for doubt in each))
@@ -187,13 +190,16 @@ def choose(
     return Choice(
         losses={name: losses[name] for name in names},
         bounds={name: (float(a), float(b)) for name, a, b in zip(names, low, high)},
-        probabilities=dict(zip(names, map(float, chances))), steps={name: lengths[name] for name in names}, doubts=doubts,
-        level=level, draws=draws,
-    )  # fmt: skip
+        probabilities=dict(zip(names, map(float, chances))),
+        steps={name: lengths[name] for name in names},
+        doubts=doubts,
+        level=level,
+        draws=draws,
+    )
 
 
 def _errors(law: Law | Ensemble, every: list[np.ndarray], seed: int) -> np.ndarray:
-    """Draws of the logarithms' errors, shape [draws, candidates]."""
+    """Samples of the errors of the logarithms, shape [draws, candidates]."""
     rng, report = np.random.default_rng(seed), (law.law if isinstance(law, Ensemble) else law).report
     errors = (report.rmse if report else 0.0) * rng.standard_normal((_DRAWS, len(every)))
     if isinstance(law, Ensemble):
@@ -204,10 +210,10 @@ def _errors(law: Law | Ensemble, every: list[np.ndarray], seed: int) -> np.ndarr
 
 
 def run_length(name: str, schedule: optax.Schedule, steps: int | None) -> int:
-    """The steps to predict for a candidate: those given, or else up to the schedule's own end."""
+    """The number of steps to predict for a candidate: ``steps``, or else up to the end of the schedule."""
     if steps is not None:
-        return steps
+        return whole("choose", "steps", steps, low=1)
     end = schedule.ends_at if isinstance(schedule, Schedule) else None
     if not end:
-        raise ValueError(f"choose: steps is needed, for the candidate {name!r} has no end of its own")
+        raise ValueError(f"choose: steps is needed, because the candidate {name!r} has no end")
     return end

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._annealing import Annealing
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
-from optax_lrs.laws._observations import treated
 from optax_lrs.laws._one_power import log_sum, power_column
 from optax_lrs.laws._recurrences import annealing_area, annealing_slope, drops
+from optax_lrs.laws._warmup import treated
 
 _PUBLISHED = {
     "general": (3.057, 0.490, 0.497, 0.299, 0.298, 0.366, 28.0, 0.189),
     "target": (3.024, 0.412, 0.677, 0.278, 0.324, -0.666, 5662.0, 0.146),
 }
+_FIELDS = (
+    "irreducible",
+    "power_scale",
+    "power_exponent",
+    "former_drop_scale",
+    "drop_scale",
+    "shift_scale",
+    "shift_speed",
+    "shift_exponent",
+)
 
 
 class ContinualAnnealing(Law):
-    r"""The annealing law of a run that goes on with other data from one step on.
+    r"""The annealing law of a run that continues on other data from one step on.
 
     .. math::
         L = L_0 + A (S_1^{\mathrm{pt}} + S_1^{\mathrm{cpt}})^{-\alpha} - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
             + B \left(1 - (1 + E\,S_1^{\mathrm{cpt}})^{-\beta}\right)
 
-    The sums of :class:`Annealing`, of the pre-training (pt) and of the continued one (cpt) apart, and a term for the change
-    of data: it raises the loss on what was trained on before (B > 0, forgetting) and lowers that on the new data (B < 0). It
-    needs runs with losses before and after the change, under two schedules at least. Reported: a checkpoint that was annealed
-    less reaches a lower loss on the new data.
+    It has the sums of :class:`Annealing`, separate for the pre-training (pt) and the continued one (cpt), and a term for the
+    change of data: it raises the loss on the former data (B > 0, forgetting) and lowers that on the new data (B < 0). It
+    needs runs with losses before and after the change, under at least two schedules. Reported: a checkpoint that was
+    annealed less reaches a lower loss on the new data.
 
-    The formula and the published fits are read from a summary of the paper. How its areas are split at the change is
-    inferred: here a drop counts in the area of the phase that it falls into, the step from the last rate of the one to the
-    first of the other counts in the second (re-warming is a negative drop), and the first area stays what it was at the change.
+    The formula and the published fits come from a summary of the paper. How its areas are split at the change is
+    inferred: here a drop counts in the area of the phase in which it happens; the step from the last rate of the one phase
+    to the first of the other counts in the second (re-warming is a negative drop); and the first area keeps the value it
+    had at the change.
 
     Args:
         irreducible: :math:`L_0`.
@@ -45,10 +57,10 @@ class ContinualAnnealing(Law):
         shift_scale: :math:`B`; may be negative.
         shift_speed: :math:`E`.
         shift_exponent: :math:`\beta`.
-        switch_step: the first step on the new data; one for each run in ``fit(..., switch_step=[…])``, of which the law keeps
+        switch_step: the first step on the new data. Pass one for each run to ``fit(..., switch_step=[…])``; the law keeps
             the first.
         decay_factor: :math:`\lambda`.
-        warmup: how the law sees the first warmup; see :meth:`Law.fit`.
+        warmup: how the law reads the first warmup; see :meth:`Law.fit`.
         report: of the fit; None for given parameters.
 
     Example:
@@ -60,17 +72,19 @@ class ContinualAnnealing(Law):
         *Learning Dynamics in Continual Pre-Training for Large Language Models*, arXiv:2505.07796 (ICML 2025).
     """
 
-    paper: ClassVar = "arXiv:2505.07796"
-    optimum_is_a_corner: ClassVar = True
+    paper: ClassVar[str] = "arXiv:2505.07796"
     linear: ClassVar = ("irreducible", "power_scale", "former_drop_scale", "drop_scale", "shift_scale")
     others: ClassVar = ("power_exponent", "shift_speed", "shift_exponent", "decay_factor")
-    signed: ClassVar = ("shift_scale",)
+    scales: ClassVar = {"shift_scale": "linear", **Annealing.scales}
+    slow: ClassVar = Annealing.slow
     held: ClassVar = Annealing.held
     settings: ClassVar = ("warmup", "switch_step")
+    needs_decay: ClassVar[bool] = True
     starts: ClassVar = tuple(
         {"power_exponent": 0.5, "shift_speed": speed, "shift_exponent": exponent, "decay_factor": 0.999}
-        for speed in (10.0, 1000.0) for exponent in (0.2, 1.0)
-    )  # fmt: skip
+        for speed in (10.0, 1000.0)
+        for exponent in (0.2, 1.0)
+    )
 
     irreducible: float
     power_scale: float
@@ -87,35 +101,33 @@ class ContinualAnnealing(Law):
 
     @classmethod
     def published(cls, domain: Literal["general", "target"], *, switch_step: int) -> Self:
-        """The paper's fit of the loss on the general, or on the target domain (recalled from a summary, not verified)."""
-        if domain not in _PUBLISHED:
-            raise ValueError(f"domain must be one of {', '.join(_PUBLISHED)}, got {domain!r}")
-        names = ("irreducible", "power_scale", "power_exponent", "former_drop_scale", "drop_scale", "shift_scale",
-                 "shift_speed", "shift_exponent")  # fmt: skip
-        return cls(**dict(zip(names, _PUBLISHED[domain])), switch_step=switch_step, warmup="as_peak")
+        """The paper's fit of the loss on the general or on the target domain (recalled from a summary, not verified)."""
+        numbers = _PUBLISHED[one_of("ContinualAnnealing.published", "domain", domain, _PUBLISHED)]
+        return cls(**dict(zip(_FIELDS, numbers)), switch_step=switch_step, warmup="as_peak")
 
     def check(self) -> None:
-        """Besides the rules of every law: the change is not at the first step."""
         super().check()
         self.require(self.switch_step > 0, "switch_step must be positive", "switch_step")
 
     @classmethod
-    def plan(cls, lrs, steps, warmup, switch_step):
-        """The logarithm of the whole sum, the sum since the change, and the two areas and their slopes."""
+    def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str, switch_step: int) -> Any:
         summed, seen = treated(lrs, warmup)
         changes, after = drops(seen), np.arange(len(lrs)) >= switch_step
         since = np.cumsum(np.where(after, summed, 0.0))[steps]
         before_at = np.minimum(steps, switch_step - 1)
-        kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
-        areas = kept(lambda factor: (annealing_area(changes, factor)[before_at],
-                                     annealing_area(changes * after, factor)[steps]))  # fmt: skip
-        slopes = kept(lambda factor: (annealing_slope(changes, factor)[before_at],
-                                      annealing_slope(changes * after, factor)[steps]))  # fmt: skip
-        return log_sum(lrs, steps, warmup), since, areas, slopes
+
+        def split(total):
+            """The sums of both phases at the steps, for a decay factor; the last are kept, as it is mostly held."""
+
+            def both(factor):
+                return total(changes, factor)[before_at], total(changes * after, factor)[steps]
+
+            return functools.lru_cache(maxsize=1)(both)
+
+        return log_sum(lrs, steps, warmup), since, split(annealing_area), split(annealing_slope)
 
     @classmethod
     def basis(cls, plan, values, *, slopes=True):
-        """A constant, the power, the two areas, and the change of data."""
         logs, since, areas, area_slopes = plan
         factor, speed, exponent = values["decay_factor"], values["shift_speed"], values["shift_exponent"]
         power, slope = power_column(logs, values["power_exponent"])

@@ -1,4 +1,4 @@
-"""An ensemble of laws: what the runs leave open."""
+"""An ensemble of laws: what the runs leave uncertain."""
 
 from __future__ import annotations
 
@@ -12,66 +12,68 @@ import optax
 
 from optax_lrs._run import Run
 from optax_lrs._value import Value
-from optax_lrs.laws._fit import fitted
+from optax_lrs._value.arguments import instance, number, whole
+from optax_lrs.laws._fit import NOT_CONVERGED, fitted
 from optax_lrs.laws._law import Law, LawWarning, curves
-from optax_lrs.laws._observations import observe
+from optax_lrs.laws._observations import listed, observe
 from optax_lrs.laws._rates import rates
+
+_READING = ("column", "points", "first_step", "warmup_steps", "between")  # the arguments of fit that read the runs
 
 
 class Ensemble(Value):
-    """A fitted law, and others of its class that the same runs do not rule out; :meth:`Law.bootstrap` makes one.
+    """A fitted law, and others of its class that the same runs do not rule out; made by :func:`bootstrap`.
 
     Args:
-        law: the fit to the runs as they are: its predictions are the ensemble's.
-        members: fits to the runs weighted otherwise.
+        law: the fit to the runs as they are. Its predictions are the ensemble's.
+        members: fits to the same runs with other weights.
     """
 
     law: Law
     members: tuple[Law, ...]
 
     def check(self) -> None:
-        """Members are there, and of the law's class and settings."""
-        self.require(len(self.members) > 0, "members must be one at least", "members")
+        self.require(len(self.members) > 0, "members must not be empty", "members")
         alike = all(
             type(each) is type(self.law) and all(getattr(each, s) == getattr(self.law, s) for s in each.settings)
             for each in self.members
         )
         if not alike:
             raise ValueError(
-                f"Ensemble: members must be of the class and the settings of law, {type(self.law).__name__}"
+                f"Ensemble: members must have the class and the settings of law, {type(self.law).__name__}"
             )
 
     def curve(self, lrs: Any, steps: Any = None) -> np.ndarray:
-        """The law's curve; see :meth:`Law.curve`."""
+        """The curve of the law; see :meth:`Law.curve`."""
         return self.law.curve(lrs, steps)
 
     def curves(self, lrs: Any, steps: Any = None) -> np.ndarray:
-        """The members' curves, shape [members, steps]."""
+        """The curves of the members, shape [members, steps]."""
         return curves(self.members, lrs, steps)
 
     def predict(self, schedule: optax.Schedule, *, steps: int) -> np.ndarray:
-        """The law's prediction; see :meth:`Law.predict`."""
+        """The prediction of the law; see :meth:`Law.predict`."""
         return self.law.predict(schedule, steps=steps)
 
-    def doubts(self, lrs: np.ndarray) -> tuple[str, ...]:
-        """The law's doubts; see :meth:`Law.doubts`."""
+    def doubts(self, lrs: Sequence[float] | np.ndarray) -> tuple[str, ...]:
+        """The doubts of the law; see :meth:`Law.doubts`."""
         return self.law.doubts(lrs)
 
     def final_losses(self, schedule: optax.Schedule, *, steps: int) -> np.ndarray:
-        """What the members predict for the last step, shape [members]: compare schedules member by member."""
-        return self.curves(rates(schedule, steps), [steps - 1])[:, 0]
+        """The members' predictions for the last step, shape [members]: compare schedules member by member."""
+        return self.curves(rates(schedule, steps, "Ensemble.final_losses"), [steps - 1])[:, 0]
 
     def interval(self, lrs: Any, steps: Any = None, *, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         r"""Bounds between which a loss should lie, if the law is right.
 
-        The logarithm's half-width is :math:`\sqrt{a^2 + b^2}`: a is how far the quantile of the members is from the law, b
-        what a normal residual of the fit's size adds. Both are small when the law fits well, and know nothing of a schedule for
-        which it fails: test it on a run that was left out. On the held-out 25M and 100M curves of Luo et al. the 90%
-        intervals of three laws held 77 to 91% of the losses, and fewer of the runs three times as long.
+        The half-width in the logarithm is :math:`\sqrt{a^2 + b^2}`: a is the distance from the law to the quantile of the
+        members, b is what a normal residual of the fit's size adds. Both are small when the law fits well, and say nothing
+        of a schedule for which the law fails: test it on a run that was left out. On the held-out 25M and 100M curves of
+        Luo et al. the 90% intervals of three laws held 77 to 91% of the losses, and fewer for runs three times as long.
 
         Args:
             lrs: the rate of every step, shape [T].
-            steps: the steps wanted; by default all.
+            steps: the steps to predict; by default all.
             level: the share of losses that should lie inside.
 
         Returns:
@@ -80,8 +82,7 @@ class Ensemble(Value):
         Raises:
             ValueError: if the level is not between 0 and 1, or as :meth:`Law.curve`.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"Ensemble.interval: level must be between 0 and 1, got {level!r}")
+        level = number("Ensemble.interval", "level", level, above=0, below=1)
         center = np.log(self.curve(lrs, steps))
         members = np.log(self.curves(lrs, steps))
         low, high = np.quantile(members, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -91,31 +92,57 @@ class Ensemble(Value):
         return np.exp(center - np.hypot(below, noise)), np.exp(center + np.hypot(above, noise))
 
 
-def bootstrap(law: Law, runs: Sequence[Run], *, n: int, seed: int, segments: int, **how: Any) -> Ensemble:
-    """The ensemble of :meth:`Law.bootstrap`."""
-    for name, value in dict(n=n, segments=segments).items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"bootstrap: {name} must be a positive int, got {value!r}")
-    cls, rng = type(law), np.random.default_rng(seed)
-    reading = ("column", "points", "first_step", "warmup_steps", "between")
-    seen = [observe(run, **{"points": 1000, **{key: how[key] for key in reading if key in how}}) for run in runs]
-    solving = {key: value for key, value in how.items() if key not in reading and key not in ("starts", *cls.settings)}
+def bootstrap(
+    law: Law, runs: Run | Sequence[Run], *, n: int = 50, seed: int = 0, segments: int = 8, **how: Any
+) -> Ensemble:
+    """Fits more laws to the same runs, to show how uncertain the parameters and the predictions are.
+
+    Each member is fitted with other weights (the Bayesian bootstrap): every run, and every segment of a run, counts
+    with a weight drawn from the exponential distribution. Neighboring losses are too alike for weights of their own.
+    The ensemble shows what these runs leave open, not what is wrong with the law itself.
+
+    Args:
+        law: the fitted law.
+        runs: the runs that the law was fitted to.
+        n: the number of members.
+        seed: of the weights.
+        segments: the number of segments of each run, with as many losses each.
+        **how: what else :meth:`Law.fit` was given, besides ``warmup``.
+
+    Raises:
+        TypeError: if ``law`` is not a :class:`Law`.
+        ValueError: as :meth:`Law.fit`; or if ``n`` or ``segments`` is not positive.
+
+    Example:
+        >>> import optax_lrs as olrs
+        >>> steps, law = np.arange(100, 2000, 50), olrs.laws.Annealing.published()
+        >>> schedules = olrs.Constant(value=2e-4), olrs.Linear(peak=2e-4, total_steps=2000)
+        >>> runs = [olrs.Run(steps=steps, losses=law.predict(s, steps=2000)[steps], schedule=s) for s in schedules]
+        >>> len(bootstrap(law, runs, n=3).members)
+        3
+    """
+    law, cls = instance("bootstrap", "law", law, Law), type(law)
+    n, segments = whole("bootstrap", "n", n, low=1), whole("bootstrap", "segments", segments, low=1)
+    rng, runs = np.random.default_rng(seed), listed(runs)
+    reading = {"points": 1000, **{key: how[key] for key in _READING if key in how}}
+    seen = [observe(run, owner="bootstrap", **reading) for run in runs]
+    solving = {key: value for key, value in how.items() if key not in (*_READING, "starts", *cls.settings)}
     # A parameter that was held stays where the law has it.
     solving["fixed"] = {key: getattr(law, key) for key in cls.held} | dict(solving.get("fixed") or {})
     settings = {key: how.get(key, getattr(law, key)) for key in cls.settings}
     given = solving.pop("weights", None) or [1.0] * len(runs)
-    members = []
+    members: list[Law] = []
     for _ in range(n):
         weights = [
             one * rng.exponential() * _by_segment(rng.exponential(size=segments), len(each.steps))
             for one, each in zip(given, seen)
         ]
-        start = {name: value for name, value in law.parameters.items()}
+        start = dict(law.parameters)
         member = fitted(cls, seen, weights=weights, settings=settings, **{"delta": 1e-3, **solving}, starts=[start])
         members.append(member.replace(**{key: getattr(law, key) for key in cls.settings}))
-    failed = sum("the optimizer did not converge" in member.report.doubts for member in members)
+    failed = sum(member.report is not None and NOT_CONVERGED in member.report.doubts for member in members)
     if failed:
-        warnings.warn(f"{cls.__name__}.bootstrap: {failed} of {n} fits did not converge", LawWarning, stacklevel=3)
+        warnings.warn(f"bootstrap: {failed} of {n} fits of {cls.__name__} did not converge", LawWarning, stacklevel=2)
     return Ensemble(law=law, members=tuple(members))
 
 

@@ -1,4 +1,4 @@
-"""From observations to a law: starts, bounds, weights, and what makes a fit doubtful."""
+"""From observations to a law: the problem to solve, its weights, and the reasons to doubt the fit."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from typing import Any
 import numpy as np
 
 from optax_lrs._value import Value
-from optax_lrs.laws._observations import Observations, warmup_length
+from optax_lrs._value.arguments import number
+from optax_lrs.laws._observations import Observations
 from optax_lrs.laws._solve import Problem, Solution, solve
+from optax_lrs.laws._warmup import warmup_length
 
-_LOOSE = 1e3  # condition of the Jacobian from which on parameters are said to be hardly determined
+NOT_CONVERGED = "the optimizer did not converge"
+
+_LOOSE = 1e3  # condition of the Jacobian above which the runs hardly determine the parameters
 _DROP = 0.02  # share of the peak by which the rate must fall within the observed steps, to show what a fall does
 
 
 class FitReport(Value):
-    """What a law was fitted to, and how that went.
+    """What a law was fitted to, and how the fit went.
 
     Args:
-        objective: the sum of Huber's losses of the logarithms, weighted, at the optimum.
+        objective: the weighted sum of Huber's losses of the logarithms, at the optimum.
         rmse: the root mean square of the residuals of the logarithms: 0.002 is 0.2% of the loss.
         highest_lr: the highest rate of the runs.
         longest_steps: the last step that was observed.
-        points: how many losses there were.
-        runs: how many runs.
-        doubts: what makes the fit doubtful; empty if nothing was found.
+        points: the number of losses.
+        runs: the number of runs.
+        doubts: the reasons to doubt the fit; empty if there are none.
     """
 
     objective: float
@@ -38,10 +42,10 @@ class FitReport(Value):
 
 
 def fitted(
-    cls: type,
+    cls: Any,
     seen: Sequence[Observations],
     *,
-    weights: Sequence[float] | np.ndarray | None = None,
+    weights: Sequence[float] | Sequence[np.ndarray] | None = None,
     settings: Mapping[str, Any],
     delta: float,
     fixed: Mapping[str, float | None] | None = None,
@@ -57,46 +61,48 @@ def fitted(
     return law_of(cls, seen, problem, solution, settings)
 
 
-def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> Problem:
-    """The minimization, checked: every mistake in the arguments and every lack in the data ends here."""
-    names = (*cls.linear, *cls.others)
+def problem_of(
+    cls: Any,
+    seen: Sequence[Observations],
+    *,
+    weights: Sequence[float] | Sequence[np.ndarray] | None,
+    settings: Mapping[str, Any],
+    delta: float,
+    fixed: Mapping[str, float | None] | None,
+    bounds: Mapping[str, tuple[float, float]] | None,
+    prior: Mapping[str, tuple[float, float]] | None,
+) -> Problem:
+    """The minimization problem. Raises for every mistake in the arguments and every lack in the data."""
+    owner, names = f"{cls.__name__}.fit", (*cls.linear, *cls.others)
     for argument, mapping in dict(fixed=fixed, bounds=bounds, prior=prior).items():
         unknown = [name for name in mapping or {} if name not in names]
         if unknown:
-            raise ValueError(
-                f"{cls.__name__}.fit: {argument} names {unknown[0]!r}; the parameters are {', '.join(names)}"
-            )
-    if not delta > 0:
-        raise ValueError(f"{cls.__name__}.fit: delta must be positive, got {delta!r}")
+            raise ValueError(f"{owner}: {argument} names {unknown[0]!r}; the parameters are {', '.join(names)}")
+    delta = number(owner, "delta", delta, above=0)
     for name, (low, high) in (bounds or {}).items():
         if not 0 <= low < high:
-            raise ValueError(f"{cls.__name__}.fit: bounds[{name!r}] must be 0 <= lowest < highest, got {(low, high)!r}")
+            raise ValueError(f"{owner}: bounds[{name!r}] must satisfy 0 <= lowest < highest, got {(low, high)!r}")
     for name, (center, width) in (prior or {}).items():
         if not (center > 0 and width > 0):
-            raise ValueError(
-                f"{cls.__name__}.fit: prior[{name!r}] must be a positive (center, width), got {(center, width)!r}"
-            )
-    fixed = {name: value for name, value in {**cls.held, **(fixed or {})}.items() if value is not None}
+            raise ValueError(f"{owner}: prior[{name!r}] must be a positive (center, width), got {(center, width)!r}")
+    held = {name: value for name, value in {**cls.held, **(fixed or {})}.items() if value is not None}
     for each in seen:
-        warmup = warmup_length(each.lrs)
-        if each.steps[-1] <= warmup:
-            raise ValueError(
-                f"{cls.__name__}.fit: a run that ends at step {each.steps[-1]}, while its rate still rises from the start"
-            )
-    count, needed = sum(len(each.steps) for each in seen), len(names) - len(fixed)
+        if each.steps[-1] <= warmup_length(each.lrs):
+            end = f"a run that ends at step {each.steps[-1]}, while its rate still rises from the start"
+            raise ValueError(f"{owner}: every run must outlast its warmup, got {end}")
+    count, needed = sum(len(each.steps) for each in seen), len(names) - len(held)
     if not seen or count <= needed:
-        raise ValueError(f"{cls.__name__}.fit: {count} losses in {len(seen)} runs cannot determine {needed} parameters")
-    if len(cls.linear) > 2 and not any(_falls(each) for each in seen):
+        raise ValueError(f"{owner}: {count} losses in {len(seen)} runs cannot determine {needed} parameters")
+    if cls.needs_decay and not any(_falls(each) for each in seen):
         raise ValueError(
-            f"{cls.__name__}.fit: the rate is constant in every run, which does not show what a fall of it does: add a run "
+            f"{owner}: the rate is constant in every run, which does not show what a fall of the rate does: add a run "
             "whose rate decays, or fit OnePower"
         )
-    prior = cls.priors if prior is None else prior
     plans = [
         cls.plan(each.lrs, each.steps, **each_settings(cls, settings, len(seen), i)) for i, each in enumerate(seen)
     ]
 
-    def basis(values):
+    def basis(values: Mapping[str, float]) -> tuple[np.ndarray, dict[str, list[tuple[int, np.ndarray]]]]:
         parts = [cls.basis(plan, values) for plan in plans]
         slopes: dict[str, list[tuple[int, np.ndarray]]] = {}
         for name in parts[0][1]:
@@ -105,41 +111,53 @@ def problem_of(cls, seen, *, weights, settings, delta, fixed, bounds, prior) -> 
         return np.concatenate([part[0] for part in parts]), slopes
 
     return Problem(
-        linear=cls.linear, others=cls.others, basis=basis, losses=np.concatenate([each.losses for each in seen]),
-        weights=_weights(cls, seen, weights), delta=delta, bounds=bounds or {}, prior=prior or {}, fixed=fixed, signed=cls.signed,
-    )  # fmt: skip
+        linear=cls.linear,
+        others=cls.others,
+        basis=basis,
+        losses=np.concatenate([each.losses for each in seen]),
+        weights=_weights(cls, seen, weights),
+        delta=delta,
+        bounds=bounds or {},
+        prior=(cls.priors if prior is None else prior) or {},
+        fixed=held,
+        scales=cls.scales,
+        slow=cls.slow,
+    )
 
 
-def law_of(cls, seen: Sequence[Observations], problem: Problem, solution: Solution, settings: Mapping[str, Any]) -> Any:
+def law_of(
+    cls: Any, seen: Sequence[Observations], problem: Problem, solution: Solution, settings: Mapping[str, Any]
+) -> Any:
     """The law with its report."""
     columns, _ = problem.basis(solution.parameters)
     residuals = np.log(columns @ [solution.parameters[name] for name in cls.linear]) - np.log(problem.losses)
     doubts = []
     if not solution.converged:
-        doubts.append("the optimizer did not converge")
+        doubts.append(NOT_CONVERGED)
     if solution.condition > _LOOSE:
-        doubts.append(
-            f"the runs hardly determine the parameters (condition {solution.condition:.0e}): add a run with another schedule"
-        )
+        condition = f"condition {solution.condition:.0e}"
+        doubts.append(f"the runs hardly determine the parameters ({condition}): add a run with another schedule")
     report = FitReport(
-        objective=solution.objective, rmse=float(np.sqrt(np.mean(residuals**2))),
-        highest_lr=max(float(each.lrs.max()) for each in seen), longest_steps=max(int(each.steps[-1]) for each in seen),
-        points=len(residuals), runs=len(seen), doubts=tuple(doubts),
-    )  # fmt: skip
+        objective=solution.objective,
+        rmse=float(np.sqrt(np.mean(residuals**2))),
+        highest_lr=max(float(each.lrs.max()) for each in seen),
+        longest_steps=max(int(each.steps[-1]) for each in seen),
+        points=len(residuals),
+        runs=len(seen),
+        doubts=tuple(doubts),
+    )
     return cls(**solution.parameters, **each_settings(cls, settings, len(seen), 0), report=report)
 
 
-def each_settings(cls: type, settings: Mapping[str, Any], count: int, index: int) -> dict[str, Any]:
-    """The settings of one of the runs: of a sequence the run's own."""
+def each_settings(cls: Any, settings: Mapping[str, Any], count: int, index: int) -> dict[str, Any]:
+    """The settings of one of the runs: from a sequence, the run's entry."""
     for name, value in settings.items():
         if name not in cls.settings:
-            raise TypeError(
-                f"{cls.__name__}.fit: unknown argument {name!r}; the law's settings are {', '.join(cls.settings)}"
-            )
+            known = ", ".join(cls.settings)
+            raise TypeError(f"{cls.__name__}.fit: unknown argument {name!r}; the settings of this law are {known}")
         if isinstance(value, (list, tuple)) and len(value) != count:
-            raise ValueError(
-                f"{cls.__name__}.fit: {name} must be one, or one for each of {count} runs, got {value!r:.60}"
-            )
+            rule = f"must be one value, or one for each of {count} runs"
+            raise ValueError(f"{cls.__name__}.fit: {name} {rule}, got {value!r:.60}")
     return {name: value[index] if isinstance(value, (list, tuple)) else value for name, value in settings.items()}
 
 
@@ -149,8 +167,8 @@ def _falls(seen: Observations) -> bool:
     return float(np.max(np.maximum.accumulate(during) - during)) > _DROP * float(seen.lrs.max())
 
 
-def _weights(cls: type, seen: Sequence[Observations], weights: Any) -> np.ndarray:
-    """One for each point, from one for each run."""
+def _weights(cls: Any, seen: Sequence[Observations], weights: Any) -> np.ndarray:
+    """A weight for each point, mean 1, from one for each run (or one for each point of a run)."""
     counts = [len(each.steps) for each in seen]
     if weights is None and not cls.late_weight:
         return np.ones(sum(counts))
@@ -161,5 +179,5 @@ def _weights(cls: type, seen: Sequence[Observations], weights: Any) -> np.ndarra
     each = np.concatenate([np.broadcast_to(weight, (count,)) for weight, count in zip(weights, counts)])
     each = each * np.concatenate([one.steps for one in seen]) ** cls.late_weight
     if not each.sum() > 0:
-        raise ValueError(f"{cls.__name__}.fit: the weights must not all be zero")
+        raise ValueError(f"{cls.__name__}.fit: weights must not all be zero")
     return each * len(each) / each.sum()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._fit import FitReport
-from optax_lrs.laws._kernel_sums import Terms, plan_terms
+from optax_lrs.laws._kernel_sums import LOWEST, Terms, plan_terms
 from optax_lrs.laws._law import Law
-from optax_lrs.laws._observations import treated
-from optax_lrs.laws._one_power import log_sum, power_column
-from optax_lrs.laws._recurrences import drops
+from optax_lrs.laws._one_power import log_sum, power_column, power_slope
+from optax_lrs.laws._recurrences import drops, slopes_by_drop
+from optax_lrs.laws._warmup import slopes_by_rate, treated
 
+_FIELDS = ("irreducible", "power_scale", "power_exponent", "drop_scale", "drop_speed", "drop_exponent", "lr_exponent")
 _PUBLISHED = {
     "25M": (3.04045406, 0.52468604, 0.50786857, 363.78751622, 2.06560812, 0.58279013, 0.64142257),
     "100M": (2.6514477, 0.60115152, 0.45295811, 437.9464276, 2.13245612, 0.59785199, 0.65523644),
@@ -27,21 +29,21 @@ class MultiPower(Law):
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\eta_{k-1} - \eta_k)\,
             G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right), \qquad G(x) = 1 - (1 + Cx)^{-\beta}
 
-    Seven numbers. It knows what :class:`Annealing` does not, that a drop to a lower rate takes longer to show, and may be
-    optimized for a schedule. Three runs are needed, such as a constant one, a cosine, and one with a single drop.
+    It has seven numbers. Unlike :class:`Annealing` it knows that a drop to a lower rate takes longer to show, and its
+    schedule may be optimized. It needs three runs, such as a constant one, a cosine, and one with a single drop.
 
     The published numbers belong to a warmup that is counted, as the authors' code does (``warmup="counted"``); the paper's
     text leaves its rise out (``"summed"``). The two differ by 0.1 in the loss: never compare across.
 
-    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma: their centers are
-    the values at which the authors' fit starts (1, 0.5, 0.5), their widths 5%. Without a prior (``prior={}``) the optimum
+    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma. The centers are
+    the values at which the authors' fit starts (1, 0.5, 0.5), the widths 5%. Without a prior (``prior={}``) the optimum
     fits the runs better and predicts longer ones worse (for beta near 0 only the product of B and beta is determined); the
     authors stop their fit early, which has the same effect. On their 25M and 100M curves, means over the six held-out ones
     of R² and MAE: with the prior 0.9983, 0.0040 and 0.9982, 0.0038; without 0.9976, 0.0046 and 0.9971, 0.0050;
     the authors' parameters 0.9988, 0.0038 and 0.9983, 0.0043. Widths from 2 to 10% give the same within 0.0002; they were
     compared on these curves.
 
-    Its value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops, with an error below
+    The value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops, with an error below
     1e-8.
 
     Args:
@@ -52,7 +54,7 @@ class MultiPower(Law):
         drop_speed: :math:`C`.
         drop_exponent: :math:`\beta`.
         lr_exponent: :math:`\gamma`.
-        warmup: how the law sees the warmup; see :meth:`Law.fit`.
+        warmup: how the law reads the warmup; see :meth:`Law.fit`.
         report: of the fit; None for given parameters.
 
     Example:
@@ -65,9 +67,11 @@ class MultiPower(Law):
         2025).
     """
 
-    paper: ClassVar = "arXiv:2503.12811"
+    paper: ClassVar[str] = "arXiv:2503.12811"
     linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
     others: ClassVar = ("power_exponent", "drop_speed", "drop_exponent", "lr_exponent")
+    needs_decay: ClassVar[bool] = True
+    free_optimum: ClassVar[bool] = True
     starts: ClassVar = tuple(
         {"power_exponent": 0.5, "drop_speed": speed, "drop_exponent": exponent, "lr_exponent": 0.6}
         for speed, exponent in ((1.0, 0.5), (2.0, 0.6), (0.1, 0.3), (1.0, 0.1))
@@ -87,28 +91,15 @@ class MultiPower(Law):
     @classmethod
     def published(cls, size: Literal["25M", "100M", "400M"]) -> Self:
         """The authors' fit for a model of that size: peak 3e-4, warmup 2,160 steps, 524,288 tokens a step."""
-        if size not in _PUBLISHED:
-            raise ValueError(f"size must be one of {', '.join(_PUBLISHED)}, got {size!r}")
-        names = (
-            "irreducible",
-            "power_scale",
-            "power_exponent",
-            "drop_scale",
-            "drop_speed",
-            "drop_exponent",
-            "lr_exponent",
-        )
-        return cls(**dict(zip(names, _PUBLISHED[size])))
+        return cls(**dict(zip(_FIELDS, _PUBLISHED[one_of("MultiPower.published", "size", size, _PUBLISHED)])))
 
     @classmethod
-    def plan(cls, lrs, steps, warmup):
-        """The logarithm of the sum of rates, and the terms of the sum over drops."""
+    def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:
         summed, seen = treated(lrs, warmup)
         return log_sum(lrs, steps, warmup), plan_terms(summed, drops(seen), steps)
 
     @classmethod
     def basis(cls, plan, values, *, slopes=True):
-        """A constant, the power, and the sum over drops, which lowers the loss."""
         logs, pieces = plan
         power, slope = power_column(logs, values["power_exponent"])
         shape = (values["drop_speed"], values["drop_exponent"], values["lr_exponent"])
@@ -116,14 +107,36 @@ class MultiPower(Law):
         changes = {name: [(2, -change)] for name, change in zip(cls.others[1:], by)}
         return np.stack([np.ones_like(power), power, -loss_drop], axis=1), {"power_exponent": [(1, slope)], **changes}
 
+    def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:
+        summed, seen = treated(lrs, self.warmup)
+        since = np.cumsum(summed[::-1])[::-1]
+        rates = np.maximum(seen, LOWEST)
+        pace = self.drop_speed * rates**-self.lr_exponent
+        logs = np.log1p(pace * since)
+        done = -np.expm1(-self.drop_exponent * logs)
+        steep = drops(seen) * self.drop_exponent * np.exp(-(self.drop_exponent + 1) * logs)  # drop times G'
+        by_rate = np.where(seen > LOWEST, -self.lr_exponent * steep * pace * since / rates, 0.0)
+        by_sum = np.full(len(lrs), power_slope(summed, self.power_scale, self.power_exponent))
+        by_sum = by_sum - self.drop_scale * np.cumsum(steep * pace)
+        by_seen = -self.drop_scale * (slopes_by_drop(done) + by_rate)
+        return slopes_by_rate(by_sum, by_seen, lrs, self.warmup)
+
+    def last_loss(self, lrs: np.ndarray) -> float:
+        # The sum over all drops: for a single step it is faster than the blocks of plan_terms.
+        summed, seen = treated(lrs, self.warmup)
+        pace = self.drop_speed * np.maximum(seen, LOWEST) ** -self.lr_exponent
+        done = -np.expm1(-self.drop_exponent * np.log1p(pace * np.cumsum(summed[::-1])[::-1]))
+        gain = self.drop_scale * float(drops(seen) @ done)
+        return float(self.irreducible + self.power_scale * summed.sum() ** -self.power_exponent - gain)
+
 
 def _loss_drop(terms: Terms, speed: float, exponent: float, lr_exponent: float, *, slopes: bool) -> np.ndarray:
-    """The sums over drops for B = 1, shape [1, targets]; with their derivatives in C, beta and gamma [4, targets]."""
+    """The sums over drops for B = 1, shape [1, targets]; with their derivatives by C, beta and gamma [4, targets]."""
     reach = (speed * np.exp(-lr_exponent * terms.log_lrs))[terms.nodes] * terms.sums
     logs = np.log1p(reach)
     if not slopes:
         return np.bincount(terms.targets, terms.weights * -np.expm1(-exponent * logs), terms.count)[None]
     left = np.exp(-exponent * logs)
-    change = exponent * left * reach / (1 + reach)  # of G in the logarithm of its argument
+    change = exponent * left * reach / (1 + reach)  # of G by the logarithm of its argument
     parts = (-np.expm1(-exponent * logs), change / speed, logs * left, -terms.log_lrs[terms.nodes] * change)
     return np.stack([np.bincount(terms.targets, terms.weights * part, terms.count) for part in parts])

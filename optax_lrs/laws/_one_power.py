@@ -1,29 +1,29 @@
-"""The one-power law: the sum of rates alone decides."""
+"""The one-power law: only the sum of rates matters."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
-from optax_lrs.laws._observations import treated
+from optax_lrs.laws._warmup import slopes_by_rate, treated
 
 
 class OnePower(Law):
-    r"""The baseline: a power of the sum of rates, whatever the order of the rates.
+    r"""The baseline: a power of the sum of rates, whatever their order.
 
     .. math:: L(s) = L_0 + A\,S_1(s)^{-\alpha}, \qquad S_1(s) = \sum_{i=0}^{s} \eta_i
 
-    It misses that the loss drops when the rate does: on the held-out 25M curves of Luo et al. its R² is 0.94 (0.83 in their
-    table), against 0.998 of :class:`Annealing`. Compare with it, and use it for runs of one constant rate.
+    It misses that the loss drops when the rate does. On the held-out 25M curves of Luo et al. its R² is 0.94 (0.83 in
+    their table), against 0.998 of :class:`Annealing`. Use it as a baseline, and for runs of one constant rate.
 
     Args:
         irreducible: :math:`L_0`.
         power_scale: :math:`A`.
         power_exponent: :math:`\alpha`.
-        warmup: how the law sees the warmup; see :meth:`Law.fit`.
+        warmup: how the law reads the warmup; see :meth:`Law.fit`.
         report: of the fit; None for given parameters.
 
     Example:
@@ -32,12 +32,11 @@ class OnePower(Law):
         [3.         2.57735027 2.5       ]
 
     References:
-        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR 2025),
-        which uses it as the baseline.
+        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR
+        2025), which uses it as the baseline.
     """
 
-    paper: ClassVar = "arXiv:2503.12811"
-    optimum_is_a_corner: ClassVar = True
+    paper: ClassVar[str] = "arXiv:2503.12811"
     linear: ClassVar = ("irreducible", "power_scale")
     others: ClassVar = ("power_exponent",)
     starts: ClassVar = ({"power_exponent": 0.2}, {"power_exponent": 0.5}, {"power_exponent": 1.0})
@@ -49,25 +48,33 @@ class OnePower(Law):
     report: FitReport | None = None
 
     @classmethod
-    def plan(cls, lrs, steps, warmup):
-        """The logarithm of the sum of rates."""
+    def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:
         return log_sum(lrs, steps, warmup)
 
     @classmethod
     def basis(cls, plan, values, *, slopes=True):
-        """A constant and the power."""
         power, slope = power_column(plan, values["power_exponent"])
         return np.stack([np.ones_like(power), power], axis=1), {"power_exponent": [(1, slope)]}
 
+    def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:
+        summed, _ = treated(lrs, self.warmup)
+        by_sum = np.full(len(lrs), power_slope(summed, self.power_scale, self.power_exponent))
+        return slopes_by_rate(by_sum, np.zeros(len(lrs)), lrs, self.warmup)
+
 
 def log_sum(lrs: np.ndarray, steps: np.ndarray, warmup: str) -> np.ndarray:
-    """The logarithm of the sum of rates up to each of the steps; minus infinity where it is zero."""
+    """The logarithm of the sum of rates up to each of the steps; minus infinity where the sum is zero."""
     with np.errstate(divide="ignore"):
         return np.log(np.cumsum(treated(lrs, warmup)[0])[steps])
 
 
 def power_column(logs: np.ndarray, exponent: float) -> tuple[np.ndarray, np.ndarray]:
-    """The power of the sum, infinite where it is zero, and its derivative in the exponent."""
+    """The power of the sum, infinite where the sum is zero, and its derivative by the exponent."""
     with np.errstate(over="ignore", invalid="ignore"):
         power = np.exp(-exponent * logs)
         return power, -logs * power
+
+
+def power_slope(summed: np.ndarray, scale: float, exponent: float) -> float:
+    """The derivative of the scaled power of the sum by each of its rates."""
+    return -scale * exponent * summed.sum() ** (-exponent - 1)

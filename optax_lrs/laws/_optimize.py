@@ -1,4 +1,4 @@
-"""optimize: the schedule that a law says is best, among all that do not rise after the warmup, or within a family."""
+"""optimize: the schedule with the lowest predicted loss, among all that never rise after the warmup, or in a family."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import optax
 
+from optax_lrs._value.arguments import instance, number, whole
 from optax_lrs.laws._ensemble import Ensemble
 from optax_lrs.laws._law import Law, LawWarning
-from optax_lrs.laws._lr_gradients import last_loss, lr_gradient
-from optax_lrs.laws._multi_power import MultiPower
+from optax_lrs.laws._lr_gradient import lr_gradient
 from optax_lrs.laws._rates import rates
-from optax_lrs.laws._sublinear import SublinearPower
 from optax_lrs.schedules import Tabulated
 
-_LINEAR = (
-    "the law is linear in the drops of the rate, so that the best schedule is a corner: it stays at the peak and falls to "
-    "its end within two steps, which no run bears out. Take optimize_family, or MultiPower"
+_CORNER = (
+    "a law that is linear in the drops of the rate is lowest at a corner: the schedule stays at the peak and falls to its "
+    "end within two steps, which no run confirms. Use optimize_family, or MultiPower"
 )
-_LEAST = 1e-3  # of the peak that is still to fall: no drop starts at zero, where its gradient would be zero
+_LEAST = 1e-3  # share of the peak that is still to fall: no drop starts at zero, where its gradient would be zero
 
 
 def optimize(
@@ -35,7 +34,7 @@ def optimize(
     knots: int | None = 200,
     most_iterations: int = 500,
 ) -> Tabulated:
-    r"""The schedule with the lowest final loss under a law, among those that never rise after the warmup.
+    r"""Finds the schedule with the lowest final loss under a law, among those that never rise after the warmup.
 
     .. math:: \min_{\delta \ge 0}\ L(T-1), \qquad
               \eta_{k} = \text{peak} - \sum_{j \le k} \delta_j, \quad \sum_j \delta_j \le \text{peak} - \text{end}
@@ -45,33 +44,36 @@ def optimize(
     \text{end})\,v_j^2 / \sum_i v_i^2`, which needs no clipping; L-BFGS with the exact gradient finds v from several starts.
     The drops are at knots, closer together towards the end, with straight lines between.
 
-    What comes out for the published laws is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}`, down to a hundredth of
+    For the published laws the result is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}`, down to a hundredth of
     the peak or less: no more than 0.0004 below the best schedule of that family (:func:`optimize_family` with
-    :data:`optax_lrs.profiles.power`), and 0.05 below cosine (Luo et al. measured more than 0.02 in real runs). The law
-    decides how much of it is true: its optimum is where its errors flatter most. Run the best simple shape beside it.
+    :data:`optax_lrs.profiles.power`), and 0.05 below cosine (Luo et al. measured more than 0.02 in real runs). How much of
+    it is true depends on the law: its optimum is where its errors flatter most. Run the best simple shape too, to compare.
 
-    :class:`Annealing` and :class:`OnePower` are refused. The annealing law is linear in the rates' drops, but for the
-    sum of rates; the optimum of what is linear is a corner of what is allowed: the peak, and zero within two steps (Luo et
-    al., appendix F). Of the published fit at 20,000 steps, the peak to step 18,000 and zero from there on "ends" at 2.769, below
-    the best cosine tail, 2.773. A family of shapes, whose decay cannot be arbitrarily short, is safe.
+    :class:`Annealing` and :class:`OnePower` are refused. Apart from the sum of rates, the annealing law is linear in the
+    drops of the rate, and the optimum of a linear function is a corner of the allowed set: the peak, and zero within two
+    steps (Luo et al., appendix F). Under the published fit at 20,000 steps, the peak to step 18,000 and zero from there on
+    "ends" at 2.769, below the best cosine tail, 2.773. A family of shapes, whose decay cannot be arbitrarily short, is
+    safe.
 
     Args:
-        law: a fitted :class:`MultiPower` or :class:`SublinearPower`; or an ensemble, of which the law counts.
+        law: a law with ``free_optimum`` and ``rate_slopes``, such as a fitted :class:`MultiPower` or
+            :class:`SublinearPower`; or an ensemble, whose law is used.
         steps: the number of updates.
         peak: the rate after the warmup.
-        warmup_steps: of a linear warmup from zero.
+        warmup_steps: the length of a linear warmup from zero.
         end: the lowest rate allowed at the last step; the law may choose a higher one.
-        knots: how many drops; None for one at every step.
+        knots: the number of drops; None for one at every step.
         most_iterations: of L-BFGS, from each start.
 
     Returns:
-        The schedule, its ``source`` telling of the law.
+        The schedule; its ``source`` names the law.
 
     Warns:
-        LawWarning: if the law doubts its prediction for the schedule.
+        LawWarning: if there are reasons to doubt the prediction for the schedule.
 
     Raises:
-        ValueError: if the law is one whose optimum is no schedule, or a number does not make sense.
+        ValueError: if the law does not declare ``free_optimum``, or a number is out of its range.
+        TypeError: if ``law`` is not a law, or defines no ``rate_slopes``.
 
     Example:
         >>> from optax_lrs.laws import MultiPower
@@ -100,12 +102,11 @@ def optimize(
         lrs = np.maximum(lrs_of(np.concatenate([[peak], peak - np.cumsum(drops[:-1])])), 0.0)
         by_step = lr_gradient(law, lrs)
         by_step[: len(warm)] = 0.0
-        by_knot = np.bincount(left, by_step * (1 - share), len(places)) + np.bincount(
-            left + 1, by_step * share, len(places)
-        )
-        by_drop = np.append(-np.cumsum(by_knot[::-1])[::-1][1:], 0.0)  # a drop lowers every knot from its own on
+        from_left = np.bincount(left, by_step * (1 - share), len(places))
+        by_knot = from_left + np.bincount(left + 1, by_step * share, len(places))
+        by_drop = np.append(-np.cumsum(by_knot[::-1])[::-1][1:], 0.0)  # a drop lowers its knot and all later ones
         by_root = 2 * (peak - end) * roots / total * (by_drop - by_drop @ squares / total)
-        return last_loss(law, lrs), by_root
+        return law.last_loss(lrs), by_root
 
     from scipy.optimize import minimize
 
@@ -122,21 +123,21 @@ def optimize(
     table, at = at_knots, places
     if warmup_steps:
         table, at = np.concatenate([[0.0], at_knots]), np.concatenate([[0], places])
-    source = f"best of all that do not rise, by {type(law).__name__}: loss {best.fun:.4f} after {steps:,} steps"
+    source = f"best of all that never rise, by {type(law).__name__}: loss {best.fun:.4f} after {steps:,} steps"
     schedule = Tabulated(lrs=table, steps=tuple(map(int, at)), source=source)
     _warn(law, schedule, steps, "optimize")
     return schedule
 
 
-class Optimum(NamedTuple):
-    """What :func:`optimize_family` found.
+class BestSchedule(NamedTuple):
+    """The result of :func:`optimize_family`.
 
     Attributes:
-        schedule: the best.
+        schedule: the best schedule.
         loss: its predicted final loss.
-        arguments: what the family was given for it, by name.
-        edges: the names whose best value is the first or the last of those tried, and numbers: the true best may be beyond.
-        tried: all points: dicts of the arguments and ``loss``, the lowest first.
+        arguments: its arguments of the family, by name.
+        edges: the numeric arguments whose best value is the lowest or the highest tried: the true best may be beyond.
+        tried: all points, as dicts of the arguments and ``loss``, the lowest loss first.
     """
 
     schedule: optax.Schedule
@@ -152,24 +153,25 @@ def optimize_family(
     grid: Mapping[str, Sequence[Any]],
     *,
     steps: int,
-) -> Optimum:
-    """The best schedule of a family under a law: every combination of the values is tried.
+) -> BestSchedule:
+    """Finds the best schedule of a family under a law, by trying every combination of values.
 
-    For any law, :class:`Annealing` too, as long as the family has no decay that is arbitrarily short: within shapes that
-    were seen in runs the law may be trusted as far as its errors, which :func:`choose` has for the first few. For the peak
-    a law knows little: take few values, none beyond what was fitted.
+    It works with any law, :class:`Annealing` too, as long as no decay of the family is arbitrarily short: for shapes that
+    were seen in runs the law can be trusted up to its errors, which :func:`choose` reports for the best few. A law knows
+    little about the peak: try few values, none beyond the fitted rates.
 
     Args:
-        law: a law or an ensemble, of which the law counts.
-        family: from the values, by name, to a schedule.
+        law: a law, or an ensemble, whose law is used.
+        family: a function from the values, by name, to a schedule.
         grid: the values to try by name, numbers in increasing order.
         steps: the length of the run.
 
     Returns:
-        The optimum; with the names whose best value is at an edge of the grid.
+        The best schedule, with the arguments whose best value is at an edge of the grid.
 
     Warns:
-        LawWarning: if the law doubts its prediction for the best schedule, or the best is at an edge of the grid.
+        LawWarning: if there are reasons to doubt the prediction for the best schedule, or the best value is at an edge of
+            the grid.
 
     Raises:
         ValueError: if the grid is empty; and as :meth:`Law.predict`.
@@ -189,7 +191,9 @@ def optimize_family(
     for values in itertools.product(*grid.values()):
         point = dict(zip(grid, values))
         schedules.append(family(**point))
-        tried.append({**point, "loss": float(law.curve(rates(schedules[-1], steps), [steps - 1])[0])})
+        tried.append(
+            {**point, "loss": float(law.curve(rates(schedules[-1], steps, "optimize_family"), [steps - 1])[0])}
+        )
     order = sorted(range(len(tried)), key=lambda index: tried[index]["loss"])
     best = {name: tried[order[0]][name] for name in grid}
     edges = tuple(
@@ -198,29 +202,26 @@ def optimize_family(
         if len(values) > 1 and isinstance(best[name], (int, float)) and best[name] in (min(values), max(values))
     )
     _warn(law, schedules[order[0]], steps, "optimize_family", *(f"the best {name} is at the edge" for name in edges))
-    return Optimum(schedules[order[0]], tried[order[0]]["loss"], best, edges, tuple(tried[index] for index in order))
+    return BestSchedule(schedules[order[0]], tried[order[0]]["loss"], best, edges, tuple(tried[i] for i in order))
 
 
-def _checked(law, steps, peak, warmup_steps, end, knots) -> None:
-    if not isinstance(law, Law):
-        raise TypeError(f"optimize: law must be a Law or an Ensemble, got {law!r:.60}")
-    if law.optimum_is_a_corner:
-        raise ValueError(f"optimize: not by {type(law).__name__}: {_LINEAR}")
-    if not isinstance(law, (MultiPower, SublinearPower)):
-        raise TypeError(
-            f"optimize: needs the law's gradient, known of MultiPower and SublinearPower, not {type(law).__name__}"
-        )
+def _checked(law: Law, steps: int, peak: float, warmup_steps: int, end: float, knots: int | None) -> None:
+    instance("optimize", "law", law, Law)
+    if not law.free_optimum:
+        raise ValueError(f"optimize: law must declare free_optimum, got a {type(law).__name__}: {_CORNER}")
     for name, value, least in (("steps", steps, 2), ("warmup_steps", warmup_steps, 0), ("knots", knots or 2, 2)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"optimize: {name} must be an int of at least {least}, got {value!r}")
+        whole("optimize", name, value, low=least)
     if warmup_steps > steps - 2:
-        raise ValueError(f"optimize: warmup_steps={warmup_steps} leaves nothing of steps={steps} to decay in")
-    if not (np.isfinite(peak) and 0 <= end < peak):
-        raise ValueError(f"optimize: needs 0 <= end < peak, got end={end!r}, peak={peak!r}")
+        raise ValueError(
+            f"optimize: warmup_steps must leave at least 2 of steps={steps} to decay in, got {warmup_steps}"
+        )
+    number("optimize", "peak", peak, above=0)
+    if not 0 <= number("optimize", "end", end) < peak:
+        raise ValueError(f"optimize: end must be at least 0 and below peak={peak!r}, got {end!r}")
 
 
 def _places(steps: int, warmup_steps: int, knots: int | None) -> np.ndarray:
-    """Steps from the warmup's end to the last, dense at the end: distances from it grow as a power of the index."""
+    """Steps from the end of the warmup to the last, dense at the end: distances from it grow as a power of the index."""
     span = steps - 1 - warmup_steps
     if knots is None or knots >= span + 1:
         return np.arange(warmup_steps, steps)
@@ -228,6 +229,6 @@ def _places(steps: int, warmup_steps: int, knots: int | None) -> np.ndarray:
 
 
 def _warn(law: Law, schedule: optax.Schedule, steps: int, who: str, *more: str) -> None:
-    doubts = (*law.doubts(rates(schedule, steps)), *more)
+    doubts = (*law.doubts(rates(schedule, steps, who)), *more)
     if doubts:
         warnings.warn(f"{who}: {'; '.join(doubts)}", LawWarning, stacklevel=3)

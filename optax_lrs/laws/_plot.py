@@ -8,16 +8,39 @@ from typing import Any
 import numpy as np
 
 from optax_lrs._run import Run
+from optax_lrs.laws._ensemble import Ensemble
 from optax_lrs.laws._law import Law
-from optax_lrs.laws._observations import observe
+from optax_lrs.laws._observations import listed, observe
 
 
-def plot_fit(law: Law, runs: Sequence[Run], *, labels: Sequence[str] | None, axes: Any, **how: Any) -> Any:
-    """The picture of :meth:`Law.plot`."""
+def plot(
+    law: Law | Ensemble,
+    runs: Run | Sequence[Run],
+    *,
+    labels: Sequence[str] | None = None,
+    axes: Any = None,
+    **how: Any,
+) -> Any:
+    """Draws the losses of runs with the predictions of a law, and the residuals in percent below.
+
+    Args:
+        law: the law, or an ensemble, whose law is drawn.
+        runs: the runs to draw; those of the fit or others.
+        labels: a name for each run; by default its number.
+        axes: two matplotlib axes; by default new ones, one above the other.
+        **how: how to read the runs, as in :meth:`Law.fit` (``warmup_steps``, ``column``, …).
+
+    Returns:
+        The two axes. Nothing is shown or saved.
+
+    Raises:
+        ValueError: if there are no runs, or not as many labels as runs.
+    """
+    runs = listed(runs)
     labels = [f"run {number}" for number in range(len(runs))] if labels is None else list(labels)
     if not runs or len(labels) != len(runs):
-        raise ValueError(f"plot: {len(runs)} runs need as many labels, one at least, got {labels!r}")
-    seen = [observe(run, **how) for run in runs]
+        raise ValueError(f"plot: labels must be one for each of {len(runs)} runs, at least one, got {labels!r}")
+    seen = [observe(run, owner="plot", **how) for run in runs]
     if axes is None:
         import matplotlib.pyplot as plt
 

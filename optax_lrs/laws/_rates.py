@@ -1,4 +1,4 @@
-"""The rates of any schedule, on the host."""
+"""The rates of any schedule, evaluated on the host."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import optax
 
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import whole
 
 
-def rates(schedule: optax.Schedule, steps: int) -> np.ndarray:
+def rates(schedule: optax.Schedule, steps: int, owner: str = "predict") -> np.ndarray:
     """The rates of a schedule at the steps of a run of that length, float64, shape [steps]."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"steps must be a positive int, got {steps!r}")
+    steps = whole(owner, "steps", steps, low=1)
     every = np.arange(steps)
     if isinstance(schedule, Schedule):
         return np.asarray(schedule.at(every), np.float64)
     if not callable(schedule):
-        raise TypeError(f"schedule must be a Schedule or an optax.Schedule, got {schedule!r:.60}")
+        raise TypeError(f"{owner}: schedule must be a Schedule or an optax.Schedule, got {schedule!r:.60}")
     try:
         found = jax.vmap(schedule)(jnp.arange(steps))
     except jax.errors.ConcretizationTypeError:  # it branches on the step in Python

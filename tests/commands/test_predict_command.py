@@ -111,7 +111,7 @@ def test_what_is_drawn(folder):
 
     runs = [Run.read("constant.npz"), Run.read("cosine.npz")]
     law = laws.Annealing.fit(runs)
-    ensemble = law.bootstrap(runs, n=3)
+    ensemble = laws.bootstrap(law, runs, n=3)
     choice = laws.choose(ensemble, {"a": WSD, "b": LONG})
     above, below = draw_prediction(ensemble, runs, {"a": WSD, "b": LONG}, choice, labels=["one", "two"]).axes
     drawn = {line.get_label(): line for line in above.lines}
@@ -136,13 +136,13 @@ def test_names():
         (["nowhere.npz", "--schedule", repr(WSD)], "nowhere.npz"),
         (["constant.npz", "--schedule", repr(WSD)], "the rate is constant in every run"),
         (["constant.npz", "--schedule", "Lniear()"], "unknown name 'Lniear'"),
-        (["constant.npz", "cosine.npz", "--schedule", "Constant(value=0.1)"], "steps is needed, for the candidate 'Constant'"),
+        (["constant.npz", "cosine.npz", "--schedule", "Constant(value=0.1)"], "steps is needed, because the candidate 'Constant'"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "straight"], "invalid choice: 'straight'"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--ran", repr(WSD)], "--ran must be given once for each of 2"),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD)], "without losses"),
         (["constant.csv", "--schedule", repr(WSD), "--csv", "losses"], "--csv must be COLUMN=NAME"),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD), "--csv", "losses=train/ce"], "warmup_steps"),
-        (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--members", "0"], "n must be a positive int"),
+        (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--members", "0"], "n must be at least 1"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "annealing", "--members", "2", "--level", "2"],
          "level must be"),
     ],

@@ -37,7 +37,7 @@ def ensemble():
     runs = [run_of(wsd(0), 0), run_of(CANDIDATES["cosine"], 1), run_of(wsd(500, end=PEAK / 3), 2)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", laws.LawWarning)
-        return laws.MultiPower.fit(runs).bootstrap(runs, n=8)
+        return laws.bootstrap(laws.MultiPower.fit(runs), runs, n=8)
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +127,11 @@ def test_doubts_are_told():
 @pytest.mark.parametrize(
     ("candidates", "how", "message"),
     [
-        ({}, {}, "one schedule at least"),
-        (CANDIDATES, {"level": 1.0}, "level must be between 0 and 1"),
-        ({"a": olrs.Constant(value=0.1)}, {}, "steps is needed, for the candidate 'a'"),
+        ({}, {}, "at least one schedule"),
+        (CANDIDATES, {"level": 1.0}, "level must be above 0 and below 1"),
+        ({"a": olrs.Constant(value=0.1)}, {}, "steps is needed, because the candidate 'a'"),
         ({"a": lambda step: 0.1}, {}, "steps is needed"),
-        (CANDIDATES, {"steps": 0}, "steps must be a positive int"),
+        (CANDIDATES, {"steps": 0}, "steps must be at least 1"),
     ],
 )
 def test_mistakes(candidates, how, message):
@@ -140,5 +140,5 @@ def test_mistakes(candidates, how, message):
 
 
 def test_an_unknown_name(choice):
-    with pytest.raises(ValueError, match="'nothing' is not among"):
+    with pytest.raises(ValueError, match="got 'nothing'"):
         choice.difference("nothing", "middle")

@@ -8,8 +8,9 @@ import pytest
 import optax_lrs as olrs
 from optax_lrs import Run, laws
 from optax_lrs.laws._fit import problem_of
-from optax_lrs.laws._observations import observe, rates_of, warmup_length
+from optax_lrs.laws._observations import observe, rates_of
 from optax_lrs.laws._solve import Problem, huber, solve
+from optax_lrs.laws._warmup import warmup_length
 
 T, PEAK = 6000, 1e-3
 ANNEALING = laws.Annealing(irreducible=2.6, power_scale=0.5, power_exponent=0.5, drop_scale=0.3, decay_factor=0.995)
@@ -131,7 +132,7 @@ def test_a_law_of_ones_own():
     runs = [run_of(truth, schedule, noise=0.0) for schedule in (CONSTANT, COSINE)]
     law = InverseSum.fit(runs)
     np.testing.assert_allclose(list(law.parameters.values()), [2.0, 1.5, 0.3], rtol=1e-5)
-    assert laws.Law.from_json(law.to_json()) == law and len(law.bootstrap(runs, n=3).members) == 3
+    assert laws.Law.from_json(law.to_json()) == law and len(laws.bootstrap(law, runs, n=3).members) == 3
 
 
 # ── the optimum ───────────────────────────────────────────────────────────────────────────────
@@ -273,9 +274,9 @@ def test_a_warmup_is_found():
 
 def test_bootstrap(annealed):
     law = laws.Annealing.fit(annealed, fixed={"decay_factor": 0.995})
-    ensemble = law.bootstrap(annealed, n=20, seed=1)
-    again = law.bootstrap(annealed, n=20, seed=1)
-    assert ensemble == again and ensemble != law.bootstrap(annealed, n=20, seed=2)
+    ensemble = laws.bootstrap(law, annealed, n=20, seed=1)
+    again = laws.bootstrap(law, annealed, n=20, seed=1)
+    assert ensemble == again and ensemble != laws.bootstrap(law, annealed, n=20, seed=2)
     assert all(member.decay_factor == 0.995 for member in ensemble.members)
     schedule = HELD_OUT["long cosine"]
     lrs, steps = schedule.at(range(3 * T)), np.arange(900, 3 * T, 500)
@@ -296,7 +297,7 @@ def test_plot(annealed):
     import matplotlib.pyplot as plt
 
     law = laws.Annealing.fit(annealed)
-    above, below = law.plot(annealed, labels=["constant", "cosine", "drop"])
+    above, below = laws.plot(law, annealed, labels=["constant", "cosine", "drop"])
     assert len(above.lines) == 6 and [text.get_text() for text in above.get_legend().get_texts()] == [
         "constant",
         "cosine",
@@ -304,8 +305,8 @@ def test_plot(annealed):
     ]
     residuals = np.concatenate([line.get_ydata() for line in below.lines[:3]])
     assert np.sqrt(np.mean(residuals**2)) == pytest.approx(100 * law.report.rmse, rel=1e-9)
-    with pytest.raises(ValueError, match="need as many labels"):
-        law.plot(annealed, labels=["one"])
+    with pytest.raises(ValueError, match="labels must be one for each of 3 runs"):
+        laws.plot(law, annealed, labels=["one"])
     plt.close("all")
 
 
@@ -332,16 +333,16 @@ def test_plot(annealed):
         (lambda r: laws.Annealing.fit(r, fixed={"alpha": 1.0}), ValueError, "fixed names 'alpha'"),
         (lambda r: laws.Annealing.fit(r, bounds={"irreducible": (2.0, 1.0)}), ValueError, "bounds"),
         (lambda r: laws.Annealing.fit(r, prior={"irreducible": (2.0, 0.0)}), ValueError, "prior"),
-        (lambda r: laws.Annealing.fit(r, delta=0.0), ValueError, "delta must be positive"),
+        (lambda r: laws.Annealing.fit(r, delta=0.0), ValueError, "delta must be above 0"),
         (lambda r: laws.Annealing.fit(r, warmup="none"), ValueError, "warmup must be one of"),
-        (lambda r: laws.Annealing.fit(r, between="spline"), ValueError, "between must be 'linear' or 'hold'"),
+        (lambda r: laws.Annealing.fit(r, between="spline"), ValueError, "between must be one of 'linear', 'hold'"),
         (lambda r: laws.Annealing.fit(r, switch_step=3), TypeError, "unknown argument 'switch_step'"),
         (lambda r: laws.Annealing.fit(r, points=0), ValueError, "points must be"),
-        (lambda r: laws.Annealing.fit([3.0]), TypeError, "runs must be Runs"),
+        (lambda r: laws.Annealing.fit([3.0]), TypeError, "runs must be a Run or Runs"),
         (lambda r: laws.ContinualAnnealing.fit(r, switch_step=[1, 2]), ValueError, "one for each of 3 runs"),
         (lambda r: laws.tidy(steps=[0, 1], losses=[1.0]), ValueError, "losses must have the shape"),
         (lambda r: laws.tidy(steps=[0.5], losses=[1.0]), ValueError, "whole numbers"),
-        (lambda r: ANNEALING.bootstrap(r, n=0), ValueError, "n must be a positive int"),
+        (lambda r: laws.bootstrap(ANNEALING, r, n=0), ValueError, "n must be at least 1"),
     ],
 )  # fmt: skip
 def test_mistakes(annealed, fit, error, message):
@@ -370,8 +371,8 @@ def test_a_prediction_far_from_the_data_says_so(annealed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         law.predict(HELD_OUT["long cosine"], steps=3 * T)
-    with pytest.warns(laws.LawWarning, match="24000 steps, but the longest run"):
+    with pytest.warns(laws.LawWarning, match="24000 steps, but the longest fitted run"):
         law.final_loss(CONSTANT, steps=4 * T)
-    with pytest.warns(laws.LawWarning, match="a rate of 0.002, but it was fitted to rates up to 0.001"):
+    with pytest.warns(laws.LawWarning, match="a rate of 0.002, but the fitted rates go up to 0.001"):
         law.predict(olrs.Constant(value=2 * PEAK), steps=T)
     assert ANNEALING.doubts(np.full(10**6, 9.0)) == ()  # given parameters: nothing is known of where they hold
