@@ -119,7 +119,7 @@ def versions() -> dict[str, str | None]:
 
 
 def write_raw(args: argparse.Namespace, bars: Sequence[Bar], **tables: Sequence[dict[str, Any]]) -> None:
-    """Writes one CSV file for each table, ``bars.csv``, and ``run.json`` with versions and command."""
+    """Writes one CSV file for each table, ``bars.csv``, and ``run.json`` with the versions."""
     if args.out is None:
         return
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """The protocol that compares schedules.
 
 Each schedule runs at its own best peak, on seeds that were not used to choose the peak, and
-differences are taken within a seed. """
+differences are taken within a seed.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +26,10 @@ class Tuned:
 
 
 def tune(train: Train, shape: np.ndarray, peaks: Sequence[float], chosen_by: str, seeds: int, tuning: int) -> Tuned:
-    """Finds the best peak by the mean of ``chosen_by`` over ``tuning`` seeds, then runs ``seeds`` others with it.
+    """Finds the best peak over ``tuning`` seeds, then runs ``seeds`` other seeds with it.
 
-    ``train(shape, peaks, seeds)`` returns arrays of shape [seeds, peaks, ...]; lower is better.
+    The best peak has the lowest mean of ``chosen_by``. ``train(shape, peaks, seeds)`` returns
+    arrays of shape [seeds, peaks, ...].
     """
     rates, peaks = np.asarray(shape, np.float32), np.asarray(peaks, np.float32)
     found = np.asarray(train(rates, peaks, np.arange(tuning))[chosen_by], np.float64)

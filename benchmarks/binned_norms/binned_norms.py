@@ -1,4 +1,4 @@
-"""Compares schedules refined from binned gradient norms with schedules refined from the norm of every step.
+"""Compares refining from binned gradient norms with refining from the norm of every step.
 
     python benchmarks/binned_norms/binned_norms.py [--quick] [--bars] [--out DIR] [--curves CURVES]
 
@@ -6,7 +6,8 @@ The question is what a bin should become in a Run. ``record_grad_norm`` records 
 device; the figure is the largest difference between the refined schedules at any step, in percent
 of their peak. CURVES is a folder of files ``gradnorm_*.csv`` with columns step and grad_norm,
 logged by real runs: each row becomes as many steps as it stands for, at the local median times
-residuals drawn from nearby rows. Without it, only synthetic traces are used. """
+residuals drawn from nearby rows. Without it, only synthetic traces are used.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ LONG = 300  # rows; shorter files are the ends of runs
 
 
 def with_refinement(norms: np.ndarray, power: int) -> np.ndarray:
-    """The shape of Defazio et al., with a median over 10% of the run and the end padded by reflection."""
+    """The shape of Defazio et al.: a median over 10% of the run, its end padded by reflection."""
     width = 2 * (int(0.1 * len(norms)) // 2) + 1
     padded = np.pad(norms, (0, 2 * width), mode="reflect")
     weights = median_filter(padded, width, mode="nearest")[: len(norms)] ** -float(power)
@@ -71,7 +72,7 @@ def resampled(runs: dict[str, Run], rng: np.random.Generator) -> dict[str, np.nd
 
 
 def synthetic_traces(length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Norms that first fall and then grow slowly, with noise that is common in training and noise that is rare."""
+    """Norms that first fall and then grow slowly, with common and with rare kinds of noise."""
     x = np.arange(length) / length
     trend, normal = (1 + 4 * np.exp(-40 * x)) * (1 + 0.5 * x), rng.standard_normal
     bursts = np.ones(length)

@@ -56,7 +56,7 @@ class Table:
 
 
 def mean(values: np.ndarray) -> tuple[float, float, float]:
-    """The mean over seeds and the ends of its 95% interval (Student's t), which are nan for one seed."""
+    """The mean over seeds and its 95% interval (Student's t), which is nan for one seed."""
     from scipy import stats
 
     n, middle = len(values), float(np.mean(values))
@@ -87,7 +87,7 @@ def summary(table: Table) -> list[dict[str, Any]]:
 
 
 def gap(table: Table, shift: str, arm: str) -> dict[str, float]:
-    """The steepest rise and fall of the old loss in ten evaluations, and its highest rise above the start."""
+    """The steepest rise and fall of the old loss in ten evaluations, and its highest rise."""
     old = table.curve(shift, arm)[:, :, 1]
     found = dict(window=WINDOW, higher_is_better=False)
     return {

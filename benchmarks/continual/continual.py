@@ -1,4 +1,4 @@
-"""Runs the arms of examples/continual.py over seeds, and checks the papers' claims about continual pre-training.
+"""Runs the arms of examples/continual.py over seeds and checks the papers' claims.
 
     python benchmarks/continual/continual.py [--quick] [--bars] [--out DIR]
     python benchmarks/continual/continual.py --again benchmarks/results/2026-11-21-continual

@@ -1,4 +1,4 @@
-"""Every kind of damage to the files of a run, and what Orbax alone and optax_lrs.checkpoint make of it."""
+"""Damages the files of a run, and restores them with Orbax alone and with optax_lrs.checkpoint."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flip_in_the_middle(path: pathlib.Path) -> None:
 
 
 def part(step: pathlib.Path, name: str) -> pathlib.Path:
-    """A file of a checkpoint by what is in it."""
+    """A file of a checkpoint, by its contents."""
     state = step / "state"
     folders = {"the arrays": state / "ocdbt.process_0" / "d", "the small arrays and their index": state / "d"}
     if name in folders:
@@ -105,7 +105,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def with_orbax(reader: Reader, step: pathlib.Path, expected: Any) -> str:
-    """What Orbax alone makes of a checkpoint: an error, the same state, or another one without a word."""
+    """The result of Orbax alone: an error, the same state, or silently another one."""
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             state = checkpointer.restore(step / "state", reader.template)
@@ -150,11 +150,14 @@ def damaged_checkpoints(reader: Reader, source: pathlib.Path, work: pathlib.Path
 
 
 def flipped_bits(reader: Reader, source: pathlib.Path, work: pathlib.Path, count: int) -> list[dict[str, Any]]:
-    """One bit at random places of each kind of file: how often it is noticed, harmless, or restored as something else."""
+    """Flips one bit at random places of each kind of file.
+
+    Counts how often it is noticed, harmless, or restored as something else.
+    """
     step = max(Checkpoints(source).steps())
     expected = reader.restore(source, step=step)
     generator, rows = np.random.default_rng(0), []
-    outcomes_told = ("error", "same", "wrong, silently")
+    outcomes_counted = ("error", "same", "wrong, silently")
     folder = work / "run"
     shutil.copytree(source, folder)
     for name in progress(PARTS, "files with flipped bits"):
@@ -167,7 +170,7 @@ def flipped_bits(reader: Reader, source: pathlib.Path, work: pathlib.Path, count
             outcomes["ours"].append(with_ours(reader, folder, step, expected))
             path.write_bytes(good)
         rows.append({"file": name, "bytes": len(good), "flips": count} | {
-            f"{who}: {what}": found.count(what) for who, found in outcomes.items() for what in outcomes_told
+            f"{who}: {what}": found.count(what) for who, found in outcomes.items() for what in outcomes_counted
         } | {"error without the place": outcomes["ours"].count("error without the place")})  # fmt: skip
     shutil.rmtree(work)
     return rows
@@ -200,10 +203,10 @@ def damaged_files(work: pathlib.Path, every: int) -> list[dict[str, Any]]:
 
 
 def damaged_runs(place: Place, reader: Reader) -> list[dict[str, Any]]:
-    """The example, resumed from a damaged checkpoint: without and with --fallback."""
+    """Resumes the example from a damaged checkpoint, without and with --fallback."""
     name, rows = "straight-1", []
     expected = reader.params(place.folder(name), STEPS)
-    (place.path / name / "wsd" / "run.npz").unlink()  # as if it had been killed before its record was written
+    (place.path / name / "wsd" / "run.npz").unlink()  # as if killed before the record was written
     flip_in_the_middle(part(place.folder(name) / str(STEPS), "the arrays"))
     before = contents(place.folder(name))
     status, err = place.run(name, 1, "--resume")

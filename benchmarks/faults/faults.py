@@ -1,4 +1,9 @@
-"""What a run survives: kill -9 at random moments and in the middle of saves, and every kind of damage to its files."""
+"""Kills a training run at random moments and damages its files, and checks what it recovers.
+
+    python benchmarks/faults/faults.py [--quick] [--bars] [--out DIR] [--work DIR]
+
+The kills are ``kill -9``, many of them in the middle of a save. The damage is of every kind.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,17 @@ from damage import bars_of_damage, damaged_checkpoints, damaged_files, damaged_r
 from reporting import Bar, conclude, parser, print_table, progress, write_raw
 from runs import EVERY, STEPS, Moment, Place, Reader, kill
 
-CHAINS = ["1", "8", "1 8", "8 1"]  # the devices of a run's processes, in turn
-KILLS = 3  # of one run
+CHAINS = ["1", "8", "1 8", "8 1"]  # the numbers of devices of a run's processes, in turn
+KILLS = 3  # kills of one run
 LEAST_KILLS = 30
-ACROSS = 1e-3  # relative difference of the parameters, in the l2 norm, where runs changed the mesh
+ACROSS = 1e-3  # relative l2 difference of the parameters in runs that changed the mesh
 
 
 def moments(generator: np.random.Generator, seconds: float) -> list[Moment]:
-    """When the processes of one run are killed: at steps that are uniform over the run, every other one inside a save."""
+    """When to kill the processes of one run.
+
+    The steps are uniform over the run; every other kill is inside a save.
+    """
     steps = np.sort(generator.integers(0, STEPS - EVERY, KILLS))
     found = []
     for number, step in enumerate(steps):
@@ -35,12 +43,12 @@ def moments(generator: np.random.Generator, seconds: float) -> list[Moment]:
 
 
 def killed_run(place: Place, reader: Reader, name: str, devices: list[int], plan: list[Moment]) -> list[dict[str, Any]]:
-    """Kills, looks at what is left, resumes on the next number of devices, to the end."""
+    """Kills the run, checks what is left, resumes on the next number of devices, until the end."""
     folder, rows = place.folder(name), []
     for number, moment in enumerate(plan):
         now = devices[number % len(devices)]
         found = kill(place.start(name, now, *(["--resume"] if number else [])), folder, moment)
-        if found is None:  # it was at its end before the moment came
+        if found is None:  # the run ended before this moment
             break
         before, after = found["complete before"], found["complete after"]
         unreadable = reader.unreadable(folder) if folder.is_dir() else []
@@ -51,17 +59,17 @@ def killed_run(place: Place, reader: Reader, name: str, devices: list[int], plan
         })  # fmt: skip
     status, err = place.run(name, devices[len(rows) % len(devices)], "--resume")
     if status:
-        raise RuntimeError(f"{name} did not end well: {err[-2000:]}")
+        raise RuntimeError(f"{name} failed: {err[-2000:]}")
     return rows
 
 
 def kills(place: Place, reader: Reader, quick: bool) -> tuple[list[dict], list[dict]]:
-    """Every kill, and every run at its end beside the undisturbed one."""
+    """All kills, and each run at its end compared with the undisturbed one."""
     straight, seconds = {}, 8.0
     for devices in (1, 8):
         status, err = place.run(f"straight-{devices}", devices)
         if status:
-            raise RuntimeError(f"the undisturbed run did not end well: {err[-2000:]}")
+            raise RuntimeError(f"the undisturbed run failed: {err[-2000:]}")
         folder = place.folder(f"straight-{devices}")
         straight[devices] = reader.params(folder, STEPS), reader.checksums(folder, STEPS)
     chains = [(f"{chain.replace(' ', '-')}-{number}", [int(count) for count in chain.split()])
@@ -90,7 +98,7 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Kills by devices and aim."""
+    """Counts of kills by devices and aim."""
     groups = sorted({(row["devices"], row["aim"]) for row in rows})
     chosen = {group: [row for row in rows if (row["devices"], row["aim"]) == group] for group in groups}
     return [
@@ -105,7 +113,7 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> int:
     parse = parser(__doc__.splitlines()[0])
     parse.add_argument(
-        "--work", type=pathlib.Path, metavar="DIR", help="where the runs lie (default: a temporary folder)"
+        "--work", type=pathlib.Path, metavar="DIR", help="the folder of the runs (default: a temporary folder)"
     )
     args = parse.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -120,7 +128,7 @@ def main() -> int:
         runs = [] if args.quick else damaged_runs(place, reader)
 
     print_table("Kills", summary(every))
-    print_table("Runs at their end, beside the undisturbed one on the devices they began with", ends)
+    print_table("Runs at their end, compared with the undisturbed one on the devices they started with", ends)
     print_table("Damage to one of two checkpoints", checkpoints)
     print_table("One flipped bit, at random places of a file", bits)
     print_table("Schedule files and records of runs: cut, and one flipped bit a byte", files)
@@ -130,8 +138,8 @@ def main() -> int:
     across = [row["relative difference"] for row in ends if " " in row["devices"] and row["kills"]]
     inside = sum(bool(row["being written"]) for row in every)
     bars = [
-        Bar("kills short of 30", max(0, LEAST_KILLS - len(every)) * (not args.quick), 0),
-        Bar("kills inside a save short of a third", max(0.0, len(every) / 3 - inside) * (not args.quick), 0),
+        Bar("kills missing to 30", max(0, LEAST_KILLS - len(every)) * (not args.quick), 0),
+        Bar("kills inside a save missing to a third", max(0.0, len(every) / 3 - inside) * (not args.quick), 0),
         Bar("complete checkpoints lost", sum(row["lost"] for row in every), 0),
         Bar("kills that left an unreadable checkpoint", sum(bool(row["unreadable"]) for row in every), 0),
         Bar("runs on one mesh that ended with other bits", sum(not row["same state"] for row in same), 0),

@@ -1,4 +1,7 @@
-"""The training that benchmarks/faults/faults.py kills: examples/pretrain.py with a tiny model, and its checkpoints seen from outside."""
+"""The training that benchmarks/faults/faults.py kills: examples/pretrain.py with a tiny model.
+
+Its checkpoints are watched from outside the process.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ import numpy as np
 
 import optax_lrs as olrs
 from optax_lrs.checkpoint import CheckpointError, Checkpoints
+from optax_lrs.checkpoint._orbax import TEMPORARY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS, EVERY = 90, 5
-# A small peak: how much rounding grows on the way is not what is asked here.
+# A small peak, because this benchmark does not ask how rounding errors grow.
 SCHEDULE = olrs.WSD(peak=1e-3, total_steps=STEPS, decay_steps=20, warmup_steps=10)
 OPTIONS = dict(width=32, depth=1, heads=4, context=32)
 TIMEOUT = 300  # seconds; a run takes about 10
@@ -31,7 +35,7 @@ TIMEOUT = 300  # seconds; a run takes about 10
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where all runs of a campaign are."""
+    """The folder of all runs of this benchmark."""
 
     path: pathlib.Path
 
@@ -40,13 +44,13 @@ class Place:
         return self.path / "corpus"
 
     def make(self) -> None:
-        """Forty modules of the standard library to train on."""
+        """Copies forty modules of the standard library to train on."""
         self.corpus.mkdir(parents=True)
         for path in sorted(pathlib.Path(os.__file__).parent.glob("[a-d]*.py"))[:40]:
             shutil.copy(path, self.corpus)
 
     def start(self, name: str, devices: int, *arguments: str) -> subprocess.Popen:
-        """The example in a process of its own, on that many virtual devices."""
+        """Starts the example in its own process, on that many virtual devices."""
         environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
         environment |= {
             "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(self.path / "compiled"),
@@ -60,7 +64,7 @@ class Place:
         return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def run(self, name: str, devices: int, *arguments: str) -> tuple[int, str]:
-        """The same to its end: the exit status and what it wrote to stderr."""
+        """Runs the example to its end; returns the exit status and its stderr."""
         process = self.start(name, devices, *arguments)
         try:
             _, err = process.communicate(timeout=TIMEOUT)
@@ -73,19 +77,22 @@ class Place:
 
 
 def seen(folder: pathlib.Path) -> tuple[list[int], dict[int, int]]:
-    """The steps of the complete checkpoints, and of those being written: these with what tells a folder from one of old."""
+    """The steps of complete checkpoints, and of those being written with their inodes.
+
+    The inode distinguishes a folder from an older one of the same step.
+    """
     names = os.listdir(folder) if folder.is_dir() else []
     writing = {}
     for name in names:
-        if "orbax-checkpoint-tmp" in name and name.split(".")[0].isdigit():
-            with contextlib.suppress(FileNotFoundError):  # complete meanwhile
+        if TEMPORARY in name and name.split(".")[0].isdigit():
+            with contextlib.suppress(FileNotFoundError):  # it is complete by now
                 writing[int(name.split(".")[0])] = (folder / name).stat().st_ino
     return sorted(int(name) for name in names if name.isdigit()), writing
 
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """When to kill: as soon as a save of this step or a later one is seen (0: at once), and a while after that."""
+    """When to kill: ``delay`` seconds after a save of this or a later step is seen (0: at once)."""
 
     step: int
     delay: float
@@ -95,7 +102,7 @@ class Moment:
 def kill(process: subprocess.Popen, folder: pathlib.Path, moment: Moment) -> dict[str, Any] | None:
     """Kills the process at that moment.
 
-    What was there just before and after. None if it ended before.
+    Returns what was there just before and after; None if the process ended before.
     """
     at_start = seen(folder)
     already = max(at_start[0], default=0)
@@ -121,7 +128,7 @@ def kill(process: subprocess.Popen, folder: pathlib.Path, moment: Moment) -> dic
 
 
 def new(writing: dict[int, int], old: dict[int, int]) -> list[int]:
-    """The saves that this process has begun, without what an earlier kill left."""
+    """The saves that this process has started, without those that an earlier kill left."""
     return sorted(step for step, inode in writing.items() if old.get(step) != inode)
 
 
@@ -133,7 +140,7 @@ class Reader:
 
         sys.path.insert(0, str(ROOT / "examples"))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other people's packages, while they are imported
+            warnings.simplefilter("ignore")  # of other packages, while they are imported
             from training.sharded_step import Model, make_mesh, make_training
             from training.transformer import Size
 
@@ -147,7 +154,7 @@ class Reader:
             return Checkpoints(folder, schedule=SCHEDULE).restore(self.template, **options)
 
     def unreadable(self, folder: pathlib.Path) -> list[str]:
-        """The complete checkpoints that cannot be restored, or are not what was saved, and why."""
+        """The complete checkpoints that cannot be restored, or differ, and why."""
         found = []
         for step in Checkpoints(folder).steps():
             try:
@@ -157,11 +164,11 @@ class Reader:
         return found
 
     def checksums(self, folder: pathlib.Path, step: int) -> dict[str, Any]:
-        """Of the whole state, as they were saved: parameters, moments, schedule, and the record of the run."""
+        """The recorded checksums of the whole state, the record of the run included."""
         return json.loads((folder / str(step) / "about" / "metadata").read_text())["leaves"]
 
     def params(self, folder: pathlib.Path, step: int | None = None) -> np.ndarray:
-        """All parameters of the last checkpoint in a row."""
+        """All parameters of a checkpoint (the last one by default) in one vector."""
         import jax
 
         leaves = jax.tree.leaves(self.restore(folder, step=step).state.params)

@@ -1,4 +1,4 @@
-"""Tests choose and optimize for benchmarks/laws/laws.py: rankings of real runs and published optima."""
+"""Tests choose and optimize on rankings of real runs and on published optima."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def cooldowns(runs: Mapping[str, olrs.Run], members: int) -> tuple[list[dict], l
     """124M, fitted to a stable run and a short cosine.
 
     Returns the errors, the rank correlations, the best share, and how many differences are called
-    real. """
+    real.
+    """
     fitted = [runs[name] for name in cooldown_runs.FITTED]
     rows, each = [], []
     for label in (*COMPARED, "ours"):
@@ -81,7 +82,10 @@ def _linear_tail(share: float) -> olrs.Schedule:
 
 
 def _ranking(choice: laws.Choice, finals: Mapping[str, float]) -> dict[str, float]:
-    """Spearman's correlation with the measured losses, and how many pairs called real are in the right order."""
+    """Spearman's correlation with the measured losses.
+
+    Also how many pairs are called real, and how many of these are in the right order.
+    """
     from scipy.stats import spearmanr
 
     names = list(choice.losses)
@@ -94,7 +98,7 @@ def _ranking(choice: laws.Choice, finals: Mapping[str, float]) -> dict[str, floa
 
 
 def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
-    """Compares with published optima: tails of the annealing law, schedules of the multi-power law."""
+    """Compares with the published optima of the annealing and the multi-power law."""
     rows, bars = [], []
     annealing = laws.Annealing.published()
     for (total, shape), (share, loss) in SHARES.items():

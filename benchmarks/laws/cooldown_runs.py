@@ -18,7 +18,10 @@ FIRST_STEP = 1000  # of the points that are fitted and tested; no law holds befo
 
 
 def rates_of(name: str, shape: str, total: int, share: float) -> np.ndarray:
-    """The rate at each step: a warmup from a hundredth of the peak, then a plateau and a decay, or a cosine."""
+    """The rate at each step.
+
+    A warmup from a hundredth of the peak, then a plateau and a decay, or a cosine.
+    """
     steps, kind = np.arange(total + 1), name.split("_")[0]
     risen = np.minimum(steps / WARMUP, 1.0)
     if kind == "cosine":

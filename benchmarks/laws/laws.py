@@ -1,11 +1,12 @@
-"""Measures how well loss-curve laws predict held-out schedules of published runs, and what a fit costs.
+"""Measures how well loss-curve laws predict held-out schedules, and what a fit costs.
 
     python benchmarks/laws/laws.py --curves PATH [--runs PATH] [--quick] [--bars] [--out DIR]
 
 PATH holds ``multi_power_law/25M/*.csv`` and ``100M``, the loss curves of Luo et al.'s repository,
 and ``schaipp_124M``, those of Schaipp et al. (both MIT license). ``--runs`` is a folder that
 examples/pretrain.py wrote, for example with ten schedules. It must contain a constant schedule and
-a cosine: the shortest of these are fitted, and the others are predicted. """
+a cosine: the shortest of these are fitted, and the others are predicted.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +112,10 @@ def covered(ensemble: laws.Ensemble, run: olrs.Run) -> float:
 
 
 def speed(runs: dict[str, olrs.Run]) -> list[dict]:
-    """Times one fit from one start: ours, ours with sums over all drops, and scipy with a numerical gradient."""
+    """Times one fit from one start.
+
+    Ours, ours with sums over all drops, and scipy with a numerical gradient.
+    """
     seen = [observe(runs[name]) for name in FITTED]
     how = dict(weights=None, settings=dict(warmup="counted"), delta=1e-3, fixed=None, bounds=None, prior={})
     rows = []

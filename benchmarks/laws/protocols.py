@@ -81,7 +81,7 @@ def everything(curves: pathlib.Path) -> dict[str, dict[str, olrs.Run]]:
 
 
 def ablation(sizes: Mapping[str, Mapping[str, olrs.Run]], *, quick: bool) -> tuple[list[dict], list[Bar]]:
-    """Mean absolute errors on held-out curves, for each split and as the mean over the unpublished splits."""
+    """Mean absolute errors on held-out curves, by split and as the mean of unpublished splits."""
     rows, bars = [], []
     fits = {name: LAWS[name] for name in COMPARED} | (dict(list(ABLATION.items())[:2]) if quick else ABLATION)
     for size in progress(list(sizes), "splits"):

@@ -1,6 +1,6 @@
-"""The published runs of Luo et al.
+"""The published runs of Luo et al. (MIT license, arXiv:2503.12811).
 
-(MIT license, arXiv:2503.12811): rates by formula, losses from files.
+Rates come from their formulas, losses from their files.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ False alarms are counted per 100,000 losses, on streams without a change: white 
 autocorrelation, spikes, and a loss that falls as in training. Delays are counted in losses after a
 jump of one, two and three standard deviations: their median, their 90% quantile, and the share
 found within 1,000 losses. The default settings were chosen from this table, which also has their
-neighbors. """
+neighbors.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +61,7 @@ def streams(random: np.random.Generator, steps: int, seeds: int) -> dict[str, np
 
 
 def shifts(detector: olrs.transforms.LossShift, deviations: np.ndarray) -> np.ndarray:
-    """Where the detector reports a change: bools in the shape of the losses, with one detector for each column."""
+    """Where the detector reports a change: bools like the losses, one detector for each column."""
 
     def step(state, values):
         changed, state = jax.vmap(detector.seen)(state, values)

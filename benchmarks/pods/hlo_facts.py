@@ -1,18 +1,20 @@
-"""What an optimized HLO program does in one run: bytes to and from HBM, collectives, host transfers, branches.
+"""Counts what an optimized HLO program does in one run.
+
+It counts bytes of HBM, collectives, host transfers and branches.
 
 ``compiled.cost_analysis()["bytes accessed"]`` counts the body of a loop once, both branches of a
 conditional, traffic of on-chip memory as if it were HBM's, and copies that fetch ahead. So the
 bytes are counted here, from the scheduled program:
 
-- an instruction reads its operands and writes its results, of which those in memory space 0 count:
-  HBM on a TPU;
-- a fusion is one instruction: what happens inside it stays on the chip;
-- who takes a slice reads the slice; who updates a slice in place reads and writes the slice, unless
-  what it updates is an argument that was not donated, which has to be copied;
-- a loop's body counts as often as it runs; of a conditional's branches the dearest counts;
-- an asynchronous operation reads at its start and writes at its end.
+- An instruction reads its operands and writes its results. Those in memory space 0 count, which is
+  HBM on a TPU.
+- A fusion is one instruction: what happens inside it stays on the chip.
+- An instruction that takes a slice reads the slice. One that updates a slice in place reads and
+  writes the slice; if it updates an argument that was not donated, the whole argument is copied.
+- A loop's body counts as often as it runs. Of a conditional's branches the most expensive counts.
+- An asynchronous operation reads at its start and writes at its end.
 
-Bytes are logical: the padding of small arrays to a TPU's tiles is not in them.
+Bytes are logical: they do not include the padding of small arrays to a TPU's tiles.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def facts(compiled: Any) -> dict[str, float]:
 
 
 def tally(module: Module) -> collections.Counter[str]:
-    """How much of each in one run of the program: ``hbm`` and ``payload`` in bytes, the others counted."""
+    """Counts in one run of the program; ``hbm`` and ``payload`` are in bytes."""
     return _tally(module, module.entry)
 
 
@@ -231,7 +233,7 @@ def _written_by(
 
 
 def _in_place(module: Module, computation: Computation, name: str) -> bool:
-    """Whether a value may be overwritten: everything but the program's arguments that were not donated."""
+    """Whether a value may be overwritten: all but the program's undonated arguments."""
     source = computation.instructions[name]
     while source.opcode in ("bitcast", "opt-barrier"):
         source = computation.instructions[source.operands[0]]
@@ -241,7 +243,10 @@ def _in_place(module: Module, computation: Computation, name: str) -> bool:
 
 
 def trip_count(module: Module, computation: Computation, loop: Instruction) -> int | None:
-    """How often a loop's body runs: as the compiler notes it, or from a counter with a fixed start, step and limit."""
+    """How often a loop's body runs, as the compiler notes it or from its counter.
+
+    None if unknown.
+    """
     noted = re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes)
     if noted:
         return int(noted[1])

@@ -1,4 +1,4 @@
-"""The text of an optimized HLO module, as ``compiled.as_text()`` gives it, read into instructions with their types."""
+"""Parses the text of an optimized HLO module, ``compiled.as_text()``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BITS = {"pred": 8, "token": 0, "opaque": 0, "s4": 4, "u4": 4, "s2": 2, "u2": 2, 
 
 @dataclasses.dataclass(frozen=True)
 class Array:
-    """An array's type, and the memory it lives in: 0 is a TPU's HBM, 1 its VMEM, 5 the host's, the others small."""
+    """An array's type and memory space: 0 is a TPU's HBM, 1 its VMEM, 5 the host's memory."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -59,12 +59,12 @@ class Computation:
 
     @functools.cached_property
     def parameters(self) -> dict[int, Instruction]:
-        """By number."""
+        """The parameters by number."""
         return {int(i.inside): i for i in self.instructions.values() if i.opcode == "parameter"}
 
     @functools.cached_property
     def users(self) -> dict[str, list[Instruction]]:
-        """Who takes each instruction as an operand."""
+        """The users of each instruction."""
         users: dict[str, list[Instruction]] = {name: [] for name in self.instructions}
         for instruction in self.instructions.values():
             for name in dict.fromkeys(instruction.operands):
@@ -84,11 +84,11 @@ class Module:
 
 
 def parse(text: str) -> Module:
-    """The module that the text says.
+    """Parses a module.
 
     Raises:
-        ValueError: if there is no entry computation in it, or an instruction that this file can't
-            read: nothing is skipped.
+        ValueError: if the text has no entry computation, or an instruction that this file cannot
+            read. Nothing is skipped.
     """
     computations, entry, name, lines = {}, None, None, []
     for line in text.splitlines():
@@ -111,7 +111,7 @@ def parse(text: str) -> Module:
 def _instruction(line: str) -> Instruction:
     found = re.match(r"\s+(?:ROOT )?%?([\w.-]+) = (.*)", line)
     if not found:
-        raise ValueError(f"no HLO instruction: {line[:200]!r}")
+        raise ValueError(f"not an HLO instruction: {line[:200]!r}")
     rest = found[2]
     end = _closing(rest) + 1 if rest.startswith("(") else rest.index(" ")
     kind, rest = rest[:end], rest[end:].lstrip()
@@ -123,7 +123,7 @@ def _instruction(line: str) -> Instruction:
 
 
 def _closing(text: str) -> int:
-    """Where the parenthesis that opens the text closes."""
+    """The index at which the parenthesis that opens the text closes."""
     depth = 0
     for index, character in enumerate(text):
         depth += (character == "(") - (character == ")")

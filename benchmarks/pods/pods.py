@@ -1,17 +1,17 @@
-"""What a transform costs in the optimizer step on a TPU pod, by the real compiler ahead of time: no TPU is needed.
+"""Measures what a transform costs in the optimizer step on a TPU pod, without a TPU.
 
-The step is compiled from shapes for chips that are not there, with a chain and without the
-transform in it, and the optimized program is read: bytes of HBM, collectives and what goes into
-them, temporary memory, arguments, host transfers, branches, and whether what is donated is written
-in place. These are facts of the program, the same in every run on the same versions; nothing is
-timed.
+    python benchmarks/pods/pods.py --quick --bars         # four chips, a few chains: 1-2 minutes
+    python benchmarks/pods/pods.py --bars --out results   # all chains; pods of 256 and 512 chips
+    python benchmarks/pods/pods.py --chain my_module:my_chain --base clip+adamw
 
-    python benchmarks/pods/pods.py --quick --bars           # four chips, a few chains: a minute or
-    two python benchmarks/pods/pods.py --bars --out results     # every chain, and pods of 256 and
-    512 chips python benchmarks/pods/pods.py --chain my_module:my_chain --base clip+adamw
+The real compiler compiles the step ahead of time, from shapes, with and without the transform. The
+optimized program is read: bytes of HBM, collectives and their payload, temporary memory, arguments,
+host transfers, branches, and whether donated arguments are updated in place. These facts of the
+program are the same in every run with the same versions; nothing is timed.
 
-It makes its own environment with ``jax[tpu]`` (1 GB, once; ``--cache`` says where), or takes the
-one of ``--python``. Exit status: 1 with ``--bars`` if one falls short, 3 if there is no compiler.
+It creates an environment with ``jax[tpu]`` (1 GB, once, in the folder of ``--cache``), or uses that
+of ``--python``. The exit status is 1 with ``--bars`` if a bar does not hold, and 3 without a
+compiler.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import tpu_environment
 from reporting import Bar, conclude, parser, print_table, progress, write_raw
 
 NAN = float("nan")
-SELF_CHECK = 0.005  # how far the count may be from theory, relatively
+SELF_CHECK = 0.005  # largest relative difference of the count from theory
 BESIDE = 4096  # bytes of HBM that buffers of different lengths may differ by
 AT = "v5p:2x2x1"  # where the bars on bytes bind
 PODS = ("v5p:8x8x8", "v5e:16x16")
@@ -41,8 +41,10 @@ def arguments() -> argparse.Namespace:
         "--chain", action="append", default=[], metavar="MODULE:FUNCTION",
         help="measure only the chain that this function returns (in the working folder, or importable); may be repeated",
     )  # fmt: skip
-    found.add_argument("--base", default="clip+adamw", help="what --chain is held against (default: %(default)s)")
-    found.add_argument("--every-schedule", action="store_true", help="every schedule in the step, not four of them")
+    found.add_argument(
+        "--base", default="clip+adamw", help="the chain that --chain is compared with (default: %(default)s)"
+    )
+    found.add_argument("--every-schedule", action="store_true", help="measure all schedules, not only four")
     found.add_argument("--only", metavar="REGEX", help="measure only the variants whose names match")
     return found.parse_args()
 
@@ -58,7 +60,7 @@ def measure(entry: Any, place: Any) -> dict[str, Any]:
 
 
 def row(place: str, name: str, base: str, mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a chain beside its base's."""
+    """The facts of a chain next to those of its base."""
     more = {f"{key} more": mine[key] - other[key]
             for key in ("hbm bytes", "all-reduces", "other collectives", "conditionals", "temp bytes", "argument bytes",
                         "state bytes")}  # fmt: skip
@@ -71,7 +73,7 @@ def row(place: str, name: str, base: str, mine: dict[str, Any], other: dict[str,
 
 
 def base_bars(place: str, name: str, base: Any, found: dict[str, Any]) -> list[Bar]:
-    """The count itself, held against what a base must read and write in theory."""
+    """Compares the count with what a base must read and write in theory."""
     if base.copies is None or not place.startswith(AT):
         return []
     off = abs(found["hbm bytes"] / (base.copies * found["copy bytes"]) - 1)

@@ -1,4 +1,4 @@
-"""The optimizer step of a decoder on a pod, compiled ahead of time for chips that are not there, and what it does."""
+"""The optimizer step of a decoder, compiled ahead of time for an absent pod."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def shapes_and_specs(model: Decoder) -> tuple[Any, Any]:
 
 
 def by_path(state: Any, params: Any, specs: Any) -> Any:
-    """The state's shardings: a leaf that ends in a parameter's path has the parameter's, the others are replicated.
+    """The shardings of the state.
 
-    By path, not by shape: a query's and an output's weights have equal shapes and transposed
-    shardings. Axes of length one, which a norm by neuron leaves, and leaves of fewer axes are not
-    sharded. """
+    A leaf whose path ends in a parameter's path has the parameter's sharding; the others are
+    replicated.
+    """
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
     # A PartitionSpec is a leaf of its own.
     known = {key: (leaf.shape, spec) for (key, leaf), spec in zip(flat, jax.tree.leaves(specs), strict=True)}
@@ -123,19 +123,19 @@ def compile_step(
     after: Callable[[Any, Any], tuple[Any, Any]] | None = None,
     shard_map: bool = False,
 ) -> tuple[Any, dict[str, float]]:
-    """One optimizer step, compiled from shapes: parameters and state donated, results sharded as the arguments.
+    """Compiles one optimizer step from shapes, donated, with results sharded as the arguments.
 
     Args:
         tx: the optimizer.
-        place: where from come the parameters' shapes and shardings.
+        place: defines the parameters' shapes and shardings.
         mesh: the devices.
         extra_args: scalars for the update, by name; replicated arguments of the step.
-        after: what happens to parameters and state once the updates are applied.
+        after: a function of parameters and state that runs once the updates are applied.
         shard_map: whether the step is one body that each device runs on its shards, with its
             collectives written out.
 
     Returns:
-        The compiled step, and the figures that only its arguments tell.
+        The compiled step, and the figures that are known only from its arguments.
     """
     shapes, specs = shapes_and_specs(place.model)
     state = jax.eval_shape(tx.init, shapes)
@@ -166,12 +166,15 @@ def compile_step(
 
 
 def _bytes(tree: Any, shardings: Any) -> int:
-    """How many bytes of a tree one chip has."""
+    """The bytes of a tree on one chip."""
     pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(shardings), strict=True)
     return sum(math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf, sharding in pairs)
 
 
 def distinct_shardings(model: Decoder) -> int:
-    """How many orders of mesh axes the matrices are sharded in: as many collectives one norm of each of them needs."""
+    """The number of different orders of mesh axes in which matrices are sharded.
+
+    One norm of each of them needs as many collectives.
+    """
     specs = jax.tree.leaves(shapes_and_specs(model)[1])
     return len({tuple(axis for axis in spec if axis) for spec in specs} - {()})

@@ -1,4 +1,4 @@
-"""A Python with the TPU's compiler: one's own, or a virtual environment that is made once and kept in a cache folder."""
+"""Finds a Python with the TPU's compiler, or makes a virtual environment with it once."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ import pathlib
 import subprocess
 import sys
 
-NO_COMPILER = 3  # the exit status where there is no compiler: neither a success (0) nor a bar that fell short (1)
-PACKAGES = ("jax[tpu]>=0.10", "optax>=0.2.8", "numpy>=2.0")  # 1 GB on disk, of which libtpu 0.7
+NO_COMPILER = 3  # the exit status without a compiler: neither success (0) nor a bar that does not hold (1)
+PACKAGES = ("jax[tpu]>=0.10", "optax>=0.2.8", "numpy>=2.0", "lazy_loader>=0.4")  # 1 GB on disk, of which libtpu 0.7
 SETTINGS = {
-    "JAX_PLATFORMS": "cpu",  # nothing runs on a TPU: it is only compiled for
-    "TPU_SKIP_MDS_QUERY": "1",  # or libtpu looks for the machine that it is on
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # or a second process dies over a lock file
-    "TPU_WORKER_HOSTNAMES": "localhost", "TPU_ACCELERATOR_TYPE": "v5p-8",  # or it complains that it does not know
+    "JAX_PLATFORMS": "cpu",  # programs are compiled for a TPU, but nothing runs on it
+    "TPU_SKIP_MDS_QUERY": "1",  # otherwise libtpu queries the machine it is on
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # otherwise a second process fails because of a lock file
+    "TPU_WORKER_HOSTNAMES": "localhost", "TPU_ACCELERATOR_TYPE": "v5p-8",  # otherwise it warns that they are unknown
     "TPU_STDERR_LOG_LEVEL": "3", "TF_CPP_MIN_LOG_LEVEL": "3",
 }  # fmt: skip
 _INSIDE = "OPTAX_LRS_PODS_INSIDE"
 
 
 class NoCompiler(RuntimeError):
-    """There is no compiler for TPUs here; why, in one line."""
+    """There is no compiler for TPUs here. The message is the reason, in one line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say where it is."""
+    """Adds the arguments that locate the compiler."""
     parser.add_argument(
-        "--python", type=pathlib.Path, help="a Python with jax[tpu] and optax, instead of one made here"
+        "--python",
+        type=pathlib.Path,
+        help="a Python with jax[tpu] and optax to use instead of the environment in --cache",
     )
     home = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "optax_lrs"
     parser.add_argument(
@@ -35,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=pathlib.Path,
         default=home,
         metavar="DIR",
-        help="where one is made, and kept (default: %(default)s)",
+        help="where the environment is created and kept (default: %(default)s)",
     )
 
 
 def inside() -> bool:
-    """Whether this process is the one with the compiler."""
+    """Whether this process has the compiler."""
     return _INSIDE in os.environ
 
 
@@ -79,7 +81,7 @@ def _made(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _checked(python: pathlib.Path) -> pathlib.Path:
-    code = "import libtpu, jax, optax"
+    code = "import libtpu, jax, optax, lazy_loader"
     try:
         done = subprocess.run([python, "-c", code], env=os.environ | SETTINGS, capture_output=True, text=True)
     except OSError as error:

@@ -1,17 +1,18 @@
-"""The chains whose cost on a pod is known: a line each, with the bars that it has to hold.
+"""The chains whose cost on a pod is measured, each with the bars that it must hold.
 
-A new one is one more ``Variant`` in ``VARIANTS``. What its bars may be:
+To add one, add a ``Variant`` to ``VARIANTS``. Its bars may be:
 
 - ``hbm``: bytes of HBM, of the base's, at most; ``payload``: bytes that go into collectives, of the
   base's, at most;
 - ``collectives``, ``conditionals``, ``temp``, ``arguments``, ``state``: how many more than the
   base's (bytes for the last three), at most;
-- ``hbm_beside``: the name of another variant, which may have no fewer bytes of HBM by more than
-  4096.
+- ``hbm_beside``: the name of another variant, whose bytes of HBM this one may exceed by 4096 at
+  most.
 
-And always: no host transfer, no gather or other collective than an all-reduce beside the base's,
-every donated argument aliased, every loop's count read. ``hbm`` and ``temp`` bind on v5p:2x2x1
-alone: on a large pod a shard fits on-chip memory, and what is kept there is the compiler's affair.
+These bars always hold: no host transfer, no collective other than all-reduces in addition to the
+base's, every donated argument aliased, every loop's count read. ``hbm`` and ``temp`` apply on
+v5p:2x2x1 only: on a large pod a shard fits on-chip memory, and the compiler decides what stays
+there.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ GROUPS = {"embedding": "embedding", "attention": "layers/attention/.*", "mlp": "
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A chain with a transform, and the chain without it that it is held against."""
+    """A chain with a transform, and the chain without it that it is compared with."""
 
     name: str
     chain: Callable[[], optax.GradientTransformation]
     base: str = "clip+adamw"
     bars: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    quick: bool = False  # whether --quick has it
+    quick: bool = False  # whether --quick measures it
     pods: bool = False  # whether it is compiled for the large pods too
     step: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keywords of pod_steps.compile_step
 
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """A chain of Optax alone, and the bytes of HBM that it needs in theory, in copies of the parameters."""
+    """A chain of Optax, and the HBM bytes it needs in theory, in copies of the parameters."""
 
     chain: Callable[[], optax.GradientTransformation]
     copies: float | None = None
@@ -100,9 +101,9 @@ BASES = {
     "adamw, shard_map": Base(lambda: optax.chain(*unclipped()), copies=7.0, step=dict(shard_map=True)),
 }
 
-# ── schedules and what stands in the rate's place ─────────────────────────────────────────────────
+# ── schedules and other ways to scale by a rate ─────────────────────────────────────────────────
 
-SWAP = dict(hbm=1.005, collectives=0, payload=1.0, conditionals=0, temp=MEGA)  # a schedule costs nothing
+SWAP = dict(hbm=1.005, collectives=0, payload=1.0, conditionals=0, temp=MEGA)  # a schedule must cost nothing
 RATES = [
     Variant("schedule, captured", lambda: adamw(optax.scale_by_learning_rate(ours())), bars=SWAP, quick=True),
     Variant("schedule, live", lambda: adamw(olrs.scale_by_live_schedule(ours())), bars=SWAP, quick=True, pods=True),
@@ -131,7 +132,7 @@ def example(cls: type[olrs.Schedule]) -> Callable[[], optax.GradientTransformati
 
 
 def literature(every: bool) -> list[Variant]:
-    """Schedules at their own examples, live: some that are computed in different ways, or all that there are."""
+    """Live schedules at their examples: a few that are computed differently, or all."""
     from optax_lrs._value import Value
 
     names = [name for name, cls in Value.registry.items() if issubclass(cls, olrs.Schedule)]
@@ -143,7 +144,7 @@ def literature(every: bool) -> list[Variant]:
 
 
 def recorded(**options: Any) -> Callable[[], optax.GradientTransformation]:
-    """The recorder where it belongs: first, before the clip."""
+    """The recorder in its place: first, before the clip."""
     return lambda: adamw(before=(olrs.record_grad_norm(**options),))
 
 
@@ -152,7 +153,11 @@ def unclipped_and_recorded(**options: Any) -> Callable[[], optax.GradientTransfo
 
 
 def exact(steps: int, columns: int = 1) -> dict[str, float]:
-    """The bars of the exact store: 4 bytes a step and column, each buffer in whole tiles of 1024, and 4 kB of scalars."""
+    """The bars of the exact store.
+
+    It has 4 bytes for each step and column, each buffer in whole tiles of 1024, and 4 kB of
+    scalars.
+    """
     return RECORD | dict(
         state=4 * columns * steps + 4 * KILO, arguments=4 * columns * -(-steps // 1024) * 1024 + 4 * KILO
     )
@@ -202,17 +207,17 @@ RECORDERS = [
 
 
 def every_matrix(path: str, leaf: Any) -> bool:
-    """Embedding and head too, which nobody would project: so that the ratios are of all weights."""
+    """All matrices, also embedding and head, so that the ratios refer to all weights."""
     return leaf.ndim > 1 and "norm" not in path
 
 
 def projected(**options: Any) -> Callable[[], optax.GradientTransformation]:
-    """The projection where it belongs: last."""
+    """The projection in its place: last."""
     return lambda: adamw(after=(olrs.project_weights(every_matrix, **options),))
 
 
 def by_hand(**options: Any) -> Mapping[str, Any]:
-    """The step that projects the parameters itself, after the updates are applied."""
+    """The step that projects the parameters after the updates are applied."""
     projection = olrs.project_weights(every_matrix, mode="manual", **options)
     return dict(after=lambda params, state: (projection.project(params, state), state))
 
@@ -269,11 +274,11 @@ AVERAGES = [
     )
 ]  # fmt: skip
 
-# ── wrong on purpose: what the count has to catch ─────────────────────────────────────────────────
+# ── wrong on purpose: the count must catch these ─────────────────────────────────────────────────
 
 
 def misplaced(put: Callable[[Any, Any, Any], Any], steps: int = 1_000_000) -> optax.GradientTransformation:
-    """A recorder that takes the norm as it should and puts it away as it should not."""
+    """A recorder that computes the norm correctly and stores it wrongly."""
 
     def init(params):
         del params
@@ -301,7 +306,7 @@ def by_ravel(buffer, count, updates):
 
 
 LENGTH = RECORD | dict(hbm_beside="recorder, l1+l2, 10k steps")
-WRONG = [  # and the end of the name of the bar that must fall short
+WRONG = [  # and the end of the name of the bar that must not hold
     (Variant("wrong: io_callback", lambda: adamw(before=(misplaced(by_callback),)), bars=RECORD), "host transfers"),
     (Variant("wrong: where(arange == t)", lambda: adamw(before=(misplaced(by_mask),)), bars=LENGTH), "10k steps"),
     (
@@ -310,11 +315,11 @@ WRONG = [  # and the end of the name of the bar that must fall short
     ),
 ]
 
-# ── a chain of one's own ──────────────────────────────────────────────────────────────────────────
+# ── a user's own chain ──────────────────────────────────────────────────────────────────────────
 
 
 def own(text: str, base: str) -> Variant:
-    """The variant of ``module:function``: the function returns a chain, or a whole :class:`Variant`."""
+    """The variant of ``module:function``, a function that returns a chain or a :class:`Variant`."""
     module, _, name = text.partition(":")
     if not name:
         raise ValueError(f"--chain takes module:function, got {text!r}")

@@ -1,8 +1,10 @@
-"""The papers' formulas, independent of the package: in float64 for many steps, in 50 digits to check the float64.
+"""The papers' formulas, independent of the package, in float64 and in 50 digits.
 
-A rate is read at a *position*, an int64 in units of 1/``unit`` of a step, so that a stretched clock
-stays in integers and every difference of steps is exact. The float64 forms avoid cancellation; the
-50-digit forms are the formulas as printed. """
+float64 serves many steps; the 50 digits check the float64. A rate is read at a *position*, an int64
+in units of 1/``unit`` of a step, so that a stretched clock stays in integers and every difference
+of steps is exact. The float64 forms avoid cancellation; the 50-digit forms are the formulas as
+printed.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ with decimal.localcontext(_CONTEXT):
 
 
 def cos(x: Decimal) -> Decimal:
-    """The cosine by its series; x up to 4."""
+    """The cosine by its series, for x up to 4."""
     term = total = Decimal(1)
     for k in range(1, DIGITS):
         term *= -x * x / ((2 * k - 1) * (2 * k))
@@ -41,12 +43,12 @@ def cos(x: Decimal) -> Decimal:
     return total
 
 
-# ── profiles: x is what is done of the decay, z = 1 - x what is left ─────────────────────────────────────
+# ── profiles: x is the finished share of the decay, z = 1 - x the rest ─────────────────────────────────────
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """A decay from ``peak`` to ``end``: ``float64(x, z, peak, end)`` and ``exact(x, peak, end)``."""
+    """A decay from ``peak`` to ``end``, in float64 and as printed in 50 digits."""
 
     float64: Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]
     exact: Callable[[Decimal, Decimal, Decimal], Decimal]
@@ -131,7 +133,7 @@ def _decimal(number: Fraction) -> Decimal:
 
 
 def _share(position: np.ndarray, start: int, end: int) -> np.ndarray:
-    """How much of the interval lies behind the position; a jump if it is empty."""
+    """The share of the interval before the position; a jump if the interval is empty."""
     if end == start:
         return (position >= start).astype(np.float64)
     return np.clip(position - start, 0, end - start) / (end - start)
@@ -154,7 +156,7 @@ class Decay:
 
     def float64(self, position: np.ndarray, unit: int = 1) -> np.ndarray:
         done = _share(position, self.start * unit, self.stop * unit)
-        left = _share(-position, -self.stop * unit, -self.start * unit)  # time run backwards, in integers
+        left = _share(-position, -self.stop * unit, -self.start * unit)  # the time reversed, in integers
         decay = self.profile.float64(done, left, self.peak, self.end)
         return _share(position, 0, self.warmup * unit) * decay
 
@@ -169,7 +171,7 @@ class Decay:
 
 @dataclasses.dataclass(frozen=True)
 class Plateau:
-    """Linear warmup and a constant, for ever."""
+    """Linear warmup and a constant without an end."""
 
     peak: float
     warmup: int = 0
@@ -187,7 +189,7 @@ class Plateau:
 
 @dataclasses.dataclass(frozen=True)
 class InverseSqrt:
-    """Linear warmup, then the root of timescale over timescale plus the steps since."""
+    """Linear warmup, then the square root of timescale / (timescale + steps since the warmup)."""
 
     peak: float
     warmup: int
@@ -210,7 +212,7 @@ class InverseSqrt:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Straight lines between entries."""
+    """Linear interpolation between entries."""
 
     lrs: tuple[float, ...]
     steps: tuple[int, ...]
@@ -235,7 +237,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
-    """One rate after another; each on a clock of its own (join) or all on one (switch)."""
+    """Rates one after another, each on its own clock (join) or all on one clock (switch)."""
 
     rates: tuple[Any, ...]
     boundaries: tuple[int, ...]
@@ -262,7 +264,7 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class Changed:
-    """A rate times ``factor``, begun ``by`` steps later, run ``slower`` times as slowly (a float32)."""
+    """A rate times ``factor``, delayed by ``by`` steps and slowed ``slower`` times (a float32)."""
 
     rate: Any
     factor: float = 1.0

@@ -1,14 +1,15 @@
-"""How far the float32 rate is from the formula, over whole runs of up to 2**31 - 1 steps; Optax's own rates beside it.
+"""Measures the float32 error of every rate, over whole runs of up to 2**31 - 1 steps.
 
     python benchmarks/precision/precision.py [--quick] [--bars] [--out DIR]
 
-Every schedule and every profile is compared with an oracle that shares no code with the package:
-float64 with integer differences, from ``exact_rates.py``, where it is itself checked against 50
-digits, or from its test. The steps are the first and last 3,000, 3,000 on both sides of every
-boundary between phases, and a random sample. An error is relative to the rate at that step: where
-the formula is zero only zero will do. Both compiled forms are tried: the schedule's numbers as
-constants of the program (``optax.adamw(schedule)``) and as its arguments (the live schedule); the
-worse one counts. """
+Each schedule and each profile is compared with an oracle that shares no code with the package:
+float64 with integer differences. The oracles come from ``exact_rates.py``, where they are checked
+against 50 digits, or from the tests. Optax's own rates are measured too. The steps are the first
+and last 3,000, 3,000 on each side of every boundary between phases, and a random sample. An error
+is relative to the rate at that step: where the formula is zero, only zero passes. Two compiled
+forms are measured, and the worse one counts: the schedule's numbers as constants of the program
+(``optax.adamw(schedule)``) and as its arguments (a live schedule).
+"""
 
 from __future__ import annotations
 
@@ -34,20 +35,20 @@ from reporting import Bar, conclude, parse_args, print_table, progress, write_ra
 import optax_lrs as olrs
 from optax_lrs import profiles
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests"))  # for the oracles of the tests
 from matrices import combinators_cases as cases_combinators
 from matrices import continual_cases as cases_continual
 from matrices import cyclic_cases as cases_cyclic
 from matrices import literature_cases as cases_literature
 
 BAR = 2e-6  # relative error of the rate
-ORACLE_BAR = 2e-14  # of the oracle itself, against 50 digits
+ORACLE_BAR = 2e-14  # for the oracle itself, against 50 digits
 HORIZONS = {"1e5": 10**5, "1e6": 10**6, "2^24": 2**24, "1e8": 10**8, "2^31-1": 2**31 - 1}
 NEAR = 3_000  # steps on each side of a boundary
 SAMPLE = 20_000  # random steps
-CHECKED = 40  # steps at which the oracle is held against 50 digits
-PEAK = 3e-4  # no float32, as a user would write it
-SMALLEST = float(np.finfo(np.float32).tiny)  # below it a float32 loses its digits whatever the formula
+CHECKED = 40  # steps at which the oracle is compared with 50 digits
+PEAK = 3e-4  # not a float32, as a user would write it
+SMALLEST = float(np.finfo(np.float32).tiny)  # below this a float32 loses digits under any formula
 
 PROFILES = {
     "linear": [()], "cosine": [()], "mirror_cosine": [()], "one_minus_sqrt": [()], "one_minus_square": [()],
@@ -63,7 +64,7 @@ PROFILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A schedule, its oracle, and Optax's schedule of the same shape, if it has one."""
+    """A schedule, its oracle, and Optax's schedule of the same shape, if there is one."""
 
     name: str
     schedule: olrs.Schedule
@@ -73,7 +74,7 @@ class Case:
 
 
 def decaying_cases(total: int) -> Iterator[Case]:
-    """WSD with every profile, and the schedules that are a warmup and one profile."""
+    """WSD with each profile, and the schedules that consist of a warmup and one profile."""
     warmup, decay = total // 97, total // 5 + 1
     own = {"linear": theirs.wsd_linear, "cosine": theirs.wsd_cosine, "exponential": theirs.wsd_exponential}
     for name, shapes in PROFILES.items():
@@ -157,16 +158,19 @@ def other_cases(total: int) -> Iterator[Case]:
                       else exact.Decay(exact.cosine, PEAK, 0, length))  # fmt: skip
         yield Case(f"stretched({type(wave).__name__}, {factor:.3g}), again", olrs.stretched(wave, factor=factor),
                    exact.Changed(wave_exact, slower=factor))  # fmt: skip
-    if total > 2**30:  # a clock that reads more than an int32 holds: on the device a float's reading, by contract
+    if total > 2**30:  # the clock exceeds int32: on the device it is a float, by contract
         beyond = olrs.Linear(peak=PEAK, total_steps=3 * total)
-        yield Case("stretched(Linear, 0.333), reading beyond 2^31: no bar", olrs.stretched(beyond, factor=1 / 3),
+        yield Case("stretched(Linear, 0.333), clock beyond 2^31: no bar", olrs.stretched(beyond, factor=1 / 3),
                    exact.Changed(exact.Decay(exact.linear, PEAK, 0, 3 * total), slower=1 / 3), bar=np.inf)  # fmt: skip
     yield Case("stretched(join, 1.25)", olrs.stretched(joined, factor=1.25), exact.Changed(joined_exact, slower=1.25))
 
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """An oracle of the test suite: float64 NumPy, held to published values there, and not to 50 digits here."""
+    """An oracle of the test suite in float64 NumPy.
+
+    Tests compare it with published values; it is not checked against 50 digits here.
+    """
 
     rates: Any
     corners: list[int]
@@ -177,7 +181,7 @@ class Tested:
 
 
 def literature_cases(total: int) -> Iterator[Case]:
-    """The rest of the literature, its cycles and the other combinators, with the oracles of their tests."""
+    """The other schedules of the literature and combinators, with the oracles of their tests."""
     for area in (cases_literature, cases_cyclic, cases_combinators, cases_continual):
         for case in area.cases(total):
             corners = [corner for corner in (*case.schedule.corners, case.schedule.ends_at or 0) if corner <= total]
@@ -185,7 +189,7 @@ def literature_cases(total: int) -> Iterator[Case]:
 
 
 def kinds(item: Any) -> set[type]:
-    """The classes of a value and of every value inside it."""
+    """The classes of a value and of all values inside it."""
     if isinstance(item, tuple):
         return set().union(*map(kinds, item))
     if not isinstance(item, olrs.Schedule | profiles.Profile):
@@ -194,23 +198,26 @@ def kinds(item: Any) -> set[type]:
 
 
 def missing(cases: list[Case]) -> list[str]:
-    """The schedules and profiles that no case covers: each needs an oracle, in ``exact_rates.py`` or in its test."""
+    """The schedules and profiles that no case covers.
+
+    Each needs an oracle, in ``exact_rates.py`` or in its test.
+    """
     ours = {cls for cls in olrs.Schedule.registry.values()
             if issubclass(cls, olrs.Schedule | profiles.Profile) and cls.__module__.startswith("optax_lrs.")}  # fmt: skip
     return sorted(cls.__name__ for cls in ours - kinds(tuple(case.schedule for case in cases)))
 
 
 def steps_around(corners: list[int], total: int, generator: np.random.Generator) -> np.ndarray:
-    """The first and last steps, both sides of every corner, and a random sample, as int32."""
+    """The first and last steps, both sides of each corner, and a random sample, as int32."""
     near = np.add.outer([0, total, *corners], np.arange(-NEAR, NEAR + 1)).ravel()
     steps = np.concatenate([near, generator.integers(0, total, SAMPLE)])
     return np.unique(np.clip(steps, 0, 2**31 - 1)).astype(np.int32)
 
 
 def errors(rates: Any, oracle: np.ndarray) -> np.ndarray:
-    """The error at each step, relative to the oracle there.
+    """The error at each step, relative to the oracle.
 
-    Infinite where it should be zero and is not, nan for nan.
+    Infinite where the rate should be zero and is not, nan for nan.
     """
     rates = np.broadcast_to(np.asarray(rates, np.float64), oracle.shape)
     difference = np.abs(rates - oracle)
@@ -247,16 +254,16 @@ def measure(case: Case, horizon: str, generator: np.random.Generator) -> dict[st
         "oracle": float(oracle_error), "optax": None, "optax at step": None,
     }  # fmt: skip
     if case.optax is not None:
-        # One by one: its interpolation takes scalars only.
+        # One step at a time: Optax's interpolation takes only scalars.
         one_by_one = jax.vmap(lambda step: jnp.asarray(case.optax(step), jnp.float32))
         other = errors(jax.jit(one_by_one)(steps), rates)
-        other[rates == 0] = 0.0  # its rate may stay above zero for good; what counts here is the rates before
+        other[rates == 0] = 0.0  # its rate may stay above zero; only the rates before count here
         row |= {"optax": float(other.max()), "optax at step": int(steps[other.argmax()])}
     return row
 
 
 def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The worst of some rows; nan is the worst of all."""
+    """The row with the largest error; nan counts as the largest."""
     top = max(rows, key=lambda row: row["error"])
     others = [row["optax"] for row in rows if row["optax"] is not None]
     return {"": name, "float32": top["error"], "at horizon": top["horizon"], "at step": top["at step"],
@@ -270,7 +277,7 @@ def main() -> int:
     kinds_of_cases = (decaying_cases, other_cases, literature_cases)
     cases = [(case, name) for name in names for kind in kinds_of_cases for case in kind(HORIZONS[name])]
     uncovered = missing([case for case, _ in cases])
-    if args.quick:  # every class and profile at the longest horizon, every seventh case at the other
+    if args.quick:  # all cases at the longest horizon, every seventh at the other
         cases = [item for number, item in enumerate(cases) if item[1] != names[0] or number % 7 == 0]
     generator = np.random.default_rng(0)
     rows = [measure(case, name, generator) for case, name in progress(cases, "schedules x horizons")]

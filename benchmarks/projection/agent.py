@@ -1,9 +1,10 @@
-"""A published agent with a projection dropped in: rejax's PPO on gymnax's CartPole, one task after another.
+"""Adds a projection to a published agent: rejax's PPO on gymnax's CartPole, on changing tasks.
 
-In each task the four observations are in another order and with other signs, and the two actions
-may be exchanged. The agent keeps its networks and Adam's moments. Three agents: as published; with
-the layers of optax_lrs.nn; and with these and project_weights at the end of the optimizer. It needs
-the extra ``rl`` (gymnax 1 steps in a way that rejax 0.1 cannot read). """
+Each task permutes the four observations, changes their signs, and may exchange the two actions. The
+agent keeps its networks and Adam's moments. There are three agents: as published; with the layers
+of optax_lrs.nn; and with these and project_weights at the end of the optimizer. It needs the extra
+``rl`` (rejax 0.1 cannot read what a step of gymnax 1 returns).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ HIDDEN["NaP"] = HIDDEN["LayerNorm"]
 
 
 def environment() -> Any:
-    """CartPole whose observations and actions the parameters of the environment shuffle."""
+    """CartPole with observations and actions that the environment's parameters permute."""
     from flax import struct
     from gymnax.environments.classic_control import cartpole
 
@@ -66,7 +67,7 @@ def environment() -> Any:
 
 
 def networks() -> tuple[Any, Any]:
-    """The agent's policy and value function, with normalized layers in place of its own."""
+    """The agent's policy and value function, with normalized layers instead of its own."""
     from flax import linen
     from rejax.networks import DiscretePolicy
 
@@ -138,13 +139,13 @@ def training(arm: str, tasks: int, steps: int) -> Any:
 
 
 def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
-    """Each agent at the best of three rates, chosen on two seeds by the mean return.
+    """Runs each agent at the best of three rates by the mean return of two seeds.
 
-    Six others are reported. No bars.
+    Six other seeds are reported. There are no bars.
     """
     missing = [name for name in ("rejax", "gymnax") if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"agent: left out, {' and '.join(missing)} missing: pip install 'optax_lrs[rl]'", file=sys.stderr)
+        print(f"agent: skipped, {' and '.join(missing)} missing: pip install 'optax_lrs[rl]'", file=sys.stderr)
         return {}, []
     tasks, steps = (2, 2**13) if quick else (8, 2**15)
     rows, each, third = [], [], max(1, tasks // 3)

@@ -1,4 +1,7 @@
-"""What a projection is and is not, in float64: the same training as with other rates, and no change of the function."""
+"""Two equivalences of a projection, in float64.
+
+It trains as other rates would without it, and it does not change the network's outputs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from optax_lrs.nn import LayerConfig
 from optax_lrs.nn.linen import MLP, ResNet, Transformer
 
 HIDDEN = r"layers_[0-9]+/.*"
-REDRAWN = 25  # the labels, after so many steps: there is always something to learn, and norms grow
+REDRAWN = 25  # steps between new labels: there is always something to learn, and norms grow
 
 
 def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
@@ -35,10 +38,11 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
 
 
 def trajectories(steps: int) -> list[dict[str, Any]]:
-    """Unprojected training beside projected training whose rates, or whose updates, make up for the norms.
+    """Compares unprojected training with projected training that corrects for the norms.
 
-    A normalization without epsilon: with it invariance, and with that the equivalence, is only
-    approximate. """
+    The correction is in the rates or in the updates. The normalization has no epsilon: with one,
+    invariance and hence the equivalence are only approximate.
+    """
     model = MLP((32, 32), CLASSES, LayerConfig(epsilon=0.0, param_dtype=jnp.float64))
     images = digits(64).reshape(64, -1).astype(jnp.float64)
     drawn = jnp.asarray(np.random.default_rng(0).integers(0, CLASSES, (-(-steps // REDRAWN), 64)))
@@ -46,7 +50,9 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
     grad = jax.grad(lambda params, labels: optax.softmax_cross_entropy_with_integer_labels(
         model.apply({"params": params}, images), labels).mean())  # fmt: skip
     projection = olrs.project_weights(HIDDEN)
-    first = projection.project(first, projection.init(first))  # to the last bit, so that both begin at one point
+    first = projection.project(
+        first, projection.init(first)
+    )  # projected once, so that both start at the same point to the bit
 
     def norms(params):
         return {key: optax.tree.norm(value) if key != "head" else jnp.ones(()) for key, value in params.items()}
@@ -61,7 +67,7 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
         return jnp.max(jnp.stack(jax.tree.leaves(apart)))
 
     def compare(free, projected, by_norms):
-        """``by_norms``: the rate of each projected layer is that of the free one as it feels it, η (ρ/‖W‖)²."""
+        """``by_norms``: scale each projected layer's rate by (ρ/‖W‖)², as the free layer has it."""
 
         @jax.jit
         def run(params):
@@ -103,7 +109,10 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
 
 
 def outputs() -> list[dict[str, Any]]:
-    """The largest change of an output, beside the largest output, by projecting kernels that have grown 5 times."""
+    """The largest change of an output, relative to the largest output, by projecting kernels.
+
+    The kernels were scaled by 5 before.
+    """
     images = digits(32).astype(jnp.float64)
     tokens = jnp.asarray(np.random.default_rng(0).integers(0, 64, (4, 16)))
     rows, patterns = [], {}
@@ -136,7 +145,7 @@ def changed(apply: Any, first: Any, batch: Any, patterns: tuple[str, ...]) -> fl
 
 
 class PlainOfDoubles:
-    """The same MLP without normalizations, for what a projection must not be used on."""
+    """The same MLP without normalization, on which a projection must not be used."""
 
     def init(self, key: jax.Array, x: jax.Array) -> dict[str, dict[str, jax.Array]]:
         sizes = [x.shape[-1], 64, 64, CLASSES]

@@ -1,4 +1,4 @@
-"""The networks and the random labels of benchmarks/projection/projection.py: an MLP and a convolutional net on scikit-learn's digits."""
+"""The networks and random labels: an MLP and a convolutional net on scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NORMS = {"none": None, "LayerNorm": "layer", "RMSNorm": "rms"}
 
 
 def digits(count: int) -> jax.Array:
-    """So many images [count, 8, 8] of mean 0 and variance 1; their true labels are not used."""
+    """``count`` images of mean 0 and variance 1, [count, 8, 8]; their true labels are not used."""
     from sklearn import datasets
 
     images = datasets.load_digits().images.astype(np.float32)
@@ -27,7 +27,7 @@ def digits(count: int) -> jax.Array:
 
 
 class PlainMLP(linen.Module):
-    """What is used where nothing normalizes: dense layers with biases, ReLU, a linear head."""
+    """Dense layers with biases, ReLU and a linear head, for the arm without normalization."""
 
     hidden_features: Sequence[int]
 
@@ -41,8 +41,9 @@ class PlainMLP(linen.Module):
 class Conv(linen.Module):
     """Two 3 x 3 convolutions of stride 2 and a linear head.
 
-    As products with the patches: XLA has no fast convolutions on CPUs where each network of a batch
-    has its own kernel. """
+    They are written as products with patches: XLA has no fast convolutions on CPU for a batch of
+    networks with different kernels.
+    """
 
     channels: Sequence[int]
     config: LayerConfig | None

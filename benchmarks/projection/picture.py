@@ -1,4 +1,4 @@
-"""The picture of benchmarks/projection/projection.py: accuracy, norms and effective rates, task by task."""
+"""Plots accuracy, norms and effective rates, task by task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COLORS = {"none": "#888888", "LayerNorm": "#d1495b", "RMSNorm": "#edae49", "NaP"
 
 
 def draw(path: pathlib.Path, rows: list[dict[str, Any]], images: int, steps: int) -> None:
-    """One column for each network and optimizer; from rows of one for each arm and task."""
+    """Draws one column for each network and optimizer, from rows for each arm and task."""
     import matplotlib
 
     matplotlib.use("Agg")

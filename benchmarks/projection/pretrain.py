@@ -1,9 +1,10 @@
-"""The main job with and without a projection: examples/pretrain.py's text, steps and optimizer, a scale-invariant model.
+"""Pre-training with and without a projection, on the text of examples/pretrain.py.
 
-The example's own transformer has no normalization behind its branches, so that most of its kernels
-have a scale that matters. Here it is the one of optax_lrs.nn, whose patterns are measured; of these
-the embedding is left out, as in the paper. Weight decay is as in the example, except that what is
-projected has none, for it would do nothing. """
+The example's own transformer has no normalization behind its branches, so the scale of most of its
+kernels matters. Here the model is the transformer of optax_lrs.nn. Its scale-invariant patterns are
+measured; of these the embedding is left out, as in the paper. Steps, optimizer and weight decay are
+those of the example, except that projected weights have no decay, since it would have no effect.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,10 @@ def shapes(steps: int) -> dict[str, np.ndarray]:
 
 
 class Job:
-    """Data, model, and one compiled run for each arm: all updates in one scan, several rates or seeds side by side."""
+    """Data, model, and one compiled run for each arm.
+
+    All updates are in one scan, with several rates or seeds in parallel.
+    """
 
     def __init__(self, steps: int, width: int, depth: int):
         from training.byte_text import read_text, training_batches, validation_batches

@@ -1,16 +1,13 @@
-"""Normalize-and-Project: does it keep a network able to learn, is it what the paper says, what does it cost or buy.
+"""Measures what Normalize-and-Project (NaP) keeps, whether it matches the paper, and what it costs.
 
-Four parts, each with its own tables, bars and folder of results:
+    python benchmarks/projection/projection.py [--part NAME] [--quick] [--bars] [--out DIR]
+
+Four parts, each with its own tables, bars and folder of results; ``--part`` runs one of them:
 
 * plasticity: random labels, redrawn 50 times, with and without normalization and projection
-  (tasks.py)
-* equivalence: other rates instead of a projection; outputs before and after one (equivalence.py)
-* pretrain: the main job under three schedules, projected and not (pretrain.py)
-* agent: a published agent on changing tasks (agent.py); needs the extra ``rl``
-
-    python benchmarks/projection/projection.py --out benchmarks/results/2026-11-21-projection
-
-``--part NAME`` runs one of them.
+* equivalence: other rates instead of a projection; outputs before and after one
+* pretrain: pre-training under three schedules, projected and not
+* agent: a published agent on changing tasks; needs the extra ``rl``
 """
 
 from __future__ import annotations
@@ -25,13 +22,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what
 from reporting import Bar, conclude, parser, print_table, write_raw
 
 PARTS = {"plasticity": "tasks", "equivalence": "equivalence", "pretrain": "pretrain", "agent": "agent"}  # fmt: skip
-AT_MOST = 40  # rows that are printed; the others are in the files
+AT_MOST = 40  # longer tables are only written to files
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs it."""
+    """Runs the benchmark."""
     found = parser(__doc__.splitlines()[0])
-    found.add_argument("--part", action="append", choices=PARTS, help="only this one; may be repeated")
+    found.add_argument("--part", action="append", choices=PARTS, help="run only this part; may be repeated")
     args, bars = found.parse_args(argv), []
     out = args.out
     for part in args.part or PARTS:

@@ -1,10 +1,11 @@
-"""Random labels learnt again and again: accuracy at the end of each task, norms and effective rates over time.
+"""Learns random labels again and again: accuracy at the end of each task, norms, effective rates.
 
-How the setting was chosen, in small experiments with Adam and SGD: it should be one in which every
-network fits the first tasks at a good rate, and in which rates are high enough for norms to grow
-several times. 256 images with 200 updates a task tell the arms apart too, only later; with 100
-updates a task, or 32 hidden units, the projected network loses a few per cent as well (0.95 to 0.98
-of the first ten tasks), and the unprojected one more (0.6 to 0.7). """
+The setting was chosen in small experiments with Adam and SGD so that every network fits the first
+tasks at a good rate, and rates are high enough for norms to grow several times. With 256 images and
+200 updates a task the arms differ too, only later. With 100 updates a task, or 32 hidden units, the
+projected network also loses a few percent (0.95 to 0.98 of the first ten tasks), and the
+unprojected one more (0.6 to 0.7).
+"""
 
 from __future__ import annotations
 
@@ -34,10 +35,7 @@ Train = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, jax.Array]]
 
 @functools.cache
 def hidden(name: str, norm: str) -> tuple[str, ...]:
-    """The patterns of the kernels in front of a normalization, measured.
-
-    Without one, of those in the same places.
-    """
+    """The measured patterns of kernels before a normalization; without one, the same places."""
     if norm == "none":
         return ("layers_[0-9]+/kernel",)
     init, apply = network(name, norm)
@@ -45,9 +43,10 @@ def hidden(name: str, norm: str) -> tuple[str, ...]:
 
 
 def training(name: str, optimizer: str, arm: str, tasks: int) -> Train:
-    """``train(rates [N], seeds [N], shape [STEPS])``: arrays [N, tasks], of each network at the end of each task.
+    """A function ``train(rates [N], seeds [N], shape [STEPS])``.
 
-    The shape is that of the rate within each task. One program for all rates, seeds and shapes.
+    It returns arrays [N, tasks]: each network at the end of each task. ``shape`` is that of the
+    rate within each task. One program serves all rates, seeds and shapes.
     """
     norm, projected = ARMS[arm]
     init, apply = network(name, norm)
@@ -67,7 +66,7 @@ def training(name: str, optimizer: str, arm: str, tasks: int) -> Train:
             return jnp.stack(list(olrs.effective_learning_rate(params, rate, power=power, weights=weights).values()))
 
         def mean(x):
-            return jnp.exp(jnp.mean(jnp.log(x)))  # of what differs by factors
+            return jnp.exp(jnp.mean(jnp.log(x)))  # the geometric mean, for values that differ by factors
 
         def task(carry, number):
             own = jax.random.fold_in(key, number)
@@ -94,7 +93,7 @@ def training(name: str, optimizer: str, arm: str, tasks: int) -> Train:
 
 
 def arm(name: str, optimizer: str, which: str, tasks: int, tuning: int, decays: Sequence[str]) -> dict[str, Any]:
-    """By decay: the grid of rates on a few seeds, and as many networks at the best rate on seeds of their own."""
+    """By decay: the grid of rates on a few seeds, then networks at the best rate on other seeds."""
     train, rates = training(name, optimizer, which, tasks), RATES[optimizer].astype(np.float32)
     shapes = {"constant": np.ones(STEPS, np.float32), "linear": (1 - np.arange(STEPS) / STEPS).astype(np.float32)}
     pairs = np.repeat(rates, tuning), np.tile(np.arange(tuning), len(rates))
@@ -111,17 +110,14 @@ def arm(name: str, optimizer: str, which: str, tasks: int, tuning: int, decays: 
 
 
 def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
-    """Every arm at its own best rate: the tables, one row an arm, a rate of the grid, a task.
-
-    And the bars.
-    """
+    """Runs each arm at its own best rate; returns the tables and the bars."""
     tasks = 50
     names, optimizers = (["MLP"], ["Adam"]) if quick else (["MLP", "conv"], list(OPTIMIZERS))
     cases = [(n, o, w) for n in names for o in optimizers for w in ARMS if not (quick and w in ("none", "RMSNorm"))]
     tables: dict[str, list[dict[str, Any]]] = {"plasticity": [], "plasticity_grid": [], "plasticity_tasks": []}
     lasts: dict[tuple[str, ...], np.ndarray] = {}
     for name, optimizer, which in progress(cases, "plasticity"):
-        # The convolutional net costs four times as much: half the seeds, and constant rates only.
+        # The convolutional net costs four times as much: half the seeds, and only constant rates.
         tuning = 1 if quick or name == "conv" else 2
         scheduled = which in ("LayerNorm", "NaP") and name == "MLP" and not quick
         decays = ("constant", "linear") if scheduled else ("constant",)
@@ -158,7 +154,7 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
 def bars(rows: list[dict[str, Any]], lasts: dict[tuple[str, ...], np.ndarray]) -> list[Bar]:
     """NaP keeps 0.98 of the first ten tasks.
 
-    LayerNorm alone ends below it, beyond the 95% interval over seeds.
+    LayerNorm alone ends below NaP beyond the 95% interval.
     """
     found = []
     for row in rows:

@@ -1,7 +1,8 @@
-"""Refinement on convex problems: logistic regression on real data, and |x| with noise that no schedule changes.
+"""Refinement on convex problems: logistic regression, and |x| with noise that no schedule changes.
 
-Of each table the best peak is found for each schedule on its own; losses are of the whole training
-set after the last update, for that is what the theory is about. """
+Each schedule has its own best peak. Losses are those of the whole training set after the last
+update, which the theory is about.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +24,12 @@ COMPARED = ("flat", "1/t", "1/sqrt(t)", "step", "cosine", "linear", "refined")
 
 
 def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Features in [-1, 1], as in LIBSVM's scaled sets, with a constant one; and labels. Some with few features, for
-    of the bundled sets most can be separated by planes, and then have no best weights. (Wine with all its features is
-    not here: its loss becomes exactly zero under every schedule.)"""
+    """The data sets: features in [-1, 1], as LIBSVM scales them, a constant feature, and labels.
+
+    Some sets use few of their features, because planes separate most of the bundled sets, which
+    then have no best weights. Wine with all its features is left out: its loss becomes exactly zero
+    under every schedule.
+    """
     from sklearn import datasets
 
     iris, wine, cancer = datasets.load_iris(), datasets.load_wine(), datasets.load_breast_cancer()
@@ -50,16 +54,16 @@ def _scaled(x: np.ndarray) -> np.ndarray:
 
 
 def separable(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether planes tell all classes apart, so that the loss has no minimum."""
+    """Whether planes separate all classes, so that the loss has no minimum."""
     from sklearn.linear_model import LogisticRegression
 
     return bool(LogisticRegression(C=1e8, max_iter=20_000, tol=1e-8).fit(x, y).score(x, y) == 1.0)
 
 
 def logistic(x: np.ndarray, y: np.ndarray, optimizer: str, steps: int) -> Train:
-    """Trains from zero weights, batches without replacement.
+    """Trains from zero weights, on batches drawn without replacement.
 
-    Norms of raw gradients, and of their noise alone.
+    Returns the norms of the raw gradients and of their noise alone.
     """
     zeros, count = jnp.zeros((x.shape[1], int(y.max()) + 1)), len(x)
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -89,14 +93,17 @@ def logistic(x: np.ndarray, y: np.ndarray, optimizer: str, steps: int) -> Train:
 
     without_noise = jax.jit(jax.vmap(jax.vmap(lambda *a: one(*a)["loss"], (None, 0, None)), (None, None, 0)))
     everything = jax.jit(jax.vmap(jax.vmap(one, (None, 0, None)), (None, None, 0)))
-    # The noise costs a full gradient a step: left out where only the loss is asked for.
+    # The noise costs a full gradient for each step: skipped where only the loss is needed.
     return lambda shape, peaks, seeds: (
         everything(shape, peaks, seeds) if len(peaks) == 1 else {"loss": without_noise(shape, peaks, seeds)}
     )
 
 
 def noisy_cone(optimizer: str, steps: int) -> Train:
-    """|x| in 20 dimensions, with noise that falls tenfold whatever the schedule: here the norms are known beforehand."""
+    """|x| in 20 dimensions, with noise that falls tenfold under any schedule.
+
+    Its norms are known beforehand.
+    """
     del optimizer
     noise = jnp.geomspace(20.0, 2.0, steps)
 
@@ -115,19 +122,19 @@ def noisy_cone(optimizer: str, steps: int) -> Train:
 
 
 def with_refinement(norms: np.ndarray, optimizer: str, **options: Any) -> np.ndarray:
-    """The refined shape for as many updates as there are norms."""
+    """The refined shape, with one value for each norm."""
     run = olrs.Run(steps=np.arange(len(norms)), **{norm_of(optimizer): norms})
     table = olrs.refine(run, optimizer=optimizer, peak=1.0, knots=None, **options)
     return table.at(np.arange(len(norms)))
 
 
 def by_power(norms: np.ndarray, power: float) -> np.ndarray:
-    """Refinement with another power, of norms that need no smoothing."""
+    """Refinement with another power, from norms that need no smoothing."""
     return theory.refined_shape(np.append(norms, norms[-1]), power=power)[:-1]
 
 
 def windowed(norms: np.ndarray) -> np.ndarray:
-    """The root of the mean square over seeds and a hundredth of the run: what the theory means by the norm."""
+    """The root mean square over seeds and a hundredth of the run: the norm of the theory."""
     squares, width = (norms**2).mean(0), max(len(norms[0]) // 100, 1) * 2 + 1
     padded = np.pad(squares, width // 2, mode="edge")
     return np.sqrt(np.convolve(padded, np.ones(width) / width, "valid"))
@@ -136,7 +143,7 @@ def windowed(norms: np.ndarray) -> np.ndarray:
 def compare(
     name: str, train: Train, optimizer: str, steps: int, peaks: np.ndarray, seeds: int, tuning: int
 ) -> list[dict[str, Any]]:
-    """One row a schedule: the losses at its best peak, beside linear decay's."""
+    """One row for each schedule: its losses at its best peak, next to linear decay's."""
     results = {}
 
     def add(schedule: str, shape: np.ndarray):
@@ -148,7 +155,7 @@ def compare(
     power = 2 if optimizer == "sgd" else 1
     add("refined", with_refinement(linear["norms"][0], optimizer))  # from one run, as a user has it
     add("refined twice", with_refinement(results["refined"].results["norms"][0], optimizer))
-    # Three changes, one by one, to tell why it wins or loses.
+    # Three changes, one at a time, to find out why it wins or loses.
     add("refined: norms over seeds, not of one run", by_power(windowed(linear["norms"]), power))
     add("refined: norms of the noise alone", by_power(windowed(linear["noise"]), power))
     add("refined: half the power", by_power(windowed(linear["norms"]), power / 2))

@@ -1,8 +1,8 @@
-"""Refinement on small networks: an MLP and a convolutional net on scikit-learn's digits, with true and with noisy labels.
+"""Refinement on small networks: an MLP and a convolutional net on scikit-learn's digits.
 
-With true labels the networks come to fit every digit, and the norms of their gradients fall to
-nothing; with a fifth of the labels drawn at random they cannot, and the norms stay, as those of a
-language model do. """
+With true labels the networks fit every digit and their gradient norms fall to nothing. With a fifth
+of the labels drawn at random they cannot, and the norms stay up, as those of a language model do.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reporting import progress
 from tuned import Train, interval, ranks, shapes, tune
 
 BATCH = 32
-TRAINED = 1297  # of 1797 digits; the others validate
+TRAINED = 1297  # of 1797 digits; the rest are for validation
 COMPARED = ("cosine", "linear", "WSD", "refined", "refined twice")
 
 
@@ -60,9 +60,9 @@ def conv(key: jax.Array) -> dict[str, jax.Array]:
 
 
 def run_conv(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Two 3 x 3 convolutions, each followed by a pooling of 2 x 2.
+    """Two 3 x 3 convolutions, each followed by 2 x 2 pooling.
 
-    As products, for XLA has no fast batched ones here.
+    They are written as products, because XLA has no fast batched convolutions on CPU.
     """
     x = x[..., None]
     for i in range(2):
@@ -78,10 +78,7 @@ NETWORKS = {"MLP": (mlp, run_mlp), "conv": (conv, run_conv)}
 
 
 def network(name: str, optimizer: str, steps: int, noisy_share: float) -> Train:
-    """Training of one network with momentum or Adam.
-
-    Losses are on the training digits and on the others.
-    """
+    """Training of one network with momentum or Adam; returns training and validation losses."""
     make, apply = NETWORKS[name]
     x, y, x_val, y_val = digits()
     tx = optax.trace(0.9) if optimizer == "sgd" else optax.scale_by_adam()
@@ -120,7 +117,7 @@ def network(name: str, optimizer: str, steps: int, noisy_share: float) -> Train:
 
 
 def suite(quick: bool) -> list[dict[str, Any]]:
-    """Each network, optimizer and kind of labels: one row a schedule, beside linear decay."""
+    """Compares the schedules for each network, optimizer and kind of labels."""
     steps, seeds, tuning = (150, 3, 2) if quick else (600, 10, 4)
     names = ["MLP"] if quick else list(NETWORKS)
     cases = [(n, o, share) for n in names for o in ("sgd", "adam") for share in ((0.2,) if quick else (0.0, 0.2))]
@@ -136,7 +133,7 @@ def suite(quick: bool) -> list[dict[str, Any]]:
 def compare(
     train: Train, optimizer: str, steps: int, peaks: np.ndarray, seeds: int, tuning: int
 ) -> list[dict[str, Any]]:
-    """One row a schedule: validation and training losses at the peak with the best validation loss."""
+    """One row for each schedule: losses at the peak with the best validation loss."""
     known = shapes(steps)
     wsd = np.minimum(1.0, (1 - np.arange(steps) / steps) / 0.2)
     results = {}

@@ -1,4 +1,4 @@
-"""Refinement on the main job: examples/pretrain.py's byte-level transformer, small enough for several peaks and seeds."""
+"""Refinement on the transformer of examples/pretrain.py, at a size for many peaks and seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ BATCH = 16
 
 
 class Job:
-    """The example's model and data: one program for all schedules, which are live tables of one length."""
+    """The example's model and data, with one program for all schedules.
+
+    The schedules are live tables of one length.
+    """
 
     def __init__(self, steps: int, quick: bool):
         from training.byte_text import read_text, validation_batches
@@ -39,7 +42,7 @@ class Job:
             self.training = functools.cache(lambda seed: make_training(Model(size, self.mesh, seed), start, steps))
 
     def run(self, shape: np.ndarray, peak: float, seed: int) -> tuple[float, olrs.Run]:
-        """The validation loss after the last update, and the norms."""
+        """The validation loss after the last update, and the recorded norms."""
         from training.byte_text import training_batches
         from training.sharded_step import local_rows, put_batch
 
@@ -56,7 +59,10 @@ class Job:
 
 
 def suite(quick: bool) -> list[dict[str, Any]]:
-    """Cosine, linear, WSD, refined and refined twice, each at its best peak by one seed, then on others."""
+    """Cosine, linear, WSD, refined and refined twice.
+
+    One seed chooses each schedule's peak; the others are reported.
+    """
     steps, seeds = (40, 2) if quick else (400, 5)
     job = Job(steps, quick)
     peaks = PEAKS[1:3] if quick else PEAKS

@@ -1,15 +1,16 @@
-"""Schedules refined from gradient norms, against those that people use: convex problems, networks, a language model.
+"""Compares schedules refined from gradient norms with common schedules.
 
     python benchmarks/refinement/refinement.py [--curves PATH] [--quick] [--bars] [--out DIR]
 
-(a) Logistic regression on scikit-learn's data sets, and |x| with noise whose size no schedule
-changes. (b) An MLP and a convolutional net on digits, with true and with noisy labels. (c) The
-transformer of examples/pretrain.py. (d) With --curves: gradient norms of a real 124M language
-model; what refinement proposes, what the bound says of the
-    schedules that were trained, and whether it ranks them as their losses do.
+(a) Logistic regression on scikit-learn's data sets, and |x| with noise that no schedule changes.
+(b) An MLP and a convolutional net on digits, with true and with noisy labels.
+(c) The transformer of examples/pretrain.py.
+(d) With --curves: gradient norms of a real 124M language model. What refinement proposes, the bound
+    for the schedules that were trained, and whether the bound ranks them as their losses do.
 
-Each schedule has its own best peak, found on other seeds than those that are reported. Needs the
-extras `examples` and `refine`. """
+Each schedule runs at its own best peak, found on other seeds than those reported. Needs the extras
+`examples` and `refine`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from reporting import Bar, conclude, parser, print_table, write_raw
 
 
 def over_problems(rows: list[dict[str, Any]], which: str) -> list[dict[str, Any]]:
-    """One row a schedule: how its losses compare with linear decay's over all problems, or those of one kind."""
+    """The losses of each schedule relative to linear decay's, over all problems or one kind."""
     kinds = {"all": (True, False), "not separable": (False,), "separable": (True,)}[which]
     rows = [row for row in rows if row["problem"] != "noisy cone" and row["separable"] in kinds]
     found = []
@@ -46,7 +47,7 @@ def over_problems(rows: list[dict[str, Any]], which: str) -> list[dict[str, Any]
 
 
 def convex_bars(summary: list[dict[str, Any]]) -> list[Bar]:
-    """What the paper's convex experiments lead one to expect of the whole suite."""
+    """Bars for what the paper's convex experiments suggest about the whole suite."""
     by_name = {row["schedule"]: row for row in summary if row["problems"] == "all"}
     refined, cosine = by_name["refined"], by_name["cosine"]
     return [
@@ -59,7 +60,9 @@ def convex_bars(summary: list[dict[str, Any]]) -> list[Bar]:
 
 def main() -> int:
     arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument("--curves", type=pathlib.Path, help="folder with schaipp_124M/; without it (d) is left out")
+    arguments.add_argument(
+        "--curves", type=pathlib.Path, metavar="PATH", help="the folder with schaipp_124M/; without it, (d) is skipped"
+    )
     args = arguments.parse_args()
 
     convex = refinement_convex.suite(args.quick)
@@ -77,9 +80,9 @@ def main() -> int:
     tables = {"convex": convex, "convex_summary": summary, "networks": networks, "pretrain": pretrain}
     bars = convex_bars(summary)
     if args.curves is None:
-        print("\n(d) left out: no --curves")
+        print("\n(d) skipped: it needs --curves")
     else:
-        import traces as traces
+        import traces
 
         found = traces.runs(args.curves)
         proposals, ranking, trained = traces.proposals(found), traces.ranking(found), traces.all_schedules(args.curves)
@@ -87,10 +90,10 @@ def main() -> int:
         agreement += [{"runs": "all, 25,000 and 50,000 steps"} | row for row in traces.agreement(trained)]
         binned = traces.binned(found)
         print_table("(d) 124M language model: what refinement proposes", proposals)
-        print_table("(d) the bound of the schedules that were trained", ranking)
-        print_table("(d) the bound of all runs, at equal norms", sorted(trained, key=lambda row: row["final loss"]))
+        print_table("(d) the bound for the trained schedules", ranking)
+        print_table("(d) the bound for all runs, at equal norms", sorted(trained, key=lambda row: row["final loss"]))
         print_table("(d) does the bound rank them as their losses do?", agreement)
-        print_table("(d) refined from the binned recorder, against every step's norm", binned)
+        print_table("(d) refined from the binned recorder, compared with every step's norm", binned)
         tables |= {"proposals": proposals, "ranking": ranking, "all_schedules": trained, "agreement": agreement,
                    "binned": binned}  # fmt: skip
         bars += [Bar(f"binned: {row['recorded under']}, {row['optimizer']}, of the peak", row["largest difference"],

@@ -1,7 +1,8 @@
-"""Refinement and the bound on the gradient norms of a real 124M language model (arXiv:2501.18965), logged every 50 steps.
+"""Refinement and the bound on the logged gradient norms of a 124M language model.
 
-The runs were made by others, with AdamW and only the global l2 norm logged; so l2 norms stand for
-l1 norms here. """
+The runs are those of arXiv:2501.18965. The norms were logged every 50 steps. Others trained the
+runs, with AdamW, and logged only the global l2 norm; so l2 norms stand for l1 norms here.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from optax_lrs import theory
 
 STEPS = 50_000
 WARMUP = 300
-BINS_BAR = 0.01  # of the peak: how far the refined schedule from binned norms may be from the one from all norms
+BINS_BAR = 0.01  # of the peak; the largest allowed difference between schedules from binned and from all norms
 
 
 def runs(curves: pathlib.Path) -> dict[str, tuple[olrs.Run, float]]:
-    """Each run from its first step, and the loss that it ended with, on the full validation set."""
+    """Each run from its first step, and its final loss on the full validation set."""
     folder = curves / "schaipp_124M"
     with open(folder / "INDEX.csv", newline="") as file:
         index = {row["file"]: row for row in csv.DictReader(file)}
@@ -40,15 +41,15 @@ def runs(curves: pathlib.Path) -> dict[str, tuple[olrs.Run, float]]:
 
 
 def by_step(run: olrs.Run, column: np.ndarray) -> np.ndarray:
-    """A logged column at each of the run's steps, by straight lines.
+    """A logged column at each step, interpolated linearly.
 
-    Norms before the first entry are the first.
+    Norms before the first entry equal it.
     """
     return np.interp(np.arange(STEPS), run.steps, column)
 
 
 def proposals(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
-    """What refinement makes of each run, with the form for Adam."""
+    """The schedule that refinement proposes for each run, with the form for Adam."""
     rows = []
     for name, (run, loss) in found.items():
         table = olrs.refine(run, optimizer="adam", norm="l2", peak=1.0, total_steps=STEPS, knots=None)
@@ -60,10 +61,11 @@ def proposals(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
 
 
 def ranking(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
-    """The bound of the five schedules as they were run: with equal norms, with their own, and at the rate they had.
+    """The bound of the five trained schedules: at equal norms, at their own, and at their own rate.
 
-    The distance to the optimum is not known. At a common rate it is taken so that the rate is the
-    best one for the linear decay over the whole run. """
+    The distance to the optimum is not known. At a common rate it is chosen so that this rate is the
+    best one for linear decay over the whole run.
+    """
     lrs = {name: by_step(run, run.lrs) for name, (run, _) in found.items()}
     norms = {name: by_step(run, run.grad_norms) for name, (run, _) in found.items()}
     middle = float(np.median(norms["stable"]))
@@ -92,7 +94,7 @@ def agreement(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def all_schedules(curves: pathlib.Path) -> list[dict[str, Any]]:
-    """All runs of the collection, 25,000 and 50,000 steps: the bound at equal norms beside the measured loss."""
+    """The bound at equal norms next to the measured loss, for all runs of the collection."""
     with open(curves / "schaipp_124M" / "INDEX.csv", newline="") as file:
         index = [row for row in csv.DictReader(file) if not row["file"].startswith("gradnorm_")]
     rows = []
@@ -112,10 +114,10 @@ def all_schedules(curves: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def binned(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
-    """The refined schedule from 50,000 steps of norms in the binned recorder, against the one from all of them.
+    """The refined schedule from the binned recorder, compared with the one from all 50,000 norms.
 
-    Between the logged steps the norms are lines with the logged steps' own scatter, so that they
-    are as rough. """
+    Between the logged steps the norms follow straight lines, with the scatter of the logged steps.
+    """
     generator = np.random.default_rng(0)
     rows = []
     for name, (run, _) in found.items():

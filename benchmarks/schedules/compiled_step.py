@@ -1,8 +1,9 @@
-"""Counts fusions, collectives, host transfers and bytes of a compiled optimizer step, on CPU and for TPU.
+"""Counts what an optimizer step compiles to, on CPU and for TPU.
 
-The step is compiled from shapes: nothing runs and no parameter is allocated. A TPU is not needed,
-only its compiler ``libtpu`` (``pip install 'jax[tpu]'``), which works ahead of time on any Linux
-machine. """
+Fusions, collectives, host transfers and bytes. The step is compiled from shapes: nothing runs and
+no parameter is allocated. A TPU is not needed, only its compiler ``libtpu`` (``pip install
+'jax[tpu]'``), which works ahead of time on any Linux machine.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +141,7 @@ def opcodes(text: str) -> tuple[collections.Counter[str], collections.Counter[st
 
 
 def _after_type(text: str) -> str:
-    """The text after the type of an instruction, which may be a tuple of types with layouts in parentheses."""
+    """The text after an instruction's type, which may be a tuple of types with layouts."""
     if not text.startswith("("):
         return text.partition(" ")[2]
     depth = 0
@@ -172,7 +173,10 @@ def facts(compiled: Any) -> dict[str, float]:
 
 
 def mesh_of(target: str) -> Mesh | None:
-    """The devices to compile for: one CPU (no mesh), eight virtual CPUs, or the chips of an absent TPU."""
+    """The devices to compile for.
+
+    One CPU (no mesh), eight virtual CPUs, or the chips of an absent TPU.
+    """
     if target == "cpu x1":
         return None
     if target == "cpu x8":
@@ -193,7 +197,10 @@ def compare(target: str, names: list[str]) -> list[dict[str, Any]]:
 
 
 def in_own_process(work: Callable[..., Any], *args: Any) -> Any:
-    """Runs ``work`` in a process with eight virtual CPU devices, which would disturb the timings in this one."""
+    """Runs ``work`` in a process with eight virtual CPU devices.
+
+    In this process they would disturb the timings.
+    """
     changes = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",

@@ -5,8 +5,8 @@
 Each figure is compared with that of Optax's own schedule:
 
 (a) The compiled optimizer step: fusions, collectives, host transfers, bytes and memory. It is
-compiled for one CPU,
-    for eight virtual CPUs with sharded parameters, and for a TPU if libtpu is installed.
+    compiled for one CPU, for eight virtual CPUs with sharded parameters, and for a TPU if libtpu is
+    installed.
 (b) One rate on the host (``schedule.at``), a million rates, and an eager ``schedule(step)``.
 (c) Eight peaks through one jitted training step: how often it compiles.
 (d) The time that ``import optax_lrs`` adds to ``import optax``.
@@ -205,7 +205,7 @@ def closures(params: Any) -> None:
 
 
 def eight_peaks(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
-    """Counts compilations of the step, as JAX reports them, and measures wall times from empty caches."""
+    """Counts the step's compilations, as JAX reports them, and times them from empty caches."""
     compiled = []
 
     def listen(event: str, duration: float, **details: Any) -> None:
