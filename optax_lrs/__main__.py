@@ -1,4 +1,4 @@
-"""The command line: ``python -m optax_lrs list | show | plot | gallery | predict | suggest | cite | refine``."""
+"""The command line: ``python -m optax_lrs COMMAND``. ``--help`` lists the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The papers: what the ``paper`` of a schedule stands for. Names as BibTeX writes them."""
+"""The bibliography: every paper that a schedule, law or rule names in ``paper``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """A paper on arXiv, and where else it appeared, if it did."""
+    """A paper on arXiv, and where else it appeared."""
 
     authors: str
     title: str
@@ -17,12 +17,12 @@ class Work(NamedTuple):
 
     @property
     def surnames(self) -> list[str]:
-        """The authors', in plain letters."""
+        """The authors' surnames in ASCII letters."""
         return [re.sub(r"[^A-Za-z-]", "", author.split()[-1]) for author in self.authors.split(" and ")]
 
     @property
     def short(self) -> str:
-        """One line for people."""
+        """The paper in one line, for display."""
         names = self.surnames
         who = " and ".join(names) if len(names) < 3 and names[-1] != "others" else f"{names[0]} et al."
         return f"{who} ({self.year}), {self.title}"
@@ -65,8 +65,8 @@ WORKS: dict[str, Work] = {
         booktitle=_NEURIPS,
     ),
     "1706.02677": Work(
-        r"Priya Goyal and Piotr Doll{\'a}r and Ross Girshick and Pieter Noordhuis and Lukasz Wesolowski and Aapo Kyrola and "
-        "Andrew Tulloch and Yangqing Jia and Kaiming He",
+        r"Priya Goyal and Piotr Doll{\'a}r and Ross Girshick and Pieter Noordhuis and Lukasz Wesolowski and "
+        "Aapo Kyrola and Andrew Tulloch and Yangqing Jia and Kaiming He",
         "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
         2017,
     ),
@@ -89,7 +89,8 @@ WORKS: dict[str, Work] = {
         2019,
     ),
     "1908.03265": Work(
-        "Liyuan Liu and Haoming Jiang and Pengcheng He and Weizhu Chen and Xiaodong Liu and Jianfeng Gao and Jiawei Han",
+        "Liyuan Liu and Haoming Jiang and Pengcheng He and Weizhu Chen and Xiaodong Liu and Jianfeng Gao and "
+        "Jiawei Han",
         "On the Variance of the Adaptive Learning Rate and Beyond",
         2020,
         booktitle=_ICLR,
@@ -101,8 +102,8 @@ WORKS: dict[str, Work] = {
         booktitle="AAAI Conference on Artificial Intelligence",
     ),
     "2001.08361": Work(
-        "Jared Kaplan and Sam McCandlish and Tom Henighan and Tom B. Brown and Benjamin Chess and Rewon Child and Scott Gray "
-        "and Alec Radford and Jeffrey Wu and Dario Amodei",
+        "Jared Kaplan and Sam McCandlish and Tom Henighan and Tom B. Brown and Benjamin Chess and Rewon Child"
+        " and Scott Gray and Alec Radford and Jeffrey Wu and Dario Amodei",
         "Scaling Laws for Neural Language Models",
         2020,
     ),
@@ -151,16 +152,17 @@ WORKS: dict[str, Work] = {
         journal="Transactions on Machine Learning Research",
     ),
     "2404.06395": Work(
-        "Shengding Hu and Yuge Tu and Xu Han and Chaoqun He and Ganqu Cui and Xiang Long and Zhi Zheng and Yewei Fang "
-        "and Yuxiang Huang and Weilin Zhao and Xinrong Zhang and Zheng Leng Thai and Kaihuo Zhang and Chongyi Wang and "
-        "Yuan Yao and Chenyang Zhao and Jie Zhou and Jie Cai and Zhongwu Zhai and Ning Ding and Chao Jia and "
-        "Guoyang Zeng and Dahai Li and Zhiyuan Liu and Maosong Sun",
+        "Shengding Hu and Yuge Tu and Xu Han and Chaoqun He and Ganqu Cui and Xiang Long and Zhi Zheng and "
+        "Yewei Fang and Yuxiang Huang and Weilin Zhao and Xinrong Zhang and Zheng Leng Thai and Kaihuo Zhang "
+        "and Chongyi Wang and Yuan Yao and Chenyang Zhao and Jie Zhou and Jie Cai and Zhongwu Zhai and Ning "
+        "Ding and Chao Jia and Guoyang Zeng and Dahai Li and Zhiyuan Liu and Maosong Sun",
         "MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training Strategies",
         2024,
         booktitle="Conference on Language Modeling (COLM)",
     ),
     "2405.18392": Work(
-        r"Alexander H{\"a}gele and Elie Bakouch and Atli Kosson and Loubna Ben Allal and Leandro Von Werra and Martin Jaggi",
+        r"Alexander H{\"a}gele and Elie Bakouch and Atli Kosson and Loubna Ben Allal and Leandro Von Werra and"
+        " Martin Jaggi",
         "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations",
         2024,
         booktitle=_NEURIPS,
@@ -189,7 +191,8 @@ WORKS: dict[str, Work] = {
     ),
     "2501.18965": Work(
         r"Fabian Schaipp and Alexander H{\"a}gele and Adrien Taylor and Umut Simsekli and Francis Bach",
-        "The Surprising Agreement Between Convex Optimization Theory and Learning-Rate Scheduling for Large Model Training",
+        "The Surprising Agreement Between Convex Optimization Theory and Learning-Rate Scheduling for Large "
+        "Model Training",
         2025,
         booktitle="International Conference on Machine Learning (ICML)",
     ),
@@ -207,21 +210,23 @@ WORKS: dict[str, Work] = {
         booktitle="Conference on Lifelong Learning Agents (CoLLAs)",
     ),
     "2503.04715": Work(
-        "Houyi Li and Wenzhen Zheng and Qiufeng Wang and Hanshan Zhang and Zili Wang and Shijie Xuyang and Yuantao Fan and "
-        "Zhenyu Ding and Haoying Wang and Ning Ding and Shuigeng Zhou and Xiangyu Zhang and Daxin Jiang",
+        "Houyi Li and Wenzhen Zheng and Qiufeng Wang and Hanshan Zhang and Zili Wang and Shijie Xuyang and "
+        "Yuantao Fan and Zhenyu Ding and Haoying Wang and Ning Ding and Shuigeng Zhou and Xiangyu Zhang and "
+        "Daxin Jiang",
         "Predictable Scale: Part I, Step Law -- Optimal Hyperparameter Scaling Law in Large Language Model Pretraining",
         2025,
     ),
     "2503.12811": Work(
-        "Kairong Luo and Haodong Wen and Shengding Hu and Zhenbo Sun and Zhiyuan Liu and Maosong Sun and Kaifeng Lyu and "
-        "Wenguang Chen",
+        "Kairong Luo and Haodong Wen and Shengding Hu and Zhenbo Sun and Zhiyuan Liu and Maosong Sun and "
+        "Kaifeng Lyu and Wenguang Chen",
         "A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules",
         2025,
         booktitle=_ICLR,
     ),
     "2503.12167": Work(
-        "Cheng Deng and Luoyang Sun and Jiwen Jiang and Yongcheng Zeng and Xinjian Wu and Wenxin Zhao and Qingfa Xiao and "
-        "Jiachuan Wang and Haoyang Li and Lei Chen and Lionel M. Ni and Haifeng Zhang and Jun Wang",
+        "Cheng Deng and Luoyang Sun and Jiwen Jiang and Yongcheng Zeng and Xinjian Wu and Wenxin Zhao and "
+        "Qingfa Xiao and Jiachuan Wang and Haoyang Li and Lei Chen and Lionel M. Ni and Haifeng Zhang and Jun"
+        " Wang",
         "PLM: Efficient Peripheral Language Models Hardware-Co-Designed for Ubiquitous Computing",
         2025,
     ),

@@ -1,4 +1,4 @@
-"""Citations: BibTeX for the schedules that were used."""
+"""BibTeX for the schedules you use."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from optax_lrs.citations._bibliography import WORKS, Work
 
 
 def cite(*values: Value | type[Value]) -> str:
-    """BibTeX for the papers of these schedules and of all that is inside them, each once; empty if there are none.
+    """Returns BibTeX for the papers of schedules and everything inside them, each once.
 
     Args:
-        *values: schedules, or classes of them.
+        *values: schedules, laws or rules, or classes of them.
+
+    Returns:
+        The entries, or "" if no paper is known.
 
     Example:
         >>> from optax_lrs import Constant, Cosine, switch
@@ -32,13 +35,28 @@ def cite(*values: Value | type[Value]) -> str:
 
 
 def papers(*values: Value | type[Value]) -> list[str]:
-    """The papers of these schedules and of all that is inside them, each once, in the order of their appearance."""
+    """The papers of schedules and everything inside them, each once, in order of appearance.
+
+    Args:
+        *values: schedules, laws or rules, or classes of them.
+
+    Returns:
+        Addresses such as ``"arXiv:1608.03983"``.
+    """
     found = (paper for value in values for paper in _inside(value))
     return list(dict.fromkeys(filter(None, found)))
 
 
 def bibtex(paper: str) -> str:
-    """One entry. Of a paper that is not in the bibliography, yours perhaps, it has the address only."""
+    """The BibTeX entry of a paper.
+
+    Args:
+        paper: ``"arXiv:"`` and a number, or a URL. A paper that is not in the bibliography, such as
+            your own, gets an entry with its address only.
+
+    Returns:
+        The entry.
+    """
     number = paper.removeprefix("arXiv:")
     address = {"url": paper}
     if number != paper:
@@ -53,7 +71,14 @@ def bibtex(paper: str) -> str:
 
 
 def reference(paper: str) -> str:
-    """The paper in one line, for people."""
+    """The paper in one line, for display.
+
+    Args:
+        paper: ``"arXiv:"`` and a number, or a URL.
+
+    Returns:
+        Authors, year, title and address; the address only if the paper is not in the bibliography.
+    """
     work = WORKS.get(paper.removeprefix("arXiv:"))
     return f"{work.short}, {paper}" if work else paper
 
@@ -69,7 +94,7 @@ def _inside(value: Value | type[Value]) -> Iterator[str]:
 
 
 def _key(work: Work) -> str:
-    """Such as hu2024minicpm: the first author, the year, the first word that says something."""
+    """The entry's key, such as hu2024minicpm: first author, year, first significant word."""
     words = re.findall(r"[a-z]+", work.title.lower())
     word = next(word for word in words if word not in {"a", "on", "the"})
     return f"{work.surnames[0].lower()}{work.year}{word}"

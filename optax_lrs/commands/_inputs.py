@@ -1,4 +1,4 @@
-"""Loads what commands are given: schedules, runs and column names."""
+"""Loads the inputs of commands: schedules and runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def read_run(path: str, *, columns: Sequence[str] = (), schedule: str | None = N
 
     Args:
         path: the file.
-        columns: names of the log's columns, each as ``COLUMN=NAME``. With any, the file is read as a log.
+        columns: names of the log's columns, each as ``COLUMN=NAME``. If any is given, the file is
+            read as a log.
         schedule: the schedule that was run, if the file does not contain it: a repr or a JSON file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``python -m optax_lrs predict``: predicts the final loss of other schedules from the logs of runs."""
+"""``python -m optax_lrs predict``: the final loss of other schedules, from runs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from optax_lrs._run import Run
-from optax_lrs._schedule import Schedule
 from optax_lrs.commands._figures import save_figure
 from optax_lrs.commands._inputs import RUN_HELP, read_run
 from optax_lrs.pictures._refinement import draw_refinement
@@ -103,8 +102,11 @@ def _share(part: np.ndarray, whole: np.ndarray) -> float:
     return float(part.sum() / whole.sum())
 
 
-def _bounds(run: Run, norms: ObservedNorms, table: Schedule) -> dict[str, float]:
-    """The last-iterate bound under the run's norms, each schedule at its best scale, relative to linear decay."""
+def _bounds(run: Run, norms: ObservedNorms, table: Tabulated) -> dict[str, float]:
+    """The last-iterate bound under the run's norms, relative to linear decay.
+
+    Each schedule is taken at its best scale.
+    """
     count = len(norms.steps)
     share = np.arange(count) / count
     shapes = {"refined": table.at(share * table.ends_at)}

@@ -1,4 +1,4 @@
-"""``python -m optax_lrs suggest``: rate, batch, warmup and schedule for a model and its tokens, by every rule."""
+"""``python -m optax_lrs suggest``: rate, batch and schedule from model size and tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that go on: longer horizons, and several budgets from one stable run."""
+"""Runs that continue: longer horizons, and several budgets from one stable run."""
 
 from optax_lrs.continual._branches import Branch as Branch
 from optax_lrs.continual._branches import BranchPlan as BranchPlan

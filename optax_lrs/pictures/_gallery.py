@@ -1,4 +1,4 @@
-"""One picture of all there is."""
+"""One picture of every schedule and profile."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _COLUMNS = 6
-_WIDTH, _PANEL_HEIGHT, _PROFILES_HEIGHT, _HEADING = 14.0, 1.35, 3.6, 0.45  # inches
-_NUMBERS = {"p": 2.0, "h": 0.2}  # for the fields of profiles that have no default
+_WIDTH, _PANEL_HEIGHT, _PROFILES_HEIGHT, _HEADING = 14.0, 1.35, 3.6, 0.45  # in inches
+_NUMBERS = {"p": 2.0, "h": 0.2}  # for fields of profiles without a default
 
 
 def gallery(*, scale: Literal["linear", "log"] = "linear") -> Figure:
-    """Draws every schedule there is, yours included, each from its ``example``, and WSD with every profile.
+    """Draws every schedule, yours included, from its ``example``, and WSD with every profile.
 
     Args:
-        scale: of the rates: ``"linear"`` from zero, or ``"log"``, over four decades at most.
+        scale: the axis of the rates: ``"linear"`` from zero, or ``"log"`` over at most four
+            decades.
 
     Returns:
-        The figure. Nothing is shown and nothing saved: ``gallery().savefig("schedules.png")``.
+        The figure. It is neither shown nor saved: ``gallery().savefig("schedules.png")``.
 
     Raises:
         ValueError: if the scale is unknown.
@@ -47,8 +48,9 @@ def gallery(*, scale: Literal["linear", "log"] = "linear") -> Figure:
     }
     heights = [_HEADING + _PANEL_HEIGHT * _rows(group) for group in groups.values()] + [_PROFILES_HEIGHT]
     figure = plt.figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    layout: Any = figure.get_layout_engine()
+    layout.set(w_pad=0.08, h_pad=0.06)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
     for part, color, (heading, group) in zip(parts, COLORS, groups.items()):
         _head(part, heading)
         axes = part.subplots(_rows(group), _COLUMNS, squeeze=False).flat
@@ -80,7 +82,7 @@ def _draw_panel(ax: Any, cls: type[Schedule], color: str, scale: str) -> None:
     line = ax.lines[0]
     ax.fill_between(*line.get_data(), color=color, alpha=0.12, linewidth=0)
     corners = edges(schedule, steps)[1:]
-    # Of what repeats for ever only the first corners are known: better none than some.
+    # Endless cycles list their first corners only, so draw none.
     if trend(schedule, corners[-2] if len(corners) > 1 else 0, steps) != "varying":
         ax.vlines(corners, 0, schedule.at(corners), color=color, alpha=0.6, linewidth=0.7)
     set_scale(ax, scale)
@@ -97,7 +99,7 @@ def _draw_panel(ax: Any, cls: type[Schedule], color: str, scale: str) -> None:
 def _draw_profiles(ax: Any, scale: str) -> None:
     decays = [_instance(cls) for cls in Value.registry.values() if issubclass(cls, Profile)]
     schedules = [WSD(peak=1.0, end=0.02, total_steps=100, decay_steps=80, decay=decay) for decay in decays]
-    # In the order in which they fall, so that the legend reads as the picture does.
+    # Sorted by area, so that the legend has the order of the lines.
     fallen = sorted(zip(schedules, decays), key=lambda pair: -float(np.sum(pair[0].at(np.arange(100)))))
     for index, (schedule, decay) in enumerate(fallen):
         look = dict(color=COLORS[index % len(COLORS)], linestyle=STYLES[index // len(COLORS) % len(STYLES)])

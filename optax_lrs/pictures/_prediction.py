@@ -1,4 +1,4 @@
-"""The picture of a prediction: losses above, rates below. matplotlib is imported when it is drawn."""
+"""The picture of a prediction: losses above, rates below."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from optax_lrs.laws import Choice, Ensemble
 
-_POINTS = 300  # of a predicted curve
+_POINTS = 300  # per predicted curve
 
 
 def draw_prediction(
@@ -28,18 +28,19 @@ def draw_prediction(
     labels: Sequence[str],
     **how: Any,
 ) -> Figure:
-    """Draws the observed losses, what the law makes of them, and what it predicts for each candidate; below, the rates.
+    """Draws observed, fitted and predicted losses, with the learning rates below.
 
     Args:
-        ensemble: the fitted law and its members, which the bands are from.
-        runs: what it was fitted to.
+        ensemble: the fitted law and its members, which give the bands.
+        runs: the runs it was fitted to.
         candidates: schedules by name.
-        choice: what :func:`optax_lrs.laws.choose` said of them; its level is that of the bands.
+        choice: the result of :func:`optax_lrs.laws.choose` for them; its level is that of the
+            bands.
         labels: names of the runs.
-        **how: how the runs were read (``warmup_steps``, ``first_step``).
+        **how: how the runs are read (``warmup_steps``, ``first_step``).
 
     Returns:
-        The figure. Nothing is shown and nothing saved.
+        The figure. It is neither shown nor saved.
     """
     import matplotlib.pyplot as plt
 

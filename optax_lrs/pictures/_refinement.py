@@ -1,4 +1,4 @@
-"""The picture of a refinement: norms above, schedules below. matplotlib is imported when it is drawn."""
+"""The picture of a refinement: norms above, schedules below."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from optax_lrs.refinement import ObservedNorms, PowerFit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_POINTS = 4000  # norms that are drawn: more are one blot
+_POINTS = 4000  # the number of norms drawn; more would overlap
 
 
 def draw_refinement(run: Run, norms: ObservedNorms, schedule: Schedule, *, fit: PowerFit | None = None) -> Figure:
-    """Draws the gradient norms as recorded and smoothed, and below them the old schedule and the new one.
+    """Draws gradient norms, recorded and smoothed, and below them the old and the new schedule.
 
     Args:
-        run: what was recorded; its rates, or its schedule, are the old one, if it has them.
-        norms: what :func:`optax_lrs.observed_norms` made of it.
-        schedule: the new one.
-        fit: the formula for it, if that is to be drawn.
+        run: the recorded run. If it has rates or a schedule, these are the old schedule.
+        norms: the result of :func:`optax_lrs.refinement.observed_norms` for the run.
+        schedule: the new schedule.
+        fit: a formula for the new schedule, to be drawn too.
 
     Returns:
-        The figure. Nothing is shown and nothing saved.
+        The figure. It is neither shown nor saved.
     """
     import matplotlib.pyplot as plt
 
@@ -54,5 +54,5 @@ def draw_refinement(run: Run, norms: ObservedNorms, schedule: Schedule, *, fit: 
 
 
 def _line(ax: Any, schedule: Schedule, **look: Any) -> None:
-    at = drawn_at(schedule, schedule.ends_at)
+    at = drawn_at(schedule, schedule.ends_at or 0)
     ax.plot(at, schedule.at(at), linewidth=1.8, **look)

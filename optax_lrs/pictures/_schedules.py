@@ -1,4 +1,4 @@
-"""Pictures. matplotlib is imported when one is drawn."""
+"""Pictures of schedules over their steps."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import one_of
 from optax_lrs.pictures._sections import check_steps, edges, seen_steps, trend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = ("#0b62a4", "#d1541b", "#2a8a4a", "#8a4fa8", "#b8901c", "#c2406f", "#3a9fb0", "#444444")
-"""Of the lines, in this order."""
+"""The colors of lines, in order."""
 
 GRAY = "#5b5f66"
-"""Of what is no line."""
+"""The color of everything else."""
 
 STYLES = ("-", "--", ":", "-.")
-"""Of the lines, once the colors are used up."""
+"""The styles of lines, for when the colors run out."""
 
 _POINTS = 1000
-_ROOM = 0.085  # of the width, for a phase's name
-_MOST_PHASES = 12  # more of them would be a fence, not a mark
-_DECADES = 4  # how far below the highest rate the logarithmic scale goes
+_ROOM = 0.085  # the share of the width that a phase's name needs
+_MOST_PHASES = 12  # beyond this many phases, no bands are drawn
+_DECADES = 4  # the range of the logarithmic scale below the highest rate
 
 
 def plot(
@@ -41,27 +42,28 @@ def plot(
 ) -> Axes:
     """Draws one or several schedules over their steps.
 
-    The phases of a single schedule are marked by bands; of several, each one's corners by dots.
+    For one schedule, bands mark its phases; for several, dots mark each one's corners.
 
     Args:
-        *schedules: what to draw.
-        steps: how far; by default a twentieth past the last end.
-        labels: a name for each; by default its ``repr`` without what is left at its default.
-        scale: of the rates: ``"linear"`` from zero, or ``"log"``, over four decades at most.
+        *schedules: one or more schedules.
+        steps: the last step drawn; by default a twentieth past the last end.
+        labels: a name for each schedule; by default its ``repr`` without fields at their defaults.
+        scale: the axis of the rates: ``"linear"`` from zero, or ``"log"`` over at most four
+            decades.
         ax: the matplotlib axes to draw on; by default new ones.
 
     Returns:
-        The axes. Nothing is shown and nothing saved: ``ax.figure.savefig("rates.png")``.
+        The axes. Nothing is shown or saved: ``ax.figure.savefig("rates.png")``.
 
     Raises:
-        ValueError: if there is nothing to draw, the labels are not as many as the schedules, the scale is
-            unknown, or the steps are none or more than 2⁵³.
+        ValueError: if there is no schedule, the number of labels is wrong, the scale is unknown, or
+            ``steps`` is not from 1 to 2⁵³.
     """
     if not schedules:
-        raise ValueError("plot: give one schedule at least")
+        raise ValueError("plot: give at least one schedule")
     labels = [_label(schedule) for schedule in schedules] if labels is None else list(labels)
     if len(labels) != len(schedules):
-        raise ValueError(f"plot: {len(schedules)} schedules need as many labels, got {labels!r}")
+        raise ValueError(f"plot: labels must be one per schedule, {len(schedules)}, got {labels!r}")
     check_scale(scale)
     horizon = check_steps(drawn_steps(schedules) if steps is None else steps)
     own_figure = ax is None
@@ -91,31 +93,30 @@ def plot(
 
 
 def drawn_steps(schedules: Sequence[Schedule]) -> int:
-    """How many steps show all there is to see: a twentieth more than the longest schedule takes."""
-    # What is constant from the first step has no length of its own: any length that suits the others will do.
+    """The number of steps to draw: a twentieth more than the longest schedule takes."""
+    # A constant has no length, so the others decide.
     seen = max([seen_steps(schedule) for schedule in schedules if schedule.ends_at != 0] or map(seen_steps, schedules))
     return seen + max(seen // 20, 1)
 
 
 def check_scale(scale: str) -> None:
-    """Raises unless the scale is one of those that there are."""
-    if scale not in ("linear", "log"):
-        raise ValueError(f"plot: scale must be 'linear' or 'log', got {scale!r}")
+    """Raises ``ValueError`` unless the scale is known."""
+    one_of("plot", "scale", scale, ("linear", "log"))
 
 
 def draw_line(ax: Axes, schedule: Schedule, steps: int, **look: Any) -> None:
-    """The schedule as a line."""
+    """Draws the schedule as a line."""
     at = drawn_at(schedule, steps)
     ax.plot(at, schedule.at(at), **look)
 
 
 def set_scale(ax: Axes, scale: str) -> None:
-    """The axis of the rates, after the lines are drawn."""
+    """Sets the axis of the rates, after the lines are drawn."""
     rates = np.concatenate([line.get_ydata() for line in ax.lines])
     highest = rates.max(initial=0.0) or 1.0
-    if scale == "linear" or not np.any(rates > 0):  # of zeros there is no logarithm
+    if scale == "linear" or not np.any(rates > 0):  # zeros have no logarithm
         ax.set_ylim(0, 1.06 * highest)
-        # The power of ten at every number: matplotlib writes it once, where the phases' names are.
+        # The power of ten at every tick: matplotlib writes it once, where the phases' names are.
         power = math.floor(math.log10(highest))
         unit, tail = (10.0**power, f"e{power}") if not -2 <= power < 3 else (1.0, "")
         ax.yaxis.set_major_formatter(lambda rate, _: f"{rate / unit:.4g}{tail}" if rate else "0")
@@ -126,7 +127,7 @@ def set_scale(ax: Axes, scale: str) -> None:
 
 
 def drawn_at(schedule: Schedule, steps: int) -> np.ndarray:
-    """The steps to draw at: evenly spread, and every step beside a corner of the schedule, where there may be a jump."""
+    """The steps to draw: evenly spread, and those next to each corner, where the rate may jump."""
     even = np.linspace(0, steps, min(_POINTS, steps + 1)).astype(np.int64)
     corners = np.array([corner + beside for corner in schedule.corners for beside in (-1, 0, 1)], np.int64)
     at = np.union1d(even, corners)
@@ -134,14 +135,14 @@ def drawn_at(schedule: Schedule, steps: int) -> np.ndarray:
 
 
 def _mark_phases(ax: Axes, schedule: Schedule, steps: int) -> None:
-    """Bands, and above them what the rate does and for how many steps: the longest phases first, as there is room."""
+    """Draws bands, labeled with what the rate does and for how long, longest phases first."""
     bounds = edges(schedule, steps)
     phases = list(itertools.pairwise(bounds))
     if len(phases) > _MOST_PHASES:
         return
     for start, stop in phases[1::2]:
         ax.axvspan(start, stop, color=GRAY, alpha=0.07, linewidth=0)
-    # Not axvline, whose ordinates, 0 and 1, would be taken for rates.
+    # Not axvline: set_scale would take its ordinates, 0 and 1, for rates.
     ax.vlines(bounds[1:-1], 0, 1, transform=ax.get_xaxis_transform(), color=GRAY, alpha=0.5, linewidth=0.7)
     named: list[float] = []
     for start, stop in sorted(phases, key=lambda phase: phase[0] - phase[1]):
@@ -150,14 +151,16 @@ def _mark_phases(ax: Axes, schedule: Schedule, steps: int) -> None:
             named.append(middle)
             over = schedule.ends_at is not None and start >= schedule.ends_at > 0
             text = "end" if over else f"{trend(schedule, start, stop)}\n{stop - start:,}"
-            place = dict(xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", ha="center", va="bottom")
+            place: dict[str, Any] = dict(
+                xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", ha="center", va="bottom"
+            )
             ax.annotate(text, (middle, 1), fontsize="x-small", color=GRAY, linespacing=1.3, **place)
 
 
 def _mark_corners(ax: Axes, schedule: Schedule, steps: int, color: str) -> None:
     corners = np.array(edges(schedule, steps)[1:-1], np.int64)
     if 0 < len(corners) <= _MOST_PHASES:
-        look = dict(color=color, edgecolor="white", linewidth=0.8, zorder=3)
+        look: dict[str, Any] = dict(color=color, edgecolor="white", linewidth=0.8, zorder=3)
         ax.scatter(corners, schedule.at(corners), s=26, **look)
 
 

@@ -1,4 +1,4 @@
-"""The sections of a schedule, from corner to corner, and what each of them amounts to. On the host."""
+"""The sections of a schedule between its corners, and the area of each, on the host."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from optax_lrs._schedule import Schedule
 from optax_lrs._value import Value
 
-_EVERY = 1 << 24  # up to so many steps every rate is summed: a second's work
-_SAMPLES = 1 << 22  # beyond, so many are drawn, over all sections
+_EVERY = 1 << 24  # up to this many steps every rate is summed, in about a second
+_SAMPLES = 1 << 22  # beyond, this many rates are sampled over all sections
 _MOST = 1 << 53
 _BLOCK = 1 << 20
 _TREND_POINTS = 1000
-_OPEN_END = 10_000  # how far to look at what never ends and has no length of its own
+_OPEN_END = 10_000  # the steps shown of schedules without any length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +31,15 @@ class Section:
     last: float  # the rate at stop - 1
     peak: float
     area: float  # the sum of the rates
-    error: float  # of the area: a standard error, and 0 where every step was summed
+    error: float  # the standard error of the area; 0 if every step was summed
 
 
 def sections(schedule: Schedule, steps: int) -> list[Section]:
     """The sections of the first ``steps`` steps.
 
-    Up to 2²⁴ steps every rate is summed. Beyond, two steps are drawn from each of very many cells of equal length
-    (always the same ones): an estimate without bias whatever the schedule does between them, with a measured error.
+    Up to 2²⁴ steps, every rate is summed. Beyond, two steps are drawn from each of very many cells
+    of equal length (always the same steps): an unbiased estimate whatever the schedule does between
+    them, with a measured error.
     """
     bounds = edges(schedule, check_steps(steps))
     most = _EVERY if steps <= _EVERY else _SAMPLES // len(bounds)
@@ -52,7 +53,7 @@ def edges(schedule: Schedule, steps: int) -> list[int]:
 
 def trend(schedule: Schedule, start: int, stop: int) -> str:
     """Whether the rate is constant, rising, falling or varying from ``start`` to ``stop - 1``."""
-    # At random within cells: even spacing would take a cycle of just that period for a constant.
+    # Random within cells: even spacing would mistake a cycle of that period for a constant.
     at = _drawn(start, stop, min(stop - start, _TREND_POINTS), np.random.default_rng(0))
     rates = schedule.at(np.array([start, *at, stop - 1], np.int64))
     steps, blur = np.diff(rates), 1e-12 * rates.max()
@@ -62,7 +63,10 @@ def trend(schedule: Schedule, start: int, stop: int) -> str:
 
 
 def seen_steps(schedule: Schedule) -> int:
-    """How many steps show what a schedule does: up to its end, or, where it has none, some of its longest phases."""
+    """The number of steps that shows what a schedule does.
+
+    Up to its end, or for endless schedules several of the longest phases.
+    """
     if schedule.ends_at:
         return schedule.ends_at
     phases = max(_lengths(schedule), default=0)
@@ -70,19 +74,19 @@ def seen_steps(schedule: Schedule) -> int:
 
 
 def check_steps(steps: int) -> int:
-    """The steps, if there are any, and not more than float64 tells apart."""
+    """Returns the steps; raises ``ValueError`` for none or more than float64 can distinguish."""
     if not 1 <= steps <= _MOST:
         raise ValueError(f"steps must be from 1 to {_MOST:,}, got {steps:,}")
     return steps
 
 
 def _lengths(value: Value) -> Iterator[int]:
-    for field in dataclasses.fields(value):
-        item = getattr(value, field.name)
+    for name in value._kinds:
+        item = getattr(value, name)
         for part in item if isinstance(item, tuple) else (item,):
             if isinstance(part, Value):
                 yield from _lengths(part)
-            elif type(part) is int and field.name.endswith("_steps") and field.name != "total_steps":
+            elif type(part) is int and name.endswith("_steps") and name != "total_steps":
                 yield part
 
 
@@ -107,13 +111,16 @@ def _sampled(schedule: Schedule, start: int, stop: int, most: int) -> tuple[floa
 
 
 def _drawn(start: int, stop: int, cells: int, draw: np.random.Generator) -> np.ndarray:
-    """A step from each of so many cells, increasing."""
+    """One step from each cell, increasing."""
     bounds = _cells(start, stop, cells)
     return bounds[:-1] + (draw.random(cells) * np.diff(bounds)).astype(np.int64)
 
 
 def _cells(start: int, stop: int, cells: int) -> np.ndarray:
-    """The bounds of cells that differ by a step at most; products of a length and a count would overflow."""
+    """The bounds of cells whose lengths differ by at most one step.
+
+    Products of a length and a count would overflow, so the remainder is spread separately.
+    """
     whole, rest = divmod(stop - start, cells)
     index = np.arange(cells + 1, dtype=np.int64)
     return start + index * whole + index * rest // cells

@@ -1,48 +1,55 @@
-r"""Convex theory as a calculator for schedules: what a schedule is worth, and how to change it when the run changes.
+"""Convex theory as a calculator: rank schedules, and adapt them when the run changes.
 
-For convex functions there is a bound on how far the *last* parameters of a run are from the optimum, for any rates and any
-norms of the gradients (:func:`last_iterate_terms`). It is no theorem about neural networks, and yet it describes them well: it
-shows the drop of the loss in the cooldown, that longer cooldowns want higher rates, and how rates fall with the horizon
-(arXiv:2501.18965). Import it by name: ``from optax_lrs import theory``.
+For convex functions there is a bound on how far the *last* parameters of a run are from the
+optimum, for any rates and any gradient norms (:func:`last_iterate_terms`). It is not a theorem
+about neural networks, but it describes them well: it predicts the drop of the loss in the cooldown,
+that longer cooldowns prefer higher rates, and how the best rate falls with the horizon
+(arXiv:2501.18965). Import the module by name: ``from optax_lrs import theory``.
 
-**Rank schedules.** Lower is better; each is compared at its own best rate, so only shapes count. Any ``optax.Schedule``
-will do, and any array of rates. With the norms recorded in a run, the ranking is for that task::
+**Rank schedules.** Lower is better. Each schedule is compared at its own best rate, so only shapes
+count. Any ``optax.Schedule`` works, and any array of rates. With the norms recorded in a run, the
+ranking is for that task::
 
     theory.optimal_bound(olrs.Cosine(peak=1.0, total_steps=T), total_steps=T)
     theory.optimal_bound(lrs, grad_norms=run.grad_norms)
 
-**What would a longer cooldown buy, and which rate does it want?** ::
+**What does a longer cooldown gain, and which rate does it need?** ::
 
     theory.wsd_terms(total_steps=50_000, decay_steps=10_000).optimal_bound
-    theory.rate_transfer(total_steps=50_000, decay_steps=10_000, new_decay_steps=30_000)  # multiply the tuned peak by it
+    factor = theory.rate_transfer(total_steps=50_000, decay_steps=10_000, new_decay_steps=30_000)
+    new_peak = factor * tuned_peak
 
-**The run becomes longer.** Keep the tuned peak and begin the cooldown later, or go on with a lower rate::
+**The run becomes longer.** Keep the tuned peak and begin the cooldown later, or continue with a
+lower rate::
 
     theory.adapted_cooldown(total_steps=50_000, decay_steps=10_000, new_total_steps=100_000)
     theory.two_stage_factor(total_steps=50_000, decay_steps=10_000, new_total_steps=100_000)
 
-**Where in the run is the gain?** :func:`bound_along_run` is the loss curve's counterpart. **Which rates are best if nothing
-is known?** :func:`worst_case_optimum`: linear decay.
+**Where in the run is the gain?** :func:`bound_along_run` is the counterpart of a loss curve.
+**Which rates are best if nothing is known?** :func:`worst_case_optimum`: linear decay.
 
-**What did learning one task after another cost?** No theory but measures, of a record of accuracies or losses by task:
-:func:`worst_case_accuracy` and :func:`windowed_forgetting` see the stability gap that :func:`average_accuracy` and
-:func:`average_forgetting` miss (arXiv:2205.13452).
+**What did learning one task after another cost?** These are measures, not theory, of a record of
+accuracies or losses by task: :func:`worst_case_accuracy` and :func:`windowed_forgetting` show the
+stability gap that :func:`average_accuracy` and :func:`average_forgetting` miss (arXiv:2205.13452).
 
-Functions of arrays take time proportional to the number of steps (under 0.2 s for a million), are NumPy in float64 for
-NumPy and JAX for JAX, where they go through ``jit``, ``vmap`` and ``grad``. :func:`last_iterate_terms_and_gradient` is for
-minimizers without JAX. What is asked by lengths alone costs nothing at any horizon, as WSD with a linear cooldown has a
-closed form; only other cooldowns cost O(steps).
+Functions of arrays take time proportional to the number of steps (under 0.2 s for a million). They
+return NumPy float64 for NumPy inputs, and JAX arrays for JAX inputs, where they work with ``jit``,
+``vmap`` and ``grad``. :func:`last_iterate_terms_and_gradient` is for minimizers without JAX.
+Functions of lengths alone take constant time at any horizon, because WSD with a linear cooldown has
+a closed form; other cooldowns cost O(steps).
 
 **Limits.**
 
-- The bound is for subgradient steps with the gradients' Euclidean norms. Its use for Adam is empirical: that it agrees
-  with training there is observed, not proved.
-- It knows *ratios* of rates, between shapes, cooldowns and horizons; never the rate itself, which takes the distance to
-  the optimum.
-- It is about twice the true worst case, and neural networks are not the worst case: read a ranking, not a loss.
-- It does not see what limits the rate from above: a rate at which training diverges can be optimal here. Warmup is such a
-  thing; with equal norms it looks like a waste.
-- It bounds the last parameters, not the best or an average of them; for the average it is :func:`average_iterate_bound`.
+- The bound is for subgradient steps with the gradients' Euclidean norms. Its use for Adam is
+  empirical: agreement with training was observed, not proved.
+- It gives *ratios* of rates, between shapes, cooldowns and horizons, but never the rate itself,
+  which depends on the distance to the optimum.
+- It is about twice the true worst case, and neural networks are not the worst case: read a ranking,
+  not a loss.
+- It does not see what limits the rate from above: a rate at which training diverges can be optimal
+  here. Warmup is an example; with equal norms it looks like a waste.
+- It bounds the last parameters, not the best ones or an average of them; for the average, use
+  :func:`average_iterate_bound`.
 """
 
 from optax_lrs.theory._along_run import bound_along_run as bound_along_run

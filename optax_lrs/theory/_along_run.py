@@ -17,27 +17,30 @@ def bound_along_run(
 ) -> Any:
     r"""The bound at chosen steps of a run, :math:`\Omega_t` for :math:`t` = ``at`` + 1.
 
-    The counterpart of a loss curve: entry i bounds the gap at the parameters of step ``at[i]``, before its update, which
-    is where ``Run.losses`` are taken. It is :func:`last_iterate_bound` of the rates up to that step, and shows what a cooldown
-    buys: little slope on the plateau, a drop in the cooldown. The rates must have the right scale: multiply a shape by
-    its :func:`optimal_rate` first.
+    This is the counterpart of a loss curve. Entry i bounds the gap at the parameters of step
+    ``at[i]``, before its update, where ``Run.losses`` are taken. It is the
+    :func:`last_iterate_bound` of the rates up to that step, and shows what a cooldown gains: a
+    small slope on the plateau, a drop in the cooldown. The rates must have the right scale:
+    multiply a shape by its :func:`optimal_rate` first.
 
-    Each step asked for costs a sum over the steps before it (the paper's form, its square): a hundred steps of a run of
-    200,000 take well under a second. With JAX arrays memory does not grow with the number of steps asked for.
+    Each step costs a sum over the steps before it (its square in the paper's form): a hundred steps
+    of a run of 200,000 take well under a second. With JAX arrays, memory does not grow with the
+    number of steps in ``at``.
 
     Args:
         lrs: the rates, shape [T]; or any ``optax.Schedule``, with ``total_steps``.
-        grad_norms: the norms of the gradients, shape [T], or one number for all.
-        distance: how far the start is from the optimum, a number.
-        at: the steps, from 0 to T - 1: an int, or ints in a row; known when a program is traced.
-        total_steps: the number of updates; needed with a schedule.
+        grad_norms: the norms of the gradients, shape [T], or one number for all; 1 by default.
+        distance: the distance from the start to the optimum, a number; 1 by default.
+        at: the steps, from 0 to T - 1: an int or a 1-D array of ints, known at trace time.
+        total_steps: the number of updates; required with a schedule.
 
     Returns:
-        The bounds, of the shape of ``at``; infinite at the steps that no positive rate has come to.
+        The bounds, with the shape of ``at``; infinite at steps before the first positive rate takes
+        effect.
 
     Raises:
         ValueError: if a step is not in the run; and as :func:`last_iterate_terms`.
-        TypeError: if the steps are no ints; and as :func:`last_iterate_terms`.
+        TypeError: if the steps are not ints; and as :func:`last_iterate_terms`.
 
     Example:
         >>> from optax_lrs import WSD, theory
@@ -51,7 +54,7 @@ def bound_along_run(
     inputs = prepared("bound_along_run", lrs, grad_norms, distance, total_steps)
     steps, count = np.asarray(at), len(inputs.lrs)
     if steps.ndim > 1 or (steps.size and steps.dtype.kind not in "iu"):
-        raise TypeError(f"bound_along_run: at must be an int or ints in a row, got {at!r:.60}")
+        raise TypeError(f"bound_along_run: at must be an int or a 1-D array of ints, got {at!r:.60}")
     if np.any((steps < 0) | (steps >= count)):
         raise ValueError(f"bound_along_run: at must be steps of the run, from 0 to {count - 1}, got {at!r:.60}")
 
@@ -63,7 +66,7 @@ def bound_along_run(
 
         return np.array([until(step) for step in steps.reshape(-1).tolist()], np.float64).reshape(steps.shape)[()]
 
-    def masked(step: jax.Array) -> jax.Array:  # zeros at the end are dropped: a mask is a slice
+    def masked(step: jax.Array) -> jax.Array:  # zeros at the end are dropped, so a mask acts as a slice
         lrs = jnp.where(jnp.arange(count, dtype=jnp.int32) <= step, inputs.lrs, 0.0).astype(inputs.lrs.dtype)
         return terms_of(inputs._replace(lrs=lrs)).bound()
 

@@ -1,4 +1,4 @@
-"""What the theory takes: rates, norms and a distance, as NumPy's float64 or as JAX's; decided here and nowhere else."""
+"""Inputs of the theory as arrays, all of NumPy in float64 or all of JAX."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optax_lrs._value.arguments import whole
+from optax_lrs._value.arguments import is_traced, whole
 
 Rates = jax.typing.ArrayLike | Callable[[Any], Any]
 """Rates, one a step, or an Optax schedule."""
 
 
 class Inputs(NamedTuple):
-    """The inputs of a bound, all of one namespace and one dtype."""
+    """The inputs of a bound, in one array namespace and one dtype."""
 
     xp: ModuleType  # numpy, or jax.numpy if one input is JAX's
     lrs: Any  # [steps]
@@ -26,14 +26,18 @@ class Inputs(NamedTuple):
 
 
 def prepared(owner: str, lrs: Rates, grad_norms: Any, distance: Any, total_steps: int | None) -> Inputs:
-    """The inputs as arrays: NumPy in float64, checked; JAX's in their own precision, at least float32, as they are."""
+    """Turns the inputs into arrays.
+
+    NumPy inputs become float64 and are checked. If one input is a JAX array, all become JAX arrays
+    of its precision, at least float32, and only their shapes are checked.
+    """
     if callable(lrs):
         lrs = _sampled(owner, lrs, total_steps)
     elif total_steps is not None and np.shape(lrs) != (total_steps,):
         raise ValueError(
             f"{owner}: total_steps={total_steps!r} must be the length of lrs, whose shape is {np.shape(lrs)}"
         )
-    given = dict(lrs=lrs, grad_norms=grad_norms, distance=distance)
+    given: dict[str, Any] = dict(lrs=lrs, grad_norms=grad_norms, distance=distance)
     if any(isinstance(value, jax.Array) for value in given.values()):
         xp, dtype = jnp, _float_type(owner, given)
         given = {key: jnp.asarray(value).astype(dtype) for key, value in given.items()}
@@ -43,7 +47,7 @@ def prepared(owner: str, lrs: Rates, grad_norms: Any, distance: Any, total_steps
     steps = given["lrs"].shape
     if len(steps) != 1 or steps == (0,):
         raise ValueError(
-            f"{owner}: lrs must be one or more rates in a row (or give total_steps and a schedule), got shape {steps}"
+            f"{owner}: lrs must be a 1-D array of one or more rates, or a schedule with total_steps, got shape {steps}"
         )
     if given["grad_norms"].shape not in ((), steps):
         raise ValueError(
@@ -58,20 +62,20 @@ def prepared(owner: str, lrs: Rates, grad_norms: Any, distance: Any, total_steps
 
 
 def _sampled(owner: str, schedule: Callable, total_steps: int | None) -> Any:
-    """The rates of a schedule: on the host if it can, in float64; a tracer if it depends on one."""
+    """The rates of a schedule, on the host in float64 unless the schedule is traced."""
     if total_steps is None:
-        raise ValueError(f"{owner}: total_steps is needed with a schedule, got None")
+        raise ValueError(f"{owner}: total_steps must be given with a schedule, got None")
     total_steps = whole(owner, "total_steps", total_steps)
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(schedule))
-    if hasattr(schedule, "at") and not traced:
-        return schedule.at(np.arange(total_steps))
+    on_host = getattr(schedule, "at", None)
+    if on_host is not None and not is_traced(*jax.tree.leaves(schedule)):
+        return on_host(np.arange(total_steps))
     rates = jax.vmap(schedule)(jnp.arange(total_steps))
-    return rates if isinstance(rates, jax.core.Tracer) else np.asarray(rates, np.float64)
+    return rates if is_traced(rates) else np.asarray(rates, np.float64)
 
 
 def _float_type(owner: str, given: dict[str, Any]) -> Any:
     arrays = [value for value in given.values() if isinstance(value, jax.Array)]
-    with jax.numpy_dtype_promotion("standard"):  # they are cast in the open, which strict promotion asks for
+    with jax.numpy_dtype_promotion("standard"):  # promoted explicitly, for strict promotion
         dtype = jnp.promote_types(jnp.result_type(*arrays), jnp.float32)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"{owner}: lrs, grad_norms and distance must be real numbers, got {dtype}")

@@ -1,4 +1,4 @@
-"""Forgetting and plasticity along a run over several tasks: the measures of the stability gap."""
+"""Forgetting and plasticity in a run over several tasks: the measures of the stability gap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from optax_lrs._value.arguments import whole
 
 
 class _Record(NamedTuple):
-    """A record, checked, of tasks whose scores are the better the higher they are."""
+    """A checked record of the scores of tasks, where higher is better."""
 
     scores: np.ndarray  # float64 [tasks, evaluations]; nan: not evaluated
     ends: np.ndarray  # int64 [tasks]
@@ -20,48 +20,57 @@ class _Record(NamedTuple):
 
     @property
     def task(self) -> int:
-        """Which task is being learnt after ``at`` updates, from 0; the last one if all are over."""
+        """The index of the task being learned after ``at`` updates, or of the last task."""
         return min(int(np.sum(self.ends < self.at)), len(self.ends) - 1)
 
     def begin(self, task: int) -> int:
-        """How many updates were made before the task."""
+        """The number of updates before the task."""
         return int(self.ends[task - 1]) if task else 0
 
     def newest(self, task: int, after: int, until: int) -> float:
-        """The newest score of a task after ``after`` and until ``until`` updates; nan if there is none."""
+        """The newest score of a task in the updates after ``after`` to ``until``, or nan."""
         row = self.scores[task, (self.steps > after) & (self.steps <= until)]
         row = row[~np.isnan(row)]
         return float(row[-1]) if row.size else np.nan
 
     def now(self, task: int) -> float:
-        """The score after ``at`` updates: the newest since the task that is being learnt began."""
+        """The score after ``at`` updates: the newest since the current task began."""
         return self.newest(task, self.begin(self.task), self.at)
 
 
 def average_accuracy(
     scores: Any, ends: Any, *, steps: Any = None, at: int | None = None, higher_is_better: bool = True
 ) -> float:
-    r"""The average over the tasks so far, ACC: what is usually reported.
+    r"""The average accuracy over the tasks so far (ACC), which is usually reported.
 
     .. math:: \text{ACC}_t = \frac1k \sum_{i \le k} A_i(t)
 
-    with :math:`A_i(t)` the score of task i after t updates and k the task that is then being learnt. It does not see what
-    happens between the ends of the tasks: for that are :func:`worst_case_accuracy` and :func:`windowed_forgetting`.
+    where :math:`A_i(t)` is the score of task i after t updates, and k the task being learned then.
+    It does not see what happens between the ends of the tasks; :func:`worst_case_accuracy` and
+    :func:`windowed_forgetting` do.
 
-    All functions of this file take the same record: **accuracies or losses by task and evaluation**. Evaluations may be
-    every so many updates (``steps``), and where a task was not evaluated is a nan. "At t" is the newest evaluation up to t
-    since the task that is being learnt began; the result is nan where there is none.
+    All functions of this module take the same record: **accuracies or losses by task and
+    evaluation**. Evaluations may be every few updates (``steps``), with nan where a task was not
+    evaluated. "At t" means the newest evaluation up to t since the current task began; the result
+    is nan if there is none.
 
     Args:
-        scores: shape [tasks, evaluations]; of tasks in the order of learning. nan where a task was not evaluated.
-        ends: shape [tasks]: how many updates had been made when each task ended, increasing. The last may lie beyond the
-            record.
-        steps: shape [evaluations]: how many updates had been made at each evaluation, increasing. None: 1, 2, 3, …
-        at: t, in updates. None: the last evaluation.
-        higher_is_better: False for losses: worst is then highest, and forgetting is a rise.
+        scores: shape [tasks, evaluations], with tasks in the order of learning; nan where a task
+            was not evaluated.
+        ends: shape [tasks]: the number of updates made when each task ended, increasing. The last
+            may lie beyond the record.
+        steps: shape [evaluations]: the number of updates made at each evaluation, increasing. None
+            (the default) for 1, 2, 3, …
+        at: t, in updates. None (the default) for the last evaluation.
+        higher_is_better: False for losses. Then the worst score is the highest, and forgetting is a
+            rise.
+
+    Returns:
+        The average, in the unit of the scores.
 
     Raises:
-        ValueError, TypeError: if the shapes do not fit, ``ends`` or ``steps`` do not increase, or a score is infinite.
+        ValueError, TypeError: if the shapes do not fit, ``ends`` or ``steps`` do not increase, or a
+            score is infinite.
 
     Example:
         >>> accuracy = [[0.6, 0.9, 0.2, 0.7],
@@ -70,8 +79,9 @@ def average_accuracy(
         0.75
 
     References:
-        De Lange, van de Ven, Tuytelaars, Continual evaluation for lifelong learning: Identifying the stability gap,
-        arXiv:2205.13452. From a copy of the authors' code for the measures; the text was not at hand.
+        De Lange, van de Ven, Tuytelaars, Continual evaluation for lifelong learning: Identifying
+        the stability gap, arXiv:2205.13452. The measures follow a copy of the authors' code; the
+        text was not at hand.
     """
     record = _record("average_accuracy", scores, ends, steps, at, higher_is_better)
     return record.sign * float(np.mean([record.now(task) for task in range(record.task + 1)]))
@@ -86,16 +96,20 @@ def min_accuracy(
     higher_is_better: bool = True,
     per_task: bool = False,
 ) -> Any:
-    r"""The worst score of each earlier task after it had been learnt, averaged: min-ACC.
+    r"""The worst score of each earlier task since its end, averaged over the tasks (min-ACC).
 
     .. math:: \text{min-ACC}_t = \frac{1}{k-1} \sum_{i<k} \; \min_{e_i < n \le t} A_i(n)
 
-    with :math:`e_i` the end of task i, which is not itself in the range, and k the task that is being learnt after t
-    updates. Of losses it is the highest. nan where there is no earlier task, or one was not evaluated since its end.
+    where :math:`e_i` is the end of task i, not included in the range, and k the task being learned
+    after t updates. For losses it is the highest. It is nan if there is no earlier task, or one was
+    not evaluated since its end.
 
     Args:
         scores, ends, steps, at, higher_is_better: as for :func:`average_accuracy`.
-        per_task: the values of the earlier tasks, shape [k - 1], in place of their mean.
+        per_task: return the values of the earlier tasks, shape [k - 1], instead of their mean.
+
+    Returns:
+        The mean, or with ``per_task`` an array.
 
     Example:
         >>> min_accuracy([[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]], [2, 4])
@@ -116,15 +130,19 @@ def min_accuracy(
 def worst_case_accuracy(
     scores: Any, ends: Any, *, steps: Any = None, at: int | None = None, higher_is_better: bool = True
 ) -> float:
-    r"""What can be relied on at any time: the task of now, and the worst of each earlier one; WC-ACC.
+    r"""The accuracy you can rely on at any time: the worst case of each earlier task (WC-ACC).
 
     .. math:: \text{WC-ACC}_t = \frac1k A_k(t) + \Big(1 - \frac1k\Big)\,\text{min-ACC}_t
 
-    At most :func:`average_accuracy`, and equal to it for the first task. The distance between the two is the stability
-    gap: replay on Split-MiniImageNet has an ACC of 32.9 and a WC-ACC of 4.1 (the authors; from notes).
+    It is at most :func:`average_accuracy`, and equal to it for the first task. The difference of
+    the two is the stability gap: replay on Split-MiniImageNet has an ACC of 32.9 and a WC-ACC of
+    4.1 (the authors; from notes).
 
     Args:
         scores, ends, steps, at, higher_is_better: as for :func:`average_accuracy`.
+
+    Returns:
+        The accuracy, in the unit of the scores.
 
     Example:
         >>> worst_case_accuracy([[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]], [2, 4])  # (0.8 + 0.2) / 2
@@ -134,12 +152,12 @@ def worst_case_accuracy(
         De Lange et al., arXiv:2205.13452.
     """
     record = _record("worst_case_accuracy", scores, ends, steps, at, higher_is_better)
-    learnt = record.now(record.task)
+    learned = record.now(record.task)
     if record.task == 0:
-        return record.sign * learnt
+        return record.sign * learned
     share = 1.0 / (record.task + 1)
     lowest = min_accuracy(scores, ends, steps=steps, at=at, higher_is_better=higher_is_better)
-    return share * record.sign * learnt + (1.0 - share) * lowest
+    return share * record.sign * learned + (1.0 - share) * lowest
 
 
 def average_forgetting(
@@ -152,32 +170,38 @@ def average_forgetting(
     best: bool = False,
     per_task: bool = False,
 ) -> Any:
-    r"""What the earlier tasks have lost since their ends, averaged: FORG.
+    r"""What the earlier tasks have lost since their ends, averaged (FORG).
 
     .. math:: \text{FORG}_t = \frac{1}{k-1} \sum_{i<k} \big( A_i(e_i) - A_i(t) \big)
 
-    Negative where a task has become better since. Of losses, how much they have risen. nan where there is no earlier task.
+    It is negative for tasks that have improved since. For losses it is the rise. It is nan if there
+    is no earlier task.
 
     Args:
         scores, ends, steps, at, higher_is_better: as for :func:`average_accuracy`.
-        best: measure from the best score at the end of any earlier task, :math:`\max_{l<k} A_i(e_l)`, not from that at the
-            task's own end; Chaudhry et al.'s variant (recalled, not verified).
-        per_task: the values of the earlier tasks, shape [k - 1], in place of their mean.
+        best: measure from the best score at the end of any earlier task,
+            :math:`\max_{l<k} A_i(e_l)`, instead of the score at the task's own end; Chaudhry et
+            al.'s variant (recalled, not verified).
+        per_task: return the values of the earlier tasks, shape [k - 1], instead of their mean.
+
+    Returns:
+        The mean, or with ``per_task`` an array.
 
     Example:
         >>> print(round(average_forgetting([[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]], [2, 4]), 12))
         0.2
 
     References:
-        De Lange et al., arXiv:2205.13452. Chaudhry et al., Riemannian Walk for Incremental Learning, arXiv:1801.10112 (recalled,
-        not verified).
+        De Lange et al., arXiv:2205.13452.
+        Chaudhry et al., Riemannian Walk for Incremental Learning, arXiv:1801.10112 (recalled, not
+        verified).
     """
     record = _record("average_forgetting", scores, ends, steps, at, higher_is_better)
-    learnt = np.full((record.task, record.task), np.nan)  # [task, at the end of]
+    learned = np.full((record.task, record.task), np.nan)  # score of task i at the end of task j
     for task in range(record.task):
         for end in range(record.task) if best else [task]:
-            learnt[task, end] = record.newest(task, record.begin(end), int(record.ends[end]))
-    first = np.where(np.isnan(learnt), -np.inf, learnt).max(axis=1, initial=-np.inf)
+            learned[task, end] = record.newest(task, record.begin(end), int(record.ends[end]))
+    first = np.where(np.isnan(learned), -np.inf, learned).max(axis=1, initial=-np.inf)
     values = np.where(np.isinf(first), np.nan, first) - [record.now(task) for task in range(record.task)]
     return values if per_task else _mean(values)
 
@@ -191,19 +215,26 @@ def windowed_forgetting(
     higher_is_better: bool = True,
     per_task: bool = False,
 ) -> Any:
-    r"""The deepest fall of each task within ``window`` consecutive evaluations, averaged: WF.
+    r"""The deepest fall of each task within ``window`` consecutive evaluations, averaged (WF).
 
-    .. math:: \text{WF}^w_t = \frac1K \sum_{i \le K} \; \max_{\substack{m \le n \le t \\ n - m < w}} \big( A_i(m) - A_i(n) \big)
+    .. math::
 
-    over all K tasks of the record, learnt already or not; never negative, and 0 for ``window=1``. The paper has windows of
-    10 and 100 evaluations. A window is of consecutive evaluations *of that task*: what is nan is not in it. Of losses it is
-    the steepest rise. It takes time in proportion to the record, whatever the window.
+        \text{WF}^w_t = \frac1K \sum_{i \le K} \;
+          \max_{\substack{m \le n \le t \\ n - m < w}} \big( A_i(m) - A_i(n) \big)
+
+    over all K tasks of the record, learned already or not. It is never negative, and 0 for
+    ``window=1``. The paper uses windows of 10 and 100 evaluations. A window holds consecutive
+    evaluations *of that task*: nan entries are not counted. For losses it is the steepest rise. The
+    time is proportional to the size of the record, whatever the window.
 
     Args:
         scores, steps, at, higher_is_better: as for :func:`average_accuracy`.
         window: w, in evaluations, at least 1.
-        per_task: the values of the tasks, shape [tasks], in place of their mean; nan for a task that was never evaluated, and
-            so is the mean then.
+        per_task: return the values of the tasks, shape [tasks], instead of their mean. A task that
+            was never evaluated has nan, and so has the mean then.
+
+    Returns:
+        The mean, or with ``per_task`` an array.
 
     Example:
         >>> accuracy = [[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]]
@@ -225,14 +256,20 @@ def windowed_plasticity(
     higher_is_better: bool = True,
     per_task: bool = False,
 ) -> Any:
-    r"""The steepest rise of each task within ``window`` consecutive evaluations, averaged: WP.
+    r"""The steepest rise of each task within ``window`` consecutive evaluations, averaged (WP).
 
-    .. math:: \text{WP}^w_t = \frac1K \sum_{i \le K} \; \max_{\substack{m \le n \le t \\ n - m < w}} \big( A_i(n) - A_i(m) \big)
+    .. math::
 
-    :func:`windowed_forgetting` backwards in time. Of losses it is the steepest fall.
+        \text{WP}^w_t = \frac1K \sum_{i \le K} \;
+          \max_{\substack{m \le n \le t \\ n - m < w}} \big( A_i(n) - A_i(m) \big)
+
+    This is :func:`windowed_forgetting` backwards in time. For losses it is the steepest fall.
 
     Args:
         scores, window, steps, at, higher_is_better, per_task: as for :func:`windowed_forgetting`.
+
+    Returns:
+        The mean, or with ``per_task`` an array.
 
     Example:
         >>> print(windowed_plasticity([[0.6, 0.9, 0.2, 0.7], [0.0, 0.0, 0.5, 0.8]], window=2))
@@ -244,10 +281,18 @@ def windowed_plasticity(
     return _windowed("windowed_plasticity", scores, window, steps, at, higher_is_better, per_task, rises=True)
 
 
-def _windowed(owner, scores, window, steps, at, higher_is_better, per_task, *, rises):
-    window = whole(owner, "window", window)
-    if window < 1:
-        raise ValueError(f"{owner}: window must be at least 1, got {window}")
+def _windowed(
+    owner: str,
+    scores: Any,
+    window: int,
+    steps: Any,
+    at: int | None,
+    higher_is_better: bool,
+    per_task: bool,
+    *,
+    rises: bool,
+) -> Any:
+    window = whole(owner, "window", window, low=1)
     record = _record(owner, scores, None, steps, at, higher_is_better)
     values = []
     for row in record.scores[:, record.steps <= record.at]:
@@ -261,7 +306,7 @@ def _windowed(owner, scores, window, steps, at, higher_is_better, per_task, *, r
 
 
 def _highest(row: np.ndarray, window: int) -> np.ndarray:
-    """The highest of the ``window`` values that end at each one, in O(n): by blocks, from both of their sides (van Herk)."""
+    """The highest of the ``window`` values that end at each entry, in O(n) (van Herk's blocks)."""
     before = window - 1
     padded = np.pad(row, (before, -(before + row.size) % window), constant_values=-np.inf)
     blocks = padded.reshape(-1, window)
@@ -288,9 +333,7 @@ def _record(owner: str, scores: Any, ends: Any, steps: Any, at: Any, higher_is_b
     ends = np.arange(1, tasks + 1) if ends is None else _increasing(owner, "ends", ends, tasks, 1)
     at = int(steps[-1]) if at is None else whole(owner, "at", at)
     if at < steps[0]:
-        raise ValueError(
-            f"{owner}: at must be no earlier than the first evaluation, after {steps[0]} updates, got {at}"
-        )
+        raise ValueError(f"{owner}: at must be at least {steps[0]}, the updates before the first evaluation, got {at}")
     sign = 1.0 if higher_is_better else -1.0
     return _Record(sign * table, ends, steps, at, sign)
 

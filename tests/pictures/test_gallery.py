@@ -68,5 +68,5 @@ def test_the_command(tmp_path):
 
 
 def test_an_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match=re.escape("scale must be 'linear' or 'log', got 'square'")):
+    with pytest.raises(ValueError, match=re.escape("scale must be one of 'linear', 'log', got 'square'")):
         olrs.gallery(scale="square")

@@ -155,7 +155,7 @@ def test_a_long_record_with_a_wide_window():
         (dict(ends=[1.5, 2.0]), TypeError, "ends must be ints"),
         (dict(steps=[1, 3]), ValueError, "steps must be 3 increasing ints"),
         (dict(steps=[3, 2, 1]), ValueError, "steps must be 3 increasing ints"),
-        (dict(at=0), ValueError, "at must be no earlier than the first evaluation"),
+        (dict(at=0), ValueError, "at must be at least"),
         (dict(at=1.5), TypeError, "at must be an int"),
     ],
 )
