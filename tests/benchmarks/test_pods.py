@@ -184,7 +184,7 @@ def test_what_goes_to_the_host_is_flagged(line):
 
 
 def test_nothing_is_skipped_silently():
-    with pytest.raises(ValueError, match="no HLO instruction"):
+    with pytest.raises(ValueError, match="not an HLO instruction"):
         tally(AB + "  something else\n" + f"  ROOT %c = {A} add(%a, %b)")
     with pytest.raises(ValueError, match="no ENTRY"):
         hlo_text.parse("HloModule nothing\n")
