@@ -1,16 +1,17 @@
-"""Coming from elsewhere: your schedule's line in PyTorch, Transformers, timm, Optax, Keras, MaxText, ... and ours.
+"""Schedules of other frameworks and their equals here: PyTorch, Transformers, timm, Optax, ...
 
-    python examples/coming_from.py            everything
-    python examples/coming_from.py timm       one framework
-    python examples/coming_from.py --markdown the tables of docs/coming_from.md
+    python examples/coming_from.py            print everything
+    python examples/coming_from.py timm       print one framework
+    python examples/coming_from.py --markdown print the tables of docs/coming_from.md
 
-Every line here runs: `tests/house/test_coming_from.py` evaluates both sides and compares them step by step, past the end too. The
-optimizer's rate is 1e-3 wherever a framework takes it from the optimizer (`optimizer`), and `f` is any function of the step.
-Steps count from 0, and the rate at step 0 is that of the first update. Ours are written as after `from optax_lrs import *`
-and `from math import *`.
+Every line runs: `tests/house/test_coming_from.py` evaluates both sides and compares them step by
+step, past the end too. The optimizer's rate is 1e-3 wherever a framework takes it from the
+optimizer (`optimizer`), and `f` is any function of the step. Steps count from 0, and the rate at
+step 0 is that of the first update. Our lines assume `from optax_lrs import *` and
+`from math import *`.
 
-Where a peer does what nobody can want (it rises after its end, falls below its floor, jumps), ours does not follow, and the
-row says so. The rows are in `peers/libraries.py` and `peers/trainers.py`.
+Some frameworks rise after the end, fall below the floor, or jump. Ours does not, and the row says
+so. The rows are in `peers/libraries.py` and `peers/trainers.py`.
 """
 
 import itertools
@@ -23,7 +24,7 @@ ROWS = [*libraries.ROWS, *trainers.ROWS]
 
 
 class Convention(NamedTuple):
-    """Of a run of 40 steps, 4 of them warmup, the last 8 a decay to zero."""
+    """The first and last rates of a run of 40 steps: 4 of warmup, and 8 of decay to zero."""
 
     first: str  # the first rate, as a share of the peak
     last: str  # the last rate that is applied
@@ -32,13 +33,25 @@ class Convention(NamedTuple):
 
 
 CONVENTIONS = [
-    Convention("0", "1/8", "the default here; Optax, Transformers, timm, Keras, Levanter, AXLearn, Megatron-LM, big_vision",
-               "WSD(peak=1e-3, total_steps=40, warmup_steps=4, decay_steps=8)"),
-    Convention("1/4", "1/8", "torchtitan: no update at rate zero",
-               "shifted(WSD(peak=1e-3, total_steps=41, warmup_steps=4, decay_steps=8), by=-1)"),
-    Convention("0", "0", "MaxText, PyTorch's `OneCycleLR`: the last update is at the end rate",
-               "WSD(peak=1e-3, total_steps=39, warmup_steps=4, decay_steps=7)"),
-]  # fmt: skip
+    Convention(
+        "0",
+        "1/8",
+        "the default here; Optax, Transformers, timm, Keras, Levanter, AXLearn, Megatron-LM, big_vision",
+        "WSD(peak=1e-3, total_steps=40, warmup_steps=4, decay_steps=8)",
+    ),
+    Convention(
+        "1/4",
+        "1/8",
+        "torchtitan: no update has rate zero",
+        "shifted(WSD(peak=1e-3, total_steps=41, warmup_steps=4, decay_steps=8), by=-1)",
+    ),
+    Convention(
+        "0",
+        "0",
+        "MaxText, PyTorch's `OneCycleLR`: the last update uses the end rate",
+        "WSD(peak=1e-3, total_steps=39, warmup_steps=4, decay_steps=7)",
+    ),
+]
 
 
 def remark(row: Row) -> str:

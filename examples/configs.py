@@ -1,10 +1,11 @@
-"""A schedule in a config file: YAML, ml_collections, draccus (Levanter). No config language of ours is needed.
+"""Schedules in config files: YAML, ml_collections and draccus (Levanter).
 
-Three forms, from the shortest to the most structured:
+There are three forms, from the shortest to the most structured:
 
-- a line of text, what `print(schedule)` prints: `olrs.parse(line)`;
-- a mapping, `{type: Cosine, peak: 3.0e-4, total_steps: 1000}`: `olrs.Schedule.from_dict(mapping)`, back with `.to_dict()`;
-- a dataclass: every schedule is one already, and so is a config class that builds one.
+- a line of text, as `print(schedule)` prints it: read it with `olrs.parse(line)`;
+- a mapping, `{type: Cosine, peak: 3.0e-4, total_steps: 1000}`: read it with
+  `olrs.Schedule.from_dict(mapping)`, write it with `.to_dict()`;
+- a dataclass: every schedule is one, and so is a config class that builds one.
 
 All three build registered classes only, check every field, and execute nothing.
 """
@@ -24,7 +25,7 @@ schedule: WSD(peak=3e-4, total_steps=10_000, warmup_steps=500, decay_steps=2_000
 MAPPING = """
 schedule:
   type: WSD
-  peak: 3.0e-4         # with the point: PyYAML reads 3e-4 as text, and we refuse text for a number
+  peak: 3.0e-4         # PyYAML reads 3e-4 as text, which is not accepted as a number
   total_steps: 10_000
   warmup_steps: 500
   decay_steps: 2_000
@@ -33,7 +34,7 @@ schedule:
 
 
 def schedule_of(config: str | Mapping[str, Any]) -> olrs.Schedule:
-    """A schedule from what a config file may hold, a line or a mapping."""
+    """Builds a schedule from a config entry: a line or a mapping."""
     return olrs.parse(config) if isinstance(config, str) else olrs.Schedule.from_dict(config)
 
 
@@ -53,7 +54,10 @@ def to_yaml(schedule: olrs.Schedule) -> str:
 
 
 def get_config():
-    """A ConfigDict as big_vision, scenic or nanodo read it; `--config.schedule.peak=1e-3` changes it."""
+    """A ConfigDict for big_vision, scenic or nanodo.
+
+    `--config.schedule.peak=1e-3` overrides a field.
+    """
     import ml_collections
 
     config = ml_collections.ConfigDict()
@@ -70,23 +74,30 @@ def from_config_dict(config: Any) -> olrs.Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """A schedule of a fixed kind needs no adapter: `draccus.parse(TrainConfig)` reads `--lr.peak 1e-3 --lr.total_steps 1000`."""
+    """A config with a schedule of a fixed kind, which needs no adapter.
+
+    `draccus.parse(TrainConfig)` reads `--lr.peak 1e-3 --lr.total_steps 1000`.
+    """
 
     lr: olrs.Cosine
     batch_size: int = 256
 
 
 def register(registry: Any) -> None:
-    """Our schedules in Levanter's registry, which is `levanter.optim.config.LrSchedule`: no file of theirs is edited.
+    """Registers our schedules with Levanter: `register(levanter.optim.config.LrSchedule)`.
 
-    Levanter lays the phases out itself and hands over what is known of one decay: `ctx.learning_rate`, `ctx.min_lr`,
-    `ctx.decay_steps`. So an entry is either a decay within its layout, or a whole schedule, with `warmup: 0`.
+    Levanter arranges the phases and passes the numbers of one decay: `ctx.learning_rate`,
+    `ctx.min_lr` and `ctx.decay_steps`. So an entry is either a decay within its layout, or a whole
+    schedule with `warmup: 0`.
     """
 
     @registry.register_subclass("cooldown")
     @dataclasses.dataclass(frozen=True)
     class Cooldown(registry):
-        """`lr_schedule: {type: cooldown, profile: one_minus_sqrt}`: any of our profiles as Levanter's decay."""
+        """Any of our profiles as Levanter's decay.
+
+        `lr_schedule: {type: cooldown, profile: one_minus_sqrt}`
+        """
 
         profile: str = "one_minus_sqrt"
 
@@ -98,7 +109,7 @@ def register(registry: Any) -> None:
     @registry.register_subclass("optax_lrs")
     @dataclasses.dataclass(frozen=True)
     class Line(registry):
-        """`lr_schedule: {type: optax_lrs, line: "WSD(peak=3e-4, ...)"}`: the whole schedule."""
+        """A whole schedule: `lr_schedule: {type: optax_lrs, line: "WSD(peak=3e-4, ...)"}`."""
 
         line: str
 

@@ -1,7 +1,8 @@
-"""Every line of examples/coming_from.py is true: theirs and ours, step by step, past the end too.
+"""Every line of examples/coming_from.py: theirs and ours agree at every step, and past the end.
 
-Optax is compared always, and so are the formulas of frameworks that nobody installs for a schedule (`references_peers`).
-PyTorch, Transformers, timm and Keras are compared where they are installed: `pip install -e ".[peers]"`.
+Optax is always compared, and so are the formulas of frameworks that nobody installs for a schedule
+(`references_peers`). PyTorch, Transformers, timm and Keras are compared where they are installed:
+`pip install -e ".[peers]"`.
 """
 
 import importlib
@@ -33,7 +34,7 @@ STEPS = np.arange(300)  # the runs have 100
 
 
 def f(step):
-    """What `LambdaLR` and `MultiplicativeLR` are given."""
+    """The function for `LambdaLR` and `MultiplicativeLR`."""
     return 1 / (1 + step / 300)
 
 
@@ -46,7 +47,7 @@ def ours(row) -> olrs.Schedule:
     return eval(row.ours, OURS)
 
 
-# ── what a peer gives ─────────────────────────────────────────────────────────────────────────────
+# ── the rates of peers ────────────────────────────────────────────────────────────────────────
 
 
 def optax_rates(text):
@@ -55,7 +56,7 @@ def optax_rates(text):
 
 
 def followed(optimizer, step):
-    """The rates that a scheduler writes into the optimizer; nan from where it raises."""
+    """The rates that a scheduler writes into the optimizer; nan once it raises."""
     rates = np.full(len(STEPS), np.nan)
     for s in STEPS:
         rates[s] = optimizer.param_groups[0]["lr"]
@@ -101,7 +102,7 @@ def timm_rates(text):
 
 
 def timm_module(name):
-    """A module of timm without the package's own __init__, which imports torchvision."""
+    """A module of timm, without the package's __init__, which imports torchvision."""
     found = importlib.machinery.PathFinder.find_spec("timm")
     if found is None:
         pytest.skip('timm is not installed: pip install -e ".[peers]"')
@@ -119,7 +120,7 @@ def keras_rates(text):
         pytest.skip('Keras is not installed: pip install -e ".[peers]"')
     schedules = importlib.import_module("keras.optimizers.schedules")
     schedule = eval(text, dict(vars(schedules)))
-    return np.asarray(jax.vmap(schedule)(STEPS.astype(np.float32)), np.float64)  # each step alone, as Keras asks
+    return np.asarray(jax.vmap(schedule)(STEPS.astype(np.float32)), np.float64)  # one step at a time, as Keras requires
 
 
 def reference(framework):
@@ -151,7 +152,7 @@ PEERS = {
     "big_vision": reference("big_vision"),
     "t5x": reference("t5x"),
 }
-SINGLE = ("Optax", "Keras")  # they compute in float32
+SINGLE = ("Optax", "Keras")  # peers that compute in float32
 ROWS = [row for row in coming_from.ROWS if row.ours]
 
 
@@ -159,13 +160,13 @@ def name(row):
     return f"{row.framework}: {row.theirs}"
 
 
-# ── the rows ──────────────────────────────────────────────────────────────────────────────────────
+# ── the rows ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_framework_is_there_and_every_row_says_something():
+def test_every_framework_has_rows_and_every_row_has_a_schedule_or_a_note():
     assert {row.framework for row in coming_from.ROWS} == set(PEERS)
     assert all(row.ours or row.note for row in coming_from.ROWS)
-    for row in ROWS:  # they agree all through the run, but for what is said
+    for row in ROWS:  # they agree for the whole run, except where the row says so
         first, last = row.steps
         assert first == 0 or row.but or (row.framework == "t5x" and first == 1)
         assert last is None or (last >= 100 and row.but)
@@ -182,12 +183,15 @@ def test_our_line_is_a_schedule_that_can_be_saved(row):
 @pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
 @pytest.mark.parametrize("row", ROWS, ids=name)
 def test_theirs_and_ours_agree(row):
-    """To 1e-9 of the rate, or 1e-12 of the peak where a peer's own sums cancel; float32 peers to 1e-6 and 2e-7."""
+    """To 1e-9 of the rate, or 1e-12 of the peak where a peer's sums cancel.
+
+    Peers that compute in float32 agree to 1e-6 and 2e-7.
+    """
     theirs, mine = PEERS[row.framework](row.theirs), ours(row).at(STEPS)
     first, last = row.steps
     peak = mine.max()
     if row.framework in SINGLE:
-        # Low rates are differences there, 1 + cos or 1 - share, of shares that are rounded as they grow with the step.
+        # Their low rates are differences (1 + cos, 1 - share) of shares rounded as the step grows.
         tolerance = np.maximum(1e-6 * mine, 2e-7 * peak * np.maximum(1, STEPS / 100))
     else:
         tolerance = 1e-9 * mine + 1e-12 * peak
@@ -197,7 +201,7 @@ def test_theirs_and_ours_agree(row):
 
 @pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step:UserWarning")
 @pytest.mark.parametrize("row", [row for row in ROWS if row.but], ids=name)
-def test_where_they_part_the_peer_does_what_the_row_says_and_ours_does_not(row):
+def test_where_they_differ_the_peer_does_what_the_row_says(row):
     theirs, mine = PEERS[row.framework](row.theirs), ours(row).at(STEPS)
     first, last = row.steps
     peak, end = mine.max(), ours(row).ends_at
@@ -220,7 +224,7 @@ def test_where_they_part_the_peer_does_what_the_row_says_and_ours_does_not(row):
         raise AssertionError(f"unknown remark {row.but!r}")
     assert np.all(mine >= 0) and np.all(np.isfinite(mine))
     if end is not None and last is not None:
-        assert np.all(mine[max(end, last - 1) :] == mine[-1])  # ours stays where it arrived
+        assert np.all(mine[max(end, last - 1) :] == mine[-1])  # ours stays at its end
 
 
 def test_the_three_conventions():
@@ -241,7 +245,7 @@ def test_the_three_conventions():
         np.testing.assert_allclose(eval(convention.ours, OURS).at(steps), theirs(steps), rtol=1e-12, atol=1e-16)
 
 
-# ── what Optax loses ──────────────────────────────────────────────────────────────────────────────
+# ── what goes wrong in Optax ──────────────────────────────────────────────────────────────────
 
 
 def test_optax_loses_the_digits_of_a_long_runs_last_steps():
@@ -252,13 +256,13 @@ def test_optax_loses_the_digits_of_a_long_runs_last_steps():
     assert np.float64(exact(total - 20)) == pytest.approx(exact.at(total - 20), rel=2e-6, abs=0)
 
 
-def test_optax_knows_no_horizon_beyond_int32():
+def test_optax_has_no_horizon_beyond_int32():
     with pytest.raises(OverflowError):
         jax.jit(optax.linear_schedule(1e-3, 0.0, 3_000_000_000))(5)
     assert jax.jit(olrs.Linear(peak=1e-3, total_steps=3_000_000_000))(5) == np.float32(1e-3)
 
 
-def test_optax_joins_lists_that_do_not_fit_and_differentiates_pieces_that_are_not_in_force():
+def test_optax_joins_lists_of_the_wrong_length_and_differentiates_inactive_pieces():
     pieces = [optax.constant_schedule(rate) for rate in (1.0, 2.0, 3.0)]
     assert optax.join_schedules(pieces, [5])(100) == 2.0  # the third is never used
     with pytest.raises(ValueError, match="boundaries"):
@@ -270,16 +274,15 @@ def test_optax_joins_lists_that_do_not_fit_and_differentiates_pieces_that_are_no
     )
 
 
-# ── what others let pass ──────────────────────────────────────────────────────────────────────────
+# ── what goes wrong in other frameworks ───────────────────────────────────────────────────────
 
 
-def test_levanter_lets_phases_pass_that_do_not_fit():
+def test_levanter_accepts_phases_that_do_not_fit():
     climbing = references_peers.levanter(lr_schedule="constant", learning_rate=1e-3, warmup=150)
-    assert (
-        climbing(np.array(99)) < 0.7e-3 and climbing(np.array(140)) > 0.9e-3
-    )  # never at its peak, and on after the end
+    # Never at its peak, and still rising after the end.
+    assert climbing(np.array(99)) < 0.7e-3 and climbing(np.array(140)) > 0.9e-3
     whole = references_peers.levanter(lr_schedule="constant", learning_rate=1e-3, warmup=1)
-    assert whole(np.array(50)) == 0.5e-3  # warmup=1 is all of the run
+    assert whole(np.array(50)) == 0.5e-3  # warmup=1 is the whole run
     with pytest.raises(ValueError, match="warmup_steps"):
         olrs.Linear(peak=1e-3, total_steps=100, warmup_steps=150)
 
@@ -292,7 +295,7 @@ def test_maxtext_does_not_decay_in_one_step():
 
 
 def test_timm_takes_the_wrong_cycle_where_its_logarithm_rounds():
-    """243 is 3 to the power of 5, but math.log(243, 3) is below 5: the restart comes a step late."""
+    """243 is 3 to the power of 5, but math.log(243, 3) is below 5: the restart is one step late."""
     optimizer = sgd()
     make = timm_module("timm.scheduler.cosine_lr").CosineLRScheduler
     scheduler = make(optimizer, t_initial=10, cycle_mul=3.0, cycle_limit=9)
@@ -301,7 +304,7 @@ def test_timm_takes_the_wrong_cycle_where_its_logarithm_rounds():
     assert olrs.SGDR(peak=1e-3, period_steps=10, growth=3).at(1210) == 1e-3
 
 
-# ── the text ──────────────────────────────────────────────────────────────────────────────────────
+# ── the text ──────────────────────────────────────────────────────────────────────────────────
 
 
 def run(*args):
@@ -309,8 +312,8 @@ def run(*args):
     return subprocess.run([sys.executable, script, *args], capture_output=True, text=True)
 
 
-def test_the_documents_tables_are_these():
-    """To renew them: python examples/coming_from.py --markdown, below the mark."""
+def test_the_tables_of_the_document_are_up_to_date():
+    """To renew them, write the output of coming_from.py --markdown below the mark."""
     _, mark, tables = (ROOT / "docs" / "coming_from.md").read_text().partition("--markdown -->\n")
     assert mark and tables.strip() == run("--markdown").stdout.strip()
 
