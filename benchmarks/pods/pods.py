@@ -78,7 +78,7 @@ def base_bars(place: str, name: str, base: Any, found: dict[str, Any]) -> list[B
         return []
     off = abs(found["hbm bytes"] / (base.copies * found["copy bytes"]) - 1)
     return [
-        Bar(f"{place}: {name}: bytes counted beside the {base.copies:g} copies of theory, relatively", off, SELF_CHECK)
+        Bar(f"{place}: {name}: relative difference of the counted bytes from {base.copies:g} copies", off, SELF_CHECK)
     ]
 
 
@@ -204,7 +204,7 @@ def inside(args: argparse.Namespace) -> int:
     changed = [each for each in rows if each["base"] and each["variant"] not in {e.name for e, _ in pod_variants.WRONG}]
     worst = max((each["hbm of base"] for each in changed if each["place"] == AT), default=NAN)
     return conclude(
-        args, bars, f"{len(changed)} steps beside their bases; at most {worst:.4f} of the base's HBM bytes on {AT}"
+        args, bars, f"{len(changed)} steps compared with their bases; at most {worst:.4f} of the base's HBM bytes on {AT}"
     )
 
 

@@ -252,7 +252,7 @@ PROJECTIONS = [
     ),
     Variant(
         "projection, exact, shard_map, no clip",
-        # 10 copies beside 7: 1.43 of a base without the clip's pass.
+        # 10 copies instead of 7: 1.43 of a base without the clip's pass.
         lambda: optax.chain(*unclipped(), olrs.project_weights(every_matrix, specs=SPECS)), base="adamw, shard_map",
         bars=EXACT | dict(collectives=1, hbm=10.05 / 7), step=dict(shard_map=True),
     ),
