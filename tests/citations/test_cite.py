@@ -54,9 +54,10 @@ def test_compositions_cite_all_that_is_in_them_once():
 
 def test_your_own_paper_is_cited_by_its_address():
     assert entry(bibtex("arXiv:9912.12345")) == (
-        "misc", "arXiv:9912.12345",
+        "misc",
+        "arXiv:9912.12345",
         {"eprint": "9912.12345", "archivePrefix": "arXiv", "url": "https://arxiv.org/abs/9912.12345"},
-    )  # fmt: skip
+    )
     assert entry(bibtex("https://example.org/a b")) == (
         "misc",
         "https:-example.org-a-b",

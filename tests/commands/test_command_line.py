@@ -114,12 +114,27 @@ def test_many_schedules_look_different():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", "Sinus(peak=1)"], ["show", "missing.json"], ["plot", "Cosine(peak=1)"], ["show", COSINE, "--steps", "0"],
-     ["show", "Cosine(peak=-1, total_steps=5)"], ["plot", COSINE, "-o", "/no/such/folder/rates.png"],
-     ["plot", COSINE, "-o", "rates.nonsense"], ["plot", COSINE, "--scale", "cubic"], ["gallery", "--scale", "cubic"],
-     ["plot", "Cosine(peak=1, total_steps=10**30)"], ["show", "Cosine(peak=1, total_steps=10**30)"], ["plot"],
-     ["cite", "Constant"], ["cite", "Sinus"], ["cite", "Sinus(peak=1)"], ["show", COSINE, "--steps", "ten"], ["draw"], []],
-)  # fmt: skip
+    [
+        ["show", "Sinus(peak=1)"],
+        ["show", "missing.json"],
+        ["plot", "Cosine(peak=1)"],
+        ["show", COSINE, "--steps", "0"],
+        ["show", "Cosine(peak=-1, total_steps=5)"],
+        ["plot", COSINE, "-o", "/no/such/folder/rates.png"],
+        ["plot", COSINE, "-o", "rates.nonsense"],
+        ["plot", COSINE, "--scale", "cubic"],
+        ["gallery", "--scale", "cubic"],
+        ["plot", "Cosine(peak=1, total_steps=10**30)"],
+        ["show", "Cosine(peak=1, total_steps=10**30)"],
+        ["plot"],
+        ["cite", "Constant"],
+        ["cite", "Sinus"],
+        ["cite", "Sinus(peak=1)"],
+        ["show", COSINE, "--steps", "ten"],
+        ["draw"],
+        [],
+    ],
+)
 def test_bad_input_is_one_line_and_status_2(arguments, capsys):
     assert main(arguments) == 2
     captured = capsys.readouterr()

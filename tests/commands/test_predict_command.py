@@ -52,8 +52,18 @@ def predicted(capsys, *argv):
 
 
 def test_from_runs(folder, capsys):
-    out, found = predicted(capsys, "constant.npz", "cosine.npz", "--schedule", repr(WSD), "--schedule", f"long = {LONG!r}",
-                           "--schedule", repr(CONSTANT), *QUICK)  # fmt: skip
+    out, found = predicted(
+        capsys,
+        "constant.npz",
+        "cosine.npz",
+        "--schedule",
+        repr(WSD),
+        "--schedule",
+        f"long = {LONG!r}",
+        "--schedule",
+        repr(CONSTANT),
+        *QUICK,
+    )
     runs = [Run.read("constant.npz"), Run.read("cosine.npz")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", laws.LawWarning)
@@ -97,8 +107,21 @@ def test_steps_and_level(folder, capsys):
 
 @pytest.mark.parametrize("law", ["ours", "multi_power"])
 def test_the_other_laws_and_the_picture(folder, capsys, law):
-    out, found = predicted(capsys, "constant.npz", "cosine.npz", "--schedule", repr(WSD), "--schedule", repr(LONG), "--law", law,
-                           "--members", "2", "-o", "seen.png")  # fmt: skip
+    out, found = predicted(
+        capsys,
+        "constant.npz",
+        "cosine.npz",
+        "--schedule",
+        repr(WSD),
+        "--schedule",
+        repr(LONG),
+        "--law",
+        law,
+        "--members",
+        "2",
+        "-o",
+        "seen.png",
+    )
     assert out.splitlines()[-1] == "seen.png" and matplotlib.image.imread("seen.png").shape[:2] == (960, 1200)
     assert found["WSD"][0] == pytest.approx(LAW.final_loss(WSD, steps=T), rel=0.01)
     assert ("this law is ours" in out) == (law == "ours")
@@ -136,17 +159,36 @@ def test_names():
         (["nowhere.npz", "--schedule", repr(WSD)], "nowhere.npz"),
         (["constant.npz", "--schedule", repr(WSD)], "the rate is constant in every run"),
         (["constant.npz", "--schedule", "Lniear()"], "unknown name 'Lniear'"),
-        (["constant.npz", "cosine.npz", "--schedule", "Constant(value=0.1)"], "steps is needed, because the candidate 'Constant'"),
+        (
+            ["constant.npz", "cosine.npz", "--schedule", "Constant(value=0.1)"],
+            "steps is needed, because the candidate 'Constant'",
+        ),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "straight"], "invalid choice: 'straight'"),
-        (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--ran", repr(WSD)], "--ran must be given once for each of 2"),
+        (
+            ["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--ran", repr(WSD)],
+            "--ran must be given once for each of 2",
+        ),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD)], "without losses"),
         (["constant.csv", "--schedule", repr(WSD), "--csv", "losses"], "--csv must be COLUMN=NAME"),
         (["constant.csv", "cosine.csv", "--schedule", repr(WSD), "--csv", "losses=train/ce"], "warmup_steps"),
         (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--members", "0"], "n must be at least 1"),
-        (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "annealing", "--members", "2", "--level", "2"],
-         "level must be"),
+        (
+            [
+                "constant.npz",
+                "cosine.npz",
+                "--schedule",
+                repr(WSD),
+                "--law",
+                "annealing",
+                "--members",
+                "2",
+                "--level",
+                "2",
+            ],
+            "level must be",
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes_cost_one_line(folder, capsys, argv, message):
     assert main(["predict", *argv]) == 2
     err = capsys.readouterr().err

@@ -60,13 +60,40 @@ def test_from_a_run(folder, capsys):
 
 
 def test_the_options(folder, capsys):
-    lr = with_refinement("run.npz", "--for", "sgd", "--steps", "9000", "--knots", "100", "--peak", "0.01", "--floor", "1e-4", "--bound",
-                 "--smoothing", "0.2", "--picture", "none")  # fmt: skip
-    same = olrs.refine(olrs.Run.read("run.npz"), optimizer="sgd", total_steps=9000, knots=100, peak=0.01, floor=1e-4,
-                       method="bound", smoothing=0.2)  # fmt: skip
+    lr = with_refinement(
+        "run.npz",
+        "--for",
+        "sgd",
+        "--steps",
+        "9000",
+        "--knots",
+        "100",
+        "--peak",
+        "0.01",
+        "--floor",
+        "1e-4",
+        "--bound",
+        "--smoothing",
+        "0.2",
+        "--picture",
+        "none",
+    )
+    same = olrs.refine(
+        olrs.Run.read("run.npz"),
+        optimizer="sgd",
+        total_steps=9000,
+        knots=100,
+        peak=0.01,
+        floor=1e-4,
+        method="bound",
+        smoothing=0.2,
+    )
     assert lr == same and len(lr.lrs) == 100 and not (folder / "schedule.png").exists()
     fitted = with_refinement("run.npz", "--for", "adam", "--norm", "l2", "--fit", "--picture", "seen.svg")
-    assert fitted == olrs.refinement.fit_warmup_power(olrs.refine(olrs.Run.read("run.npz"), optimizer="adam", norm="l2")).schedule
+    assert (
+        fitted
+        == olrs.refinement.fit_warmup_power(olrs.refine(olrs.Run.read("run.npz"), optimizer="adam", norm="l2")).schedule
+    )
     assert (folder / "seen.svg").exists()
 
 
@@ -79,7 +106,9 @@ def test_from_a_log(folder, capsys):
     assert "read     400 l2 norms, steps 10 to 4,000, one in 10 steps" in out and "as it was run" in out
     with_refinement("log.csv", "--for", "sgd", *columns, "--peak", "1")  # of rates nothing is known
     assert "bound    refined" in capsys.readouterr().out
-    assert with_refinement("run.npz", "--for", "sgd", "--schedule", "Linear(peak=0.5, total_steps=400)").lrs.max() == 0.3
+    assert (
+        with_refinement("run.npz", "--for", "sgd", "--schedule", "Linear(peak=0.5, total_steps=400)").lrs.max() == 0.3
+    )
 
 
 def test_the_picture():

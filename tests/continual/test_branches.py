@@ -120,7 +120,11 @@ def planned(budgets=BUDGETS, **changes):
 
 MISTAKES = [
     (lambda: extended(schedule=olrs.Cosine(peak=1.0, total_steps=9)), TypeError, "extend: schedule must be a WSD"),
-    (lambda: extended(schedule=OLD.replace(decay_steps=0)), ValueError, "schedule must have a decay, got decay_steps=0"),
+    (
+        lambda: extended(schedule=OLD.replace(decay_steps=0)),
+        ValueError,
+        "schedule must have a decay, got decay_steps=0",
+    ),
     (lambda: extended(at=4_001), ValueError, "at=4001 must be from 0 to 4000; the old decay began at 4000"),
     (lambda: extended(at=-1), ValueError, "at=-1 must be from 0 to 4000"),
     (lambda: extended(at=1.0), TypeError, "extend: at must be an int, got 1.0"),
@@ -129,18 +133,30 @@ MISTAKES = [
     (lambda: extended(at=4_000), ValueError, "which begins at 3"),
     (lambda: extended(by="factor", ramp_steps=4_001), ValueError, "ramp_steps=4001 from 4000 on must end by 8000"),
     (lambda: extended(by="factor", ramp_steps=-1), ValueError, "ramp_steps must be at least 0, got -1"),
-    (lambda: extended(ramp_steps=5), ValueError, "ramp_steps must be None unless by='factor', got ramp_steps=5 with by='cooldown'"),
+    (
+        lambda: extended(ramp_steps=5),
+        ValueError,
+        "ramp_steps must be None unless by='factor', got ramp_steps=5 with by='cooldown'",
+    ),
     (lambda: planned(()), ValueError, "budgets must be one or more distinct numbers of steps, got []"),
     (lambda: planned((100, 100)), ValueError, "budgets must be one or more distinct"),
     (lambda: planned((100.0,)), TypeError, "budgets must be an int, got 100.0"),
-    (lambda: planned(decay_steps=5, decay_fraction=0.1), ValueError, "give exactly one of decay_fraction and decay_steps"),
+    (
+        lambda: planned(decay_steps=5, decay_fraction=0.1),
+        ValueError,
+        "give exactly one of decay_fraction and decay_steps",
+    ),
     (lambda: planned(every=5), ValueError, "give exactly one of decay_fraction and decay_steps"),
     (lambda: planned(decay_steps=5, every=0), ValueError, "every must be at least 1, got 0"),
     (lambda: planned(decay_fraction=0.0), ValueError, "decay_fraction must be above 0 and at most 1, got 0.0"),
     (lambda: planned((10,), decay_steps=11), ValueError, "a decay must be from 1 to 10 steps, its budget, got 11"),
     (lambda: planned((25,), decay_steps=10), ValueError, "at=15 is before the plateau of this WSD, which begins at 20"),
-    (lambda: continual.plan_branches(olrs.Cosine(peak=1.0, total_steps=9), (9,), decay_steps=2), TypeError, "Cosine has no plateau"),
-]  # fmt: skip
+    (
+        lambda: continual.plan_branches(olrs.Cosine(peak=1.0, total_steps=9), (9,), decay_steps=2),
+        TypeError,
+        "Cosine has no plateau",
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "error", "text"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")

@@ -21,7 +21,11 @@ class Comb(olrs.Schedule):
 def test_sums_are_exact():
     found = sections(WSD, 3_100_000)
     assert [(one.start, one.stop) for one in found] == [
-        (0, 1_000), (1_000, 2_000_000), (2_000_000, 3_000_000), (3_000_000, 3_100_000)]  # fmt: skip
+        (0, 1_000),
+        (1_000, 2_000_000),
+        (2_000_000, 3_000_000),
+        (3_000_000, 3_100_000),
+    ]
     for one in found:
         rates = WSD.at(np.arange(one.start, one.stop))
         assert one.area == pytest.approx(rates.sum(), rel=1e-13) and one.error == 0
@@ -56,7 +60,11 @@ def test_cells_of_enormous_runs_do_not_overflow():
 def test_trends():
     up, down = olrs.Linear(peak=1.0, total_steps=9, warmup_steps=9), olrs.Linear(peak=1.0, total_steps=9)
     assert [trend(up, 0, 9), trend(down, 0, 9), trend(down, 9, 20), trend(down, 3, 4)] == [
-        "rising", "falling", "constant", "constant"]  # fmt: skip
+        "rising",
+        "falling",
+        "constant",
+        "constant",
+    ]
     assert trend(olrs.join(up, down, at=9), 0, 18) == "varying"
 
 

@@ -33,11 +33,21 @@ def test_damped_cosine():
     exact(olrs.DampedCosine(**run), rows)
     early = olrs.shifted(olrs.DampedCosine(**run), by=-1)  # its warmup is a step ahead of ours
     exact(early, [(0, 1.5686274509803923e-06), (509, 0.0008)])
-    exact(olrs.DampedCosine(peak=1, end=0.1, total_steps=100, cycles=3, gamma=0.2),
-          [(0, 1.0), (10, 0.69), (20, 0.42), (40, 0.68), (50, 0.45), (60, 0.26), (80, 0.36), (100, 0.1)])  # fmt: skip
-    exact(olrs.DampedCosine(peak=1, total_steps=100),
-          [(0, 1.0), (25, 0.6950825214724776), (50, 0.375), (75, 0.14330582617584078), (90, 0.05122358709262115),
-           (100, 0.0)])  # fmt: skip
+    exact(
+        olrs.DampedCosine(peak=1, end=0.1, total_steps=100, cycles=3, gamma=0.2),
+        [(0, 1.0), (10, 0.69), (20, 0.42), (40, 0.68), (50, 0.45), (60, 0.26), (80, 0.36), (100, 0.1)],
+    )
+    exact(
+        olrs.DampedCosine(peak=1, total_steps=100),
+        [
+            (0, 1.0),
+            (25, 0.6950825214724776),
+            (50, 0.375),
+            (75, 0.14330582617584078),
+            (90, 0.05122358709262115),
+            (100, 0.0),
+        ],
+    )
 
 
 def test_damped_cosine_lies_between_its_lines():
@@ -55,8 +65,19 @@ def test_damped_cosine_lies_between_its_lines():
 
 def test_slow_start_fast_decay():  # "sfsd_inferred m=.5,r=1e-2,q=2,k=6"
     lr = olrs.SlowStartFastDecay(peak=1.0, start=0.01, end=0.01, total_steps=100, warmup_steps=50)
-    exact(lr, [(0, 0.01), (10, 0.0496), (25, 0.2575), (50, 1.0), (60, 0.3064631638508772), (75, 0.05695161444579112),
-               (90, 0.015707632730684925), (100, 0.01)])  # fmt: skip
+    exact(
+        lr,
+        [
+            (0, 0.01),
+            (10, 0.0496),
+            (25, 0.2575),
+            (50, 1.0),
+            (60, 0.3064631638508772),
+            (75, 0.05695161444579112),
+            (90, 0.015707632730684925),
+            (100, 0.01),
+        ],
+    )
     rates = lr.at(np.arange(101))
     assert np.all(np.diff(rates[:51]) > 0) and np.all(np.diff(rates[50:]) < 0) and rates[1] - rates[0] < 1e-3
     assert rates[50] - rates[62] > rates[50] - rates[38]  # the first quarter of the decay, the last of the rise
@@ -71,10 +92,18 @@ def test_power_decay():  # "power decay (2602.06797) T=100": p = 2 b - 1
     for b, rates in shares.items():
         exact(olrs.PowerDecay(peak=1.0, total_steps=100, p=2 * b - 1), list(zip(range(0, 101, 25), rates)))
     # "hf polynomial W=10 T=100 lr_init=1e-3 lr_end=1e-7 power=2 (multiplier)"; HF's warmup goes to 1 as ours
-    hf = [(0, 0.0), (5, 0.5), (10, 1.0),
-          (20, 0.7901444444444443), (30, 0.6049777777777777), (55, 0.250075),
-          (75, 0.07725277777777778), (99, 0.00022344444444444357),
-          (100, 9.999999999999999e-05), (120, 9.999999999999999e-05)]  # fmt: skip
+    hf = [
+        (0, 0.0),
+        (5, 0.5),
+        (10, 1.0),
+        (20, 0.7901444444444443),
+        (30, 0.6049777777777777),
+        (55, 0.250075),
+        (75, 0.07725277777777778),
+        (99, 0.00022344444444444357),
+        (100, 9.999999999999999e-05),
+        (120, 9.999999999999999e-05),
+    ]
     exact(olrs.PowerDecay(peak=1.0, end=1e-4, total_steps=100, warmup_steps=10, p=2.0), hf)
 
 

@@ -101,7 +101,11 @@ MISTAKES = [
     (lambda: olrs.clipped(ONE), ValueError, "give floor, ceiling or both"),
     (lambda: olrs.clipped(ONE, floor=-1.0), ValueError, "floor must not be negative, got floor=-1.0"),
     (lambda: olrs.clipped(ONE, ceiling=-1.0), ValueError, "ceiling must not be negative"),
-    (lambda: olrs.clipped(ONE, floor=2.0, ceiling=1.0), ValueError, "floor must be at most ceiling, got floor=2.0, ceiling=1.0"),
+    (
+        lambda: olrs.clipped(ONE, floor=2.0, ceiling=1.0),
+        ValueError,
+        "floor must be at most ceiling, got floor=2.0, ceiling=1.0",
+    ),
     (lambda: olrs.clipped(ONE, floor="low"), TypeError, "floor must be a number, got 'low'"),
     (lambda: olrs.clipped(1.0, floor=0.5), TypeError, "schedule must be a Schedule, got 1.0"),
     (lambda: olrs.cycled(ONE, period_steps=0), ValueError, "period_steps must be at least 1, got period_steps=0"),
@@ -115,13 +119,17 @@ MISTAKES = [
     (lambda: olrs.sampled(ONE, at=[5, 5]), ValueError, "milestones=(5, 5)"),
     (lambda: olrs.sampled(ONE, at=0.5), TypeError, "milestones must be a sequence"),
     (lambda: olrs.sampled(ONE, at=[0.5]), TypeError, "milestones must be an int"),
-    (lambda: olrs.on_tokens(ONE, tokens_per_step=0), ValueError, "tokens_per_step must be one or more counts of at least 1"),
+    (
+        lambda: olrs.on_tokens(ONE, tokens_per_step=0),
+        ValueError,
+        "tokens_per_step must be one or more counts of at least 1",
+    ),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[]), ValueError, "tokens_per_step must be one or more"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=2.0), TypeError, "tokens_per_step must be an int"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2]), ValueError, "at must have one step fewer than the"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2], at=-1), ValueError, "at must not decrease or be negative"),
     (lambda: olrs.on_tokens(ONE, tokens_per_step=[1, 2, 3], at=[5, 3]), ValueError, "at must not decrease"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("build", "error", "message"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")

@@ -167,8 +167,11 @@ def wrong(name, kind):
     """Values that a field of that name and type must not take."""
     if kind is float:
         values = [*NO_NUMBERS, *NO_FINITE]
-        return values + ([-1.0, -1e-300] if name in (*RATES, "factor") else []) + {
-            "d": [1.0, 7.0], "phi": [0.0, -1.0], "p": [0.0, -2.0], "h": [0.0, -1.0], "factor": []}.get(name, [])  # fmt: skip
+        return (
+            values
+            + ([-1.0, -1e-300] if name in (*RATES, "factor") else [])
+            + {"d": [1.0, 7.0], "phi": [0.0, -1.0], "p": [0.0, -2.0], "h": [0.0, -1.0], "factor": []}.get(name, [])
+        )
     if kind == (float | None):
         return [value for value in wrong(name, float) if value is not None]
     if kind is int:
@@ -199,10 +202,20 @@ def wrong(name, kind):
 @st.composite
 def mistakes(draw):
     """A class, its example's fields with one of them wrong, and the name of that one."""
-    cls = draw(st.sampled_from(sorted((cls for cls in olrs.Schedule.registry.values()
-                                       if cls.__module__.startswith("optax_lrs.") and cls._kinds
-                                       and issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))),
-                                      key=lambda cls: cls._name)))  # fmt: skip
+    cls = draw(
+        st.sampled_from(
+            sorted(
+                (
+                    cls
+                    for cls in olrs.Schedule.registry.values()
+                    if cls.__module__.startswith("optax_lrs.")
+                    and cls._kinds
+                    and issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))
+                ),
+                key=lambda cls: cls._name,
+            )
+        )
+    )
     name = draw(st.sampled_from(list(cls._kinds)))
     kind = cls._kinds[name]
     values = st.sampled_from(wrong(name, kind)) | st.binary() | st.complex_numbers()
@@ -221,22 +234,26 @@ def contradictions(draw):
     """Fields each of which is legal, and which together are not; the name of one of them."""
     total, over, peak = draw(st.integers(0, 10**9)), draw(st.integers(1, 10**9)), draw(st.floats(0.0, 1e3))
     one, other = olrs.Constant(value=peak), olrs.Linear(peak=peak, total_steps=total)
-    return draw(st.sampled_from([
-        (lambda: olrs.Cosine(peak=peak, total_steps=total, warmup_steps=total + over), "warmup_steps"),
-        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total + over), "decay_steps"),
-        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, warmup_steps=over), "warmup_steps"),
-        (lambda: olrs.REX(peak=peak, total_steps=total, end=peak + over), "end"),
-        (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, decay=profiles.inverse), "end"),
-        (lambda: olrs.Tabulated(lrs=[peak] * 3, steps=[total, total + over]), "steps"),
-        (lambda: olrs.Tabulated(lrs=[peak] * 2, steps=[total + over, total]), "steps"),
-        (lambda: olrs.join(one, other, at=[total, total + over]), "at"),
-        (lambda: olrs.switch(one, other, one, at=[total + over, total]), "at"),
-        (lambda: olrs.clipped(other, floor=peak + over, ceiling=peak), "floor"),
-        (lambda: olrs.sampled(other, at=[total + over, total]), "at"),
-        (lambda: olrs.sampled(other, every=over, at=[over]), "every"),
-        (lambda: olrs.on_tokens(other, tokens_per_step=over, at=total), "at"),
-        (lambda: olrs.on_tokens(other, tokens_per_step=[over, -total]), "tokens_per_step"),
-    ]))  # fmt: skip
+    return draw(
+        st.sampled_from(
+            [
+                (lambda: olrs.Cosine(peak=peak, total_steps=total, warmup_steps=total + over), "warmup_steps"),
+                (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total + over), "decay_steps"),
+                (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, warmup_steps=over), "warmup_steps"),
+                (lambda: olrs.REX(peak=peak, total_steps=total, end=peak + over), "end"),
+                (lambda: olrs.WSD(peak=peak, total_steps=total, decay_steps=total, decay=profiles.inverse), "end"),
+                (lambda: olrs.Tabulated(lrs=[peak] * 3, steps=[total, total + over]), "steps"),
+                (lambda: olrs.Tabulated(lrs=[peak] * 2, steps=[total + over, total]), "steps"),
+                (lambda: olrs.join(one, other, at=[total, total + over]), "at"),
+                (lambda: olrs.switch(one, other, one, at=[total + over, total]), "at"),
+                (lambda: olrs.clipped(other, floor=peak + over, ceiling=peak), "floor"),
+                (lambda: olrs.sampled(other, at=[total + over, total]), "at"),
+                (lambda: olrs.sampled(other, every=over, at=[over]), "every"),
+                (lambda: olrs.on_tokens(other, tokens_per_step=over, at=total), "at"),
+                (lambda: olrs.on_tokens(other, tokens_per_step=[over, -total]), "tokens_per_step"),
+            ]
+        )
+    )
 
 
 def test_random_mistakes():

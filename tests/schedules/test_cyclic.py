@@ -224,8 +224,11 @@ def test_pytorch_in_three_phases():
     lr = olrs.OneCycle(peak=0.1, total_steps=99, warmup_steps=29, anneal_steps=100 + 1 - 60, start=0.004, end=4e-7)
     np.testing.assert_allclose(lr.at([0, 29, 58, 99]), [0.004, 0.1, 0.004, 4e-7], rtol=1e-15)
     torch_cosine = lambda start, end, x: end + (start - end) / 2 * (1 + math.cos(math.pi * x))  # noqa: E731
-    for step, rate in ((10, torch_cosine(0.004, 0.1, 10 / 29)), (40, torch_cosine(0.1, 0.004, 11 / 29)),
-                       (80, torch_cosine(0.004, 4e-7, 22 / 41))):  # fmt: skip
+    for step, rate in (
+        (10, torch_cosine(0.004, 0.1, 10 / 29)),
+        (40, torch_cosine(0.1, 0.004, 11 / 29)),
+        (80, torch_cosine(0.004, 4e-7, 22 / 41)),
+    ):
         assert lr.at(step) == pytest.approx(rate, rel=1e-12)
 
 
@@ -348,8 +351,12 @@ def test_cycles_inside_combinators():
     for wave in (*waves, olrs.Triangular2(peak=1.0, period_steps=7)):
         gradient = jax.jacfwd(lambda f, wave=wave: olrs.stretched(wave, factor=f)(np.arange(50, dtype=np.int32)))(1.3)
         assert np.all(np.isfinite(gradient))
-        np.testing.assert_allclose(olrs.stretched(wave, factor=2.0)(np.arange(60)),
-                                   olrs.stretched(wave, factor=2.0).at(np.arange(60)), rtol=2e-6, atol=1e-37)  # fmt: skip
+        np.testing.assert_allclose(
+            olrs.stretched(wave, factor=2.0)(np.arange(60)),
+            olrs.stretched(wave, factor=2.0).at(np.arange(60)),
+            rtol=2e-6,
+            atol=1e-37,
+        )
 
 
 def test_one_cycle_rises_and_falls_once():
@@ -468,8 +475,14 @@ MISTAKES = [
     (lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=11), "warmup_steps=11, total_steps=10"),
     (lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=6, anneal_steps=5), "anneal_steps=5, total_steps=10"),
     (lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=5, start=2.0), "start=2.0, peak=1.0"),
-    (lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=5, anneal_steps=2, start=0.1, end=0.2), "end=0.2, start=0.1"),
-    (lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=5, end=0.1, decay=profiles.exponential), "start=0.0, end=0.1"),
+    (
+        lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=5, anneal_steps=2, start=0.1, end=0.2),
+        "end=0.2, start=0.1",
+    ),
+    (
+        lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=5, end=0.1, decay=profiles.exponential),
+        "start=0.0, end=0.1",
+    ),
     (lambda: olrs.RangeTest(start=2.0, peak=1.0, total_steps=10), "start=2.0, peak=1.0"),
     (lambda: olrs.RangeTest(start=0.0, peak=1.0, total_steps=10, rise=profiles.exponential), "needs a positive start"),
     (lambda: olrs.LinearWarmup(peak=1.0, warmup_steps=5, start=1.1), "start=1.1, peak=1.0"),
@@ -479,7 +492,7 @@ MISTAKES = [
     (lambda: olrs.RectifiedWarmup(peak=1.0, timescale_steps=2), "timescale_steps must be at least 3"),
     (lambda: olrs.RectifiedWarmup.untuned(peak=1.0, b2=1.0), "b2 must be at least 0 and below 1, got 1.0"),
     (lambda: olrs.RectifiedWarmup.untuned(peak=1.0, b2=0.5), "timescale_steps=2"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "text"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")
@@ -489,12 +502,18 @@ def test_mistakes_name_the_argument_the_value_and_the_rule(make, text):
     assert text in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [
-    lambda: olrs.SGDR(peak=1.0, period_steps=10.0), lambda: olrs.SGDR(**WAVE, growth=1.5),
-    lambda: olrs.SGDR(**WAVE, cycles=2.0), lambda: olrs.Triangular(peak="1", period_steps=4),
-    lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=0.3), lambda: olrs.ExpRange(**WAVE, h=None),
-    lambda: olrs.RangeTest(start=0.1, peak=1.0, total_steps=10, rise="linear"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: olrs.SGDR(peak=1.0, period_steps=10.0),
+        lambda: olrs.SGDR(**WAVE, growth=1.5),
+        lambda: olrs.SGDR(**WAVE, cycles=2.0),
+        lambda: olrs.Triangular(peak="1", period_steps=4),
+        lambda: olrs.OneCycle(peak=1.0, total_steps=10, warmup_steps=0.3),
+        lambda: olrs.ExpRange(**WAVE, h=None),
+        lambda: olrs.RangeTest(start=0.1, peak=1.0, total_steps=10, rise="linear"),
+    ],
+)
 def test_mistakes_of_type(make):
     with pytest.raises(TypeError):
         make()

@@ -10,8 +10,33 @@ from optax_lrs import profiles
 
 # ── golden values: wsd_continual_laws.goldens.json ──────────────────────────────────────────────────
 
-WSDS_STEPS = [0, 25, 50, 269, 270, 271, 285, 299, 300, 301, 629, 630, 650, 660, 680, 699, 700, 899, 900, 950, 970, 985,
-              999, 1000, 1100]  # fmt: skip
+WSDS_STEPS = [
+    0,
+    25,
+    50,
+    269,
+    270,
+    271,
+    285,
+    299,
+    300,
+    301,
+    629,
+    630,
+    650,
+    660,
+    680,
+    699,
+    700,
+    899,
+    900,
+    950,
+    970,
+    985,
+    999,
+    1000,
+    1100,
+]
 WSDS_RATES = {  # group "wsds": by cycle, by cumulative end
     "of_cycles": "0 0.0005 0.001 0.001 0.001 0.000769230769231 0.000181818181818 0.000103092783505 0.001 0.001 0.001 0.001 "
     "0.001 0.001 0.000181818181818 0.000102301790281 0.001 0.001 0.001 0.001 0.001 0.000181818181818 0.000103092783505 "
@@ -72,8 +97,16 @@ def test_wsdc():  # group "wsdc"
 def test_deepseek_v3_in_tokens():
     first = olrs.WSDC(peak=2.2e-4, end=2.2e-5, stable_steps=10**13, decay_steps=43 * 10**11)
     lr = olrs.switch(first, olrs.Constant(value=7.3e-6), at=14_633 * 10**9)
-    rows = {10**12: 0.00022, 10**13: 0.00022, 11 * 10**12: 0.000194732446092, 1215 * 10**10: 0.000121,
-            14 * 10**12: 2.4368488122e-05, 143 * 10**11: 2.2e-05, 145 * 10**11: 2.2e-05, 147 * 10**11: 7.3e-06}  # fmt: skip
+    rows = {
+        10**12: 0.00022,
+        10**13: 0.00022,
+        11 * 10**12: 0.000194732446092,
+        1215 * 10**10: 0.000121,
+        14 * 10**12: 2.4368488122e-05,
+        143 * 10**11: 2.2e-05,
+        145 * 10**11: 2.2e-05,
+        147 * 10**11: 7.3e-06,
+    }
     for tokens, rate in rows.items():
         assert lr.at(tokens) == pytest.approx(rate, rel=6e-12) and lr(tokens) == pytest.approx(rate, rel=2e-6)
 
@@ -124,9 +157,17 @@ def test_infinite_invariants():
 POWER = {  # group "power": (amplitude, sequences)
     (4, 1024): [0.02, 0.02, 0.02, 0.02, 0.0143180952024, 0.0100544877186, 0.00310713374732, 0.000960196122755],
     (4.6, 1024): [0.02, 0.02, 0.02, 0.02, 0.0164658094827, 0.0115626608764, 0.00357320380942, 0.00110422554117],
-    (4, 128): [0.02, 0.0131604264078, 0.00924154671546, 0.00406696056179, 0.0017897619003, 0.00125681096483,
-               0.000388391718415, 0.000120024515344],
-}  # fmt: skip
+    (4, 128): [
+        0.02,
+        0.0131604264078,
+        0.00924154671546,
+        0.00406696056179,
+        0.0017897619003,
+        0.00125681096483,
+        0.000388391718415,
+        0.000120024515344,
+    ],
+}
 TOKENS = [10**6, 10**9, 2 * 10**9, 10**10, 5 * 10**10, 10**11, 10**12, 10**13]
 
 
@@ -138,8 +179,16 @@ def test_power_law(amplitude, sequences):
 
 def test_power_law_without_a_cap_and_its_crossover():
     lr = olrs.PowerLaw(peak=1.0, amplitude=4.6, sequences_per_step=1, tokens_per_step=10**6)
-    rates = [0.0040064325138, 0.000118238206007, 8.30295212718e-05, 3.65390987973e-05, 1.6079892073e-05, 1.12916610122e-05,
-             3.48945684513e-06, 1.07834525505e-06]  # fmt: skip
+    rates = [
+        0.0040064325138,
+        0.000118238206007,
+        8.30295212718e-05,
+        3.65390987973e-05,
+        1.6079892073e-05,
+        1.12916610122e-05,
+        3.48945684513e-06,
+        1.07834525505e-06,
+    ]
     holds(lr, [(n // 10**6, rate) for n, rate in zip(TOKENS, rates)])
     for amplitude, sequences, cross in ((4, 1024, 25964051117.9), (4.6, 1024, 34149773593.7), (4, 128, 440157164.296)):
         lr = olrs.PowerLaw(peak=0.02, amplitude=amplitude, sequences_per_step=sequences, tokens_per_step=1)
@@ -148,14 +197,28 @@ def test_power_law_without_a_cap_and_its_crossover():
     zoo = olrs.PowerLaw(
         peak=0.02, amplitude=4.6, sequences_per_step=128, tokens_per_step=10**6
     )  # adaptive_and_zoo.goldens.json
-    holds(zoo, [(500, 0.02), (10**3, 0.015134490368943068), (10**4, 0.004677004646056568), (10**5, 0.0014453326095553453),
-                (10**6, 0.00044665047617718323)])  # fmt: skip
+    holds(
+        zoo,
+        [
+            (500, 0.02),
+            (10**3, 0.015134490368943068),
+            (10**4, 0.004677004646056568),
+            (10**5, 0.0014453326095553453),
+            (10**6, 0.00044665047617718323),
+        ],
+    )
 
 
 def test_power_law_from_warmup_to_decay():  # group "powsched"
     million = [0, 500, 1000, 5000, 10_000, 100_000, 500_000, 900_000, 925_000, 950_000, 975_000, 1_000_000]
-    fields = dict(peak=0.02, tokens_per_step=10**6, sequences_per_step=1024, total_tokens=10**12, warmup_tokens=10**9,
-                  decay_tokens=10**11)  # fmt: skip
+    fields = dict(
+        peak=0.02,
+        tokens_per_step=10**6,
+        sequences_per_step=1024,
+        total_tokens=10**12,
+        warmup_tokens=10**9,
+        decay_tokens=10**11,
+    )
     early = "0 0.01 0.02 0.02 0.02 0.0100544877186 0.00442471442062 0.00327865913846"
     linear, exponential = (
         "0.00245899435384 0.00163932956923 0.000819664784614 0",
@@ -180,9 +243,17 @@ def test_power_law_invariants():
 
 
 def test_noam():  # adaptive_and_zoo.goldens.json, "noam d=512 W=4000"
-    holds(olrs.InverseSqrt.noam(width=512), [(1, 1.746928107421711e-07), (1000, 0.0001746928107421711),
-          (4000, 0.0006987712429686843), (4001, 0.000698683912937353), (10_000, 0.00044194173824159226),
-          (100_000, 0.00013975424859373687)])  # fmt: skip
+    holds(
+        olrs.InverseSqrt.noam(width=512),
+        [
+            (1, 1.746928107421711e-07),
+            (1000, 0.0001746928107421711),
+            (4000, 0.0006987712429686843),
+            (4001, 0.000698683912937353),
+            (10_000, 0.00044194173824159226),
+            (100_000, 0.00013975424859373687),
+        ],
+    )
 
 
 def test_variants_of_the_inverse_sqrt_are_compositions():
@@ -192,8 +263,13 @@ def test_variants_of_the_inverse_sqrt_are_compositions():
     since = np.maximum(steps - warmup, 0)
     expected = peak / np.sqrt(1 + (since + shift) / timescale) * np.minimum(1, steps / warmup)
     expected *= np.clip((total - steps) / cooldown, 0, 1)
-    shifted = olrs.InverseSqrt(peak=peak / (1 + shift / timescale) ** 0.5, timescale_steps=timescale + shift,
-                               warmup_steps=warmup, total_steps=total, cooldown_steps=cooldown)  # fmt: skip
+    shifted = olrs.InverseSqrt(
+        peak=peak / (1 + shift / timescale) ** 0.5,
+        timescale_steps=timescale + shift,
+        warmup_steps=warmup,
+        total_steps=total,
+        cooldown_steps=cooldown,
+    )
     np.testing.assert_allclose(shifted.at(steps), expected, rtol=1e-13)
     k = 300
     deferred = olrs.shifted(olrs.InverseSqrt(peak=peak, timescale_steps=k), by=k)

@@ -112,8 +112,9 @@ def test_with_cooldown_follows_the_numbers_of_run_time():
     np.testing.assert_allclose(halved.at(STEPS), lr.at(STEPS) / 2, rtol=1e-14)
     slope = jax.grad(lambda peak: olrs.with_cooldown(OLD.replace(peak=peak), at=500, steps=100)(550))
     np.testing.assert_allclose(slope(3e-4), 0.5, rtol=1e-6)
-    warm = jax.grad(lambda p: olrs.with_cooldown(OLD.replace(peak=p), at=500, steps=9, profile=profiles.exponential,
-                                                 end=1e-6)(0))  # fmt: skip
+    warm = jax.grad(
+        lambda p: olrs.with_cooldown(OLD.replace(peak=p), at=500, steps=9, profile=profiles.exponential, end=1e-6)(0)
+    )
     assert warm(3e-4) == 0.0  # no nan from the ratio to a rate of 0
     dropped = olrs.with_cooldown(OLD, at=500, steps=0)
     assert dropped.at([499, 500]).tolist() == [3e-4, 0.0]
@@ -126,7 +127,10 @@ PLATEAUS = {  # a schedule, and a step of its plateau
     "WSDC": (olrs.WSDC(peak=1.0, end=0.1, stable_steps=500, decay_steps=100, warmup_steps=20), 20),
     "WSDS": (olrs.WSDS.of_cycles(peak=1.0, end=0.1, boundaries=(300, 700, 1000), share=0.1, warmup_steps=50), 500),
     "WSDS, at a boundary": (olrs.WSDS.of_run(peak=1.0, end=0.1, boundaries=(300, 700, 1000), share=0.1), 300),
-    "Infinite": (olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=100, stable_steps=900, anneal_steps=80, end=0.1), 150),
+    "Infinite": (
+        olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=100, stable_steps=900, anneal_steps=80, end=0.1),
+        150,
+    ),
     "Infinite without": (olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=100, warmup_steps=7, end=0.1), 1500),
     "InverseSqrt": (olrs.InverseSqrt(peak=1.0, warmup_steps=30, total_steps=900, cooldown_steps=100), 200),
     "InverseSqrt without": (olrs.InverseSqrt(peak=1.0, warmup_steps=30), 200),
@@ -136,10 +140,16 @@ PLATEAUS = {  # a schedule, and a step of its plateau
     "shifted": (olrs.shifted(OLD, by=-13), 300),
     "join": (olrs.join(olrs.Linear(peak=1.0, total_steps=100), OLD, at=100), 300),
     "switch": (olrs.switch(olrs.Constant(value=1.0), OLD, at=100), 300),
-    "on_tokens": (olrs.on_tokens(olrs.WSD(peak=1.0, total_steps=10**6, decay_steps=10**5, warmup_steps=9_999),
-                                 tokens_per_step=(500, 1_000), at=100), 300),
+    "on_tokens": (
+        olrs.on_tokens(
+            olrs.WSD(peak=1.0, total_steps=10**6, decay_steps=10**5, warmup_steps=9_999),
+            tokens_per_step=(500, 1_000),
+            at=100,
+        ),
+        300,
+    ),
     "with_cooldown": (olrs.with_cooldown(OLD.replace(decay_steps=0), at=600, steps=90), 300),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PLATEAUS)
@@ -203,36 +213,85 @@ MISTAKES = [
     (lambda: rewarm(at=1.5), TypeError, "rewarm: at must be an int, got 1.5"),
     (lambda: rewarm(at=()), ValueError, "at must be one step or more, got ()"),
     (lambda: rewarm(at=(500, 400)), ValueError, "at must be increasing, got (500, 400)"),
-    (lambda: rewarm(at=(5, 9), peak=(1.0, 2.0, 3.0)), ValueError, "peak must be one value, or one for each of the 2 steps of at"),
-    (lambda: rewarm(decay_steps=None), ValueError,
-     "decay_steps must be an int for the last re-warming, at 1000, got None"),
-    (lambda: rewarm(at=(500, 510), decay_steps=(None, 5)), ValueError,
-     "leaves no steps for a decay between at=500 with warmup_steps=10"),
+    (
+        lambda: rewarm(at=(5, 9), peak=(1.0, 2.0, 3.0)),
+        ValueError,
+        "peak must be one value, or one for each of the 2 steps of at",
+    ),
+    (
+        lambda: rewarm(decay_steps=None),
+        ValueError,
+        "decay_steps must be an int for the last re-warming, at 1000, got None",
+    ),
+    (
+        lambda: rewarm(at=(500, 510), decay_steps=(None, 5)),
+        ValueError,
+        "leaves no steps for a decay between at=500 with warmup_steps=10",
+    ),
     (lambda: rewarm(end=1e-3), ValueError, "end is a rate, not a share of the peak"),
     (lambda: rewarm(start=-1.0), ValueError, "start must not be negative, got start=-1.0"),
     (lambda: rewarm(start="old"), TypeError, "start must be a number, got 'old'"),
-    (lambda: rewarm(profile=profiles.inverse, end=0.0), ValueError, "profiles.inverse needs a positive end, got end=0.0"),
+    (
+        lambda: rewarm(profile=profiles.inverse, end=0.0),
+        ValueError,
+        "profiles.inverse needs a positive end, got end=0.0",
+    ),
     (lambda: olrs.with_cooldown(OLD, at=-5, steps=3), ValueError, "at must not be negative, got boundary=-5"),
     (lambda: olrs.with_cooldown(OLD, at=5, steps=-3), ValueError, "with_cooldown: steps must be at least 0, got -3"),
-    (lambda: olrs.with_cooldown(OLD, at=25, steps=9, end=2e-4), ValueError, "end must be at most 0.00015, the rate at which the decay starts"),
-    (lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile=profiles.exponential), ValueError, "needs a positive end"),
-    (lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile="linear"), TypeError, "profile must be a Profile, such as profiles.linear"),
+    (
+        lambda: olrs.with_cooldown(OLD, at=25, steps=9, end=2e-4),
+        ValueError,
+        "end must be at most 0.00015, the rate at which the decay starts",
+    ),
+    (
+        lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile=profiles.exponential),
+        ValueError,
+        "needs a positive end",
+    ),
+    (
+        lambda: olrs.with_cooldown(OLD, at=500, steps=9, profile="linear"),
+        TypeError,
+        "profile must be a Profile, such as profiles.linear",
+    ),
     (lambda: olrs.decay_from(0.1, at=5), TypeError, "decay_from: schedule must be a Schedule, got 0.1"),
     (lambda: olrs.decay_from(OLD, at=5.0), TypeError, "decay_from: at must be an int, got 5.0"),
     (lambda: olrs.decay_from(OLD, at=500, steps=0), ValueError, "decay_from: steps must be at least 1, got 0"),
-    (lambda: olrs.decay_from(OLD, at=49), ValueError,
-     "at=49 is before the plateau of this WSD, which begins at 50; with_cooldown("),
-    (lambda: olrs.decay_from(OLD, at=801), ValueError, "at=801 is after the decay of this WSD has begun, at 800; with_cooldown("),
-    (lambda: olrs.decay_from(olrs.Cosine(peak=1.0, total_steps=9), at=5), TypeError,
-     "Cosine has no plateau and decay of its own, from at=5 on; with_cooldown("),
-    (lambda: olrs.decay_from(PLATEAUS["join"][0], at=50), ValueError,
-     "at=50 is before the last of the schedules, which begins at 100"),
-    (lambda: olrs.decay_from(PLATEAUS["WSDS"][0], at=1000), ValueError, "after the decay of this WSDS has begun, at 970"),
-    (lambda: olrs.decay_from(PLATEAUS["with_cooldown"][0], at=601), ValueError,
-     "after the decay of this Cooled has begun, at 600"),
-    (lambda: olrs.decay_from(PLATEAUS["Infinite without"][0].replace(end=0.0), at=200, steps=5), ValueError,
-     "an annealing needs a positive end"),
-]  # fmt: skip
+    (
+        lambda: olrs.decay_from(OLD, at=49),
+        ValueError,
+        "at=49 is before the plateau of this WSD, which begins at 50; with_cooldown(",
+    ),
+    (
+        lambda: olrs.decay_from(OLD, at=801),
+        ValueError,
+        "at=801 is after the decay of this WSD has begun, at 800; with_cooldown(",
+    ),
+    (
+        lambda: olrs.decay_from(olrs.Cosine(peak=1.0, total_steps=9), at=5),
+        TypeError,
+        "Cosine has no plateau and decay of its own, from at=5 on; with_cooldown(",
+    ),
+    (
+        lambda: olrs.decay_from(PLATEAUS["join"][0], at=50),
+        ValueError,
+        "at=50 is before the last of the schedules, which begins at 100",
+    ),
+    (
+        lambda: olrs.decay_from(PLATEAUS["WSDS"][0], at=1000),
+        ValueError,
+        "after the decay of this WSDS has begun, at 970",
+    ),
+    (
+        lambda: olrs.decay_from(PLATEAUS["with_cooldown"][0], at=601),
+        ValueError,
+        "after the decay of this Cooled has begun, at 600",
+    ),
+    (
+        lambda: olrs.decay_from(PLATEAUS["Infinite without"][0].replace(end=0.0), at=200, steps=5),
+        ValueError,
+        "an annealing needs a positive end",
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "error", "text"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")

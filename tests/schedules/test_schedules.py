@@ -68,8 +68,10 @@ def test_never_rises_after_the_warmup(case):
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 10])
 def test_degenerate_lengths_are_legal(total):
     for warmup in range(total + 1):
-        made = [cls(peak=1.0, total_steps=total, warmup_steps=warmup, end=0.25)
-                for cls in (olrs.Linear, olrs.Cosine, olrs.REX, olrs.UBA, olrs.CosinePower)]  # fmt: skip
+        made = [
+            cls(peak=1.0, total_steps=total, warmup_steps=warmup, end=0.25)
+            for cls in (olrs.Linear, olrs.Cosine, olrs.REX, olrs.UBA, olrs.CosinePower)
+        ]
         for decay in range(total - warmup + 1):
             for profile, _, _ in cases.DECAYS:
                 made.append(
@@ -92,10 +94,13 @@ def test_a_decay_of_one_step_is_a_drop():
 
 def test_horizons_beyond_int32():
     far = 10**10
-    for schedule in (olrs.Linear(peak=1.0, total_steps=far), olrs.Cosine(peak=1.0, total_steps=far),
-                     olrs.WSD(peak=1.0, total_steps=far, decay_steps=far // 2, warmup_steps=10**7),
-                     olrs.Tabulated(lrs=[1.0, 0.5, 0.0], steps=[0, 10**9, far]),
-                     olrs.join(olrs.Constant(value=1.0), olrs.Linear(peak=1.0, total_steps=far), at=far)):  # fmt: skip
+    for schedule in (
+        olrs.Linear(peak=1.0, total_steps=far),
+        olrs.Cosine(peak=1.0, total_steps=far),
+        olrs.WSD(peak=1.0, total_steps=far, decay_steps=far // 2, warmup_steps=10**7),
+        olrs.Tabulated(lrs=[1.0, 0.5, 0.0], steps=[0, 10**9, far]),
+        olrs.join(olrs.Constant(value=1.0), olrs.Linear(peak=1.0, total_steps=far), at=far),
+    ):
         steps = np.array([0, 1, 10**6, 10**9, 2**31 - 1])
         rules.close(schedule(steps.astype(np.int32)), schedule.at(steps))
         for step in (2**31, 3 * 10**9, far - 1, far, 2 * far):
@@ -125,9 +130,18 @@ def test_conventions_for_the_first_and_last_step():
 
 def test_profiles_keep_their_order():
     x = np.arange(1, 100)
-    at = {p: olrs.WSD(peak=1.0, total_steps=100, decay_steps=100, end=0.1, decay=p).at(x)
-          for p in (profiles.linear, profiles.cosine, profiles.mirror_cosine, profiles.one_minus_sqrt,
-                    profiles.one_minus_square, profiles.inverse, profiles.exponential)}  # fmt: skip
+    at = {
+        p: olrs.WSD(peak=1.0, total_steps=100, decay_steps=100, end=0.1, decay=p).at(x)
+        for p in (
+            profiles.linear,
+            profiles.cosine,
+            profiles.mirror_cosine,
+            profiles.one_minus_sqrt,
+            profiles.one_minus_square,
+            profiles.inverse,
+            profiles.exponential,
+        )
+    }
     assert np.all(at[profiles.one_minus_sqrt] <= at[profiles.linear])
     assert np.all(at[profiles.linear] <= at[profiles.one_minus_square])
     assert np.all(at[profiles.inverse] <= at[profiles.exponential])
@@ -146,6 +160,8 @@ def test_equal_profiles_by_other_names():
     np.testing.assert_allclose(olrs.REX(**budget, d=0.0).at(steps), linear, rtol=1e-13)
     np.testing.assert_allclose(olrs.WSD(**budget, decay_steps=900).at(steps), linear, rtol=1e-13)
     for phi in (0.25, 1.0, 5.0):  # UBA is REX, d = 1 - phi/2, applied to the cosine
-        np.testing.assert_allclose(olrs.UBA(**budget, phi=phi).at(np.arange(100, 1001)),
-                                   (c := olrs.Cosine(**budget).at(np.arange(100, 1001))) / (phi / 2 + (1 - phi / 2) * c),
-                                   rtol=1e-12)  # fmt: skip
+        np.testing.assert_allclose(
+            olrs.UBA(**budget, phi=phi).at(np.arange(100, 1001)),
+            (c := olrs.Cosine(**budget).at(np.arange(100, 1001))) / (phi / 2 + (1 - phi / 2) * c),
+            rtol=1e-12,
+        )

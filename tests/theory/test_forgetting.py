@@ -103,8 +103,11 @@ def test_losses_are_accuracies_upside_down(record, window):
     table, ends, t = record
     kwargs = dict(at=t, higher_is_better=False)
     for measure, sign in (
-        (theory.average_accuracy, -1), (theory.min_accuracy, -1), (theory.worst_case_accuracy, -1), (theory.average_forgetting, 1)
-    ):  # fmt: skip
+        (theory.average_accuracy, -1),
+        (theory.min_accuracy, -1),
+        (theory.worst_case_accuracy, -1),
+        (theory.average_forgetting, 1),
+    ):
         assert measure(-table, ends, **kwargs) == pytest.approx(sign * measure(table, ends, at=t), **close)
     for measure in (theory.windowed_forgetting, theory.windowed_plasticity):
         assert measure(-table, window=window, **kwargs) == measure(table, window=window, at=t)
@@ -162,8 +165,11 @@ def test_a_long_record_with_a_wide_window():
 def test_mistakes(change, error, says):
     good = dict(scores=[[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], ends=[2, 3])
     for measure in (
-        theory.average_accuracy, theory.min_accuracy, theory.worst_case_accuracy, theory.average_forgetting
-    ):  # fmt: skip
+        theory.average_accuracy,
+        theory.min_accuracy,
+        theory.worst_case_accuracy,
+        theory.average_forgetting,
+    ):
         with pytest.raises(error, match=f"^{measure.__name__}: .*{says}"):
             measure(**good | change)
 

@@ -65,11 +65,14 @@ def test_golden_shapes(name, golden):
 @pytest.mark.parametrize(
     "share, rate, bound",
     [
-        (0.05, 0.0207146684481, 0.123623482975), (0.1, 0.0226297014917, 0.116135906367),
-        (0.4, 0.0300701278371, 0.103761607596), (0.6, 0.0351006210835, 0.101566931825),
-        (0.8, 0.0412639315779, 0.10076606855), (1.0, 0.0495631306913, 0.100629865436),
+        (0.05, 0.0207146684481, 0.123623482975),
+        (0.1, 0.0226297014917, 0.116135906367),
+        (0.4, 0.0300701278371, 0.103761607596),
+        (0.6, 0.0351006210835, 0.101566931825),
+        (0.8, 0.0412639315779, 0.10076606855),
+        (1.0, 0.0495631306913, 0.100629865436),
     ],
-)  # fmt: skip
+)
 def test_golden_cooldowns(share, rate, bound):
     close(best(ref.wsd(T, share)), (rate, bound))
     closed = theory.wsd_terms(total_steps=T, decay_steps=ref.cooldown_steps(T, share))
@@ -103,11 +106,13 @@ def test_golden_small_cases():
 @pytest.mark.parametrize(
     "power, name, rate, bound",
     [
-        (-0.5, "cosine", 0.371194699055, 0.0134364288735), (-0.5, "wsd", 0.306312690402, 0.00905586086029),
-        (-0.5, "linear", 0.388719154682, 0.0128306802276), (-1, "cosine", 0.773863642635, 0.00644497414956),
+        (-0.5, "cosine", 0.371194699055, 0.0134364288735),
+        (-0.5, "wsd", 0.306312690402, 0.00905586086029),
+        (-0.5, "linear", 0.388719154682, 0.0128306802276),
+        (-1, "cosine", 0.773863642635, 0.00644497414956),
         (-1, "wsd", 0.77349692314, 0.00358621349489),
     ],
-)  # fmt: skip
+)
 def test_golden_decaying_norms(power, name, rate, bound):
     close(best(SHAPES[name], np.arange(1.0, T + 1) ** power), (rate, bound))
 
@@ -141,10 +146,13 @@ def test_golden_ratio_of_cosine_to_wsd():
     assert round(ratio[1], 3) == 1.887
 
 
-@pytest.mark.parametrize("decay, golden", [
-    (profiles.linear, [0.7748, 0.6652, 0.4985, 0.3449, 0.1835]),
-    (profiles.one_minus_sqrt, [1.1368, 1.0098, 0.8020, 0.5911, 0.3413]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "decay, golden",
+    [
+        (profiles.linear, [0.7748, 0.6652, 0.4985, 0.3449, 0.1835]),
+        (profiles.one_minus_sqrt, [1.1368, 1.0098, 0.8020, 0.5911, 0.3413]),
+    ],
+)
 def test_golden_rates_between_cooldowns(decay, golden):
     cooldowns = [ref.cooldown_steps(6400, share) for share in (0.1, 0.2, 0.4, 0.6, 0.8)]
     h = [
@@ -306,8 +314,11 @@ def test_the_single_sum_is_the_double_sum(kind, steps):
 @pytest.mark.parametrize("decay", [profiles.linear, profiles.one_minus_sqrt], ids=repr)
 def test_the_closed_form_is_the_sum(decay_steps, decay):
     lr = olrs.WSD(peak=1.0, total_steps=200, decay_steps=decay_steps, decay=decay)
-    close(theory.wsd_terms(total_steps=200, decay_steps=decay_steps, grad_norm=3.0, distance=0.5, decay=decay),
-          theory.last_iterate_terms(lr, 3.0, 0.5, total_steps=200), rtol=1e-12)  # fmt: skip
+    close(
+        theory.wsd_terms(total_steps=200, decay_steps=decay_steps, grad_norm=3.0, distance=0.5, decay=decay),
+        theory.last_iterate_terms(lr, 3.0, 0.5, total_steps=200),
+        rtol=1e-12,
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17, 1000])
@@ -593,28 +604,60 @@ TRANSFERS = (theory.rate_transfer, theory.adapted_cooldown, theory.two_stage_fac
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda: theory.last_iterate_terms([0.1] * 3, total_steps=4), ValueError, "total_steps=4 must be the length of lrs"),
-        (lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=2.0), TypeError, "total_steps must be an int"),
-        (lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=0), ValueError, "lrs must be a 1-D array of one or more"),
+        (
+            lambda: theory.last_iterate_terms([0.1] * 3, total_steps=4),
+            ValueError,
+            "total_steps=4 must be the length of lrs",
+        ),
+        (
+            lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=2.0),
+            TypeError,
+            "total_steps must be an int",
+        ),
+        (
+            lambda: theory.last_iterate_terms(olrs.Constant(value=1.0), total_steps=0),
+            ValueError,
+            "lrs must be a 1-D array of one or more",
+        ),
         (lambda: theory.bound_along_run([0.1], at=1), ValueError, "at must be steps of the run, from 0 to 0, got 1"),
         (lambda: theory.bound_along_run([0.1], at=[-1]), ValueError, "at must be steps of the run"),
         (lambda: theory.bound_along_run([0.1], at=0.5), TypeError, "at must be an int or a 1-D array of ints"),
         (lambda: theory.wsd_terms(total_steps=0, decay_steps=0), ValueError, "total_steps must be at least 1"),
         (lambda: theory.wsd_terms(total_steps=5, decay_steps=6), ValueError, "must be at most total_steps, got 6 of 5"),
         (lambda: theory.wsd_terms(total_steps=5, decay_steps=0.2), TypeError, "decay_steps must be an int"),
-        (lambda: theory.wsd_terms(total_steps=5, decay_steps=2, grad_norm="a"), TypeError, "grad_norm must be a number"),
+        (
+            lambda: theory.wsd_terms(total_steps=5, decay_steps=2, grad_norm="a"),
+            TypeError,
+            "grad_norm must be a number",
+        ),
         (lambda: theory.wsd_terms(total_steps=5, decay_steps=2, distance=-1), ValueError, "distance must be above 0"),
-        (lambda: theory.wsd_terms(total_steps=5, decay_steps=2, decay="linear"), TypeError, "decay must be a Profile, such as profiles.linear"),
-        (lambda: theory.wsd_terms(total_steps=5, decay_steps=2, decay=profiles.inverse), ValueError, "needs a positive end"),
+        (
+            lambda: theory.wsd_terms(total_steps=5, decay_steps=2, decay="linear"),
+            TypeError,
+            "decay must be a Profile, such as profiles.linear",
+        ),
+        (
+            lambda: theory.wsd_terms(total_steps=5, decay_steps=2, decay=profiles.inverse),
+            ValueError,
+            "needs a positive end",
+        ),
         (lambda: theory.worst_case_optimum(total_steps=0), ValueError, "total_steps must be at least 1"),
-        (lambda: theory.worst_case_optimum(total_steps=5, grad_norm=0.0), ValueError, "grad_norm must be above 0, got 0.0"),
+        (
+            lambda: theory.worst_case_optimum(total_steps=5, grad_norm=0.0),
+            ValueError,
+            "grad_norm must be above 0, got 0.0",
+        ),
         (lambda: theory.adapted_cooldown(**RUN, new_total_steps=8), ValueError, "at least total_steps, got 8 and 9"),
         (lambda: theory.two_stage_factor(**RUN, new_total_steps=8), ValueError, "at least total_steps, got 8 and 9"),
-        (lambda: theory.two_stage_factor(**RUN, new_total_steps=12, new_decay_steps=6), ValueError, "to keep the first 7"),
+        (
+            lambda: theory.two_stage_factor(**RUN, new_total_steps=12, new_decay_steps=6),
+            ValueError,
+            "to keep the first 7",
+        ),
         *((lambda f=f: f(total_steps=9, decay_steps=10, new_total_steps=12), ValueError, "at most") for f in TRANSFERS),
         *((lambda f=f: f(**RUN, new_total_steps=12.0), TypeError, "new_total_steps must be an int") for f in TRANSFERS),
     ],
-)  # fmt: skip
+)
 def test_mistakes_of_counts(call, error, words):
     with pytest.raises(error) as raised:
         call()
@@ -663,8 +706,10 @@ def test_descents_stay_under_the_bound(problem, shape):
 def test_linear_decay_keeps_its_guarantee():
     value, subgradient, goal = sum_of_distances(np.random.default_rng(0))
     optimum = theory.worst_case_optimum(total_steps=T, grad_norm=math.sqrt(20), distance=np.linalg.norm(goal))
-    ends = [value(ref.subgradient_descent(subgradient, np.zeros(20), lrs)[0][T - 1]) for lrs in
-            (optimum.lrs, np.full(T, optimum.lrs[0]))]  # fmt: skip
+    ends = [
+        value(ref.subgradient_descent(subgradient, np.zeros(20), lrs)[0][T - 1])
+        for lrs in (optimum.lrs, np.full(T, optimum.lrs[0]))
+    ]
     assert ends[0] < 0.01 < optimum.bound  # far below, where a constant is not
     assert 0.1 < ends[1]
 
