@@ -10,14 +10,14 @@ import numpy as np
 
 
 def wide_dtype(dtype: Any) -> np.dtype:
-    """Returns float32, or the type itself where it holds more."""
+    """Returns float32, or the type itself if it is float64 or complex."""
     dtype = np.dtype(dtype)
-    # Types of one byte have no promotion path in JAX.
-    return np.dtype(np.float32) if dtype.itemsize < 4 else jnp.promote_types(dtype, jnp.float32)
+    # Not jnp.promote_types: it refuses types of one byte, and all others under strict promotion.
+    return dtype if jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize >= 4 else np.dtype(np.float32)
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """Returns the array in float32, or unchanged where its type holds more."""
+    """Returns the array in float32, or unchanged if it is float64 or complex."""
     return x.astype(wide_dtype(x.dtype))
 
 

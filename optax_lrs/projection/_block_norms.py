@@ -1,8 +1,7 @@
-"""The norms of blocks of weights, in float32 or wider; whole arrays, or the local shards in ``shard_map``."""
+"""Norms of blocks of weights, in float32 or wider, of whole arrays or of local shards in ``shard_map``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,50 +9,41 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, PartitionSpec
 
+from optax_lrs._specs import axes_by_dimension, axes_of, shards
 from optax_lrs.projection._weight_blocks import Piece, total
 
-
-def spec_leaves(specs: Any, params: Any) -> list[PartitionSpec] | None:
-    """The spec of each leaf, from a tree of specs or a prefix of it; None outside ``shard_map``."""
-    if specs is None or not _bound(axes_of(specs)):
-        return None
-    is_spec = lambda leaf: isinstance(leaf, PartitionSpec)  # noqa: E731
-    return jax.tree.leaves(jax.tree.broadcast(specs, params, is_leaf=is_spec), is_leaf=is_spec)
-
-
-def axes_of(specs: Any, owner: str = "specs") -> tuple[str, ...]:
-    """The names of all mesh axes that a spec of ``specs`` splits a leaf over."""
-    leaves = jax.tree.leaves(specs, is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
-    for spec in leaves:
-        if not isinstance(spec, PartitionSpec):
-            raise TypeError(f"{owner}: specs must hold jax.sharding.PartitionSpecs, got {spec!r:.60}")
-    return tuple(sorted({axis for spec in leaves for axes in _by_dimension(spec, len(spec)) for axis in axes}))
+_OWNER = "specs"  # in error messages: the specs were checked before
 
 
 def whole_shape(leaf: Any, spec: PartitionSpec | None) -> tuple[int, ...]:
-    """The shape of a leaf on all devices together."""
+    """Returns the shape of a leaf on all devices together."""
     shape = jnp.shape(leaf)
     if spec is None:
         return shape
-    return tuple(n * _devices(axes) for n, axes in zip(shape, _by_dimension(spec, len(shape))))
+    return tuple(n * shards(axes) for n, axes in zip(shape, axes_by_dimension(spec, len(shape))))
 
 
 def block_norms(
     arrays: Sequence[jax.Array], pieces: Sequence[Piece], specs: list[PartitionSpec] | None
 ) -> tuple[list[jax.Array], jax.Array]:
-    """For each piece the norms of its blocks, of the shape of its (local) grid; and all of them in one vector, float32.
+    """Computes the norms of all blocks.
 
-    Without specs XLA reduces each sum where its leaf lies and combines the all-reduces itself: as many as there are
-    different shardings. With specs the sums are local ones, and one ``psum`` of one vector adds them all up.
+    Without specs XLA reduces each sum where its leaf lies, and combines the all-reduces itself: as many as
+    there are different shardings. With specs the sums are local, and one ``psum`` of one vector adds them up.
+
+    Returns:
+        For each piece the norms of its blocks, with the shape of its (local) grid; and all norms in one
+        vector, float32.
     """
     if not pieces:
         return [], jnp.zeros(0, jnp.float32)
     sums = [_sum_of_squares(x, _local(piece, specs)[0]) for x, piece in zip(arrays, pieces)]
     if specs is not None:
-        axes = axes_of(specs)
+        axes = axes_of(specs, _OWNER)
         squares = jnp.zeros(total(pieces), jnp.result_type(*sums))
         for part, piece in zip(sums, pieces):
-            copies = math.prod(jax.lax.axis_size(axis) for axis in axes if axis not in axes_of([specs[piece.index]]))
+            own = axes_of(specs[piece.index], _OWNER)
+            copies = shards(tuple(axis for axis in axes if axis not in own))
             part = (part / copies).astype(squares.dtype)
             if part.shape != piece.grid:
                 part = jax.lax.dynamic_update_slice(jnp.zeros(piece.grid, part.dtype), part, _local(piece, specs)[1])
@@ -66,20 +56,20 @@ def block_norms(
             joint[piece.start] = joint.get(piece.start, 0.0) + _replicated(part).reshape(-1)
     sums = [joint[p.start].reshape(p.grid) if p.joint else part for part, p in zip(sums, pieces)]
     norms = [jnp.sqrt(part) for part in sums]
-    # Each norm once: the partners of a joint projection have the same.
+    # Each norm once: the members of a joint block have the same norm.
     once = {piece.start: norm for norm, piece in zip(norms, pieces)}
     return norms, jnp.concatenate([_replicated(once[start].astype(jnp.float32)).reshape(-1) for start in sorted(once)])
 
 
 def taken(vector: jax.Array, piece: Piece, specs: list[PartitionSpec] | None) -> jax.Array:
-    """A piece's part of a vector over all blocks; of the shape of its grid, the local part of it in ``shard_map``."""
+    """Returns a piece's part of a vector over all blocks, in the shape of its grid (in ``shard_map``, its local grid)."""
     part = vector[piece.start : piece.start + piece.size].reshape(piece.grid)
     grid, at = _local(piece, specs)
     return part if grid == piece.grid else jax.lax.dynamic_slice(part, at, grid)
 
 
 def spread(part: jax.Array, x: jax.Array) -> jax.Array:
-    """One number a block, broadcast over the block."""
+    """Broadcasts one number per block over the elements of the block."""
     for axis, (blocks, n) in enumerate(zip(part.shape, x.shape)):
         if 1 < blocks < n:
             spec = _explicit(x) and PartitionSpec(*(e if m > 1 else None for e, m in zip(_explicit(x), part.shape)))
@@ -88,11 +78,11 @@ def spread(part: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _sum_of_squares(x: jax.Array, grid: tuple[int, ...]) -> jax.Array:
-    """The sum over each block, as the array lies: an axis is reshaped only where it packs several heads."""
+    """Returns the sum of squares of each block. Reshapes an axis only where it packs several heads."""
     squares = x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
     if all(blocks in (1, n) for blocks, n in zip(grid, x.shape)):
         return jnp.sum(squares, axis=[i for i, blocks in enumerate(grid) if blocks == 1], keepdims=True)
-    split, spec, inside = [], [], []  # the shape with packed axes split in two, how it lies, and the axes to sum over
+    split, spec, inside = [], [], []  # the shape with packed axes split in two, its spec, and the axes to sum over
     for blocks, n, entry in zip(grid, x.shape, _explicit(x) or [None] * x.ndim):
         packs = 1 < blocks < n
         inside += [len(split) + 1] if packs else [len(split)] if blocks == 1 else []
@@ -103,12 +93,12 @@ def _sum_of_squares(x: jax.Array, grid: tuple[int, ...]) -> jax.Array:
 
 
 def _local(piece: Piece, specs: list[PartitionSpec] | None) -> tuple[tuple[int, ...], list[Any]]:
-    """How many blocks of each axis lie on this device, and where in the whole grid they begin."""
+    """Returns how many blocks of each axis lie on this device, and where in the whole grid they begin."""
     if specs is None:
         return piece.grid, []
     grid, at = [], []
-    for blocks, n, axes in zip(piece.grid, piece.shape, _by_dimension(specs[piece.index], len(piece.shape))):
-        devices = _devices(axes) if blocks > 1 else 1
+    for blocks, n, axes in zip(piece.grid, piece.shape, axes_by_dimension(specs[piece.index], len(piece.shape))):
+        devices = shards(axes) if blocks > 1 else 1
         if blocks % devices:
             raise ValueError(
                 f"specs: {piece.path} has {blocks} blocks of {n // blocks} along an axis that {devices} devices share"
@@ -119,29 +109,11 @@ def _local(piece: Piece, specs: list[PartitionSpec] | None) -> tuple[tuple[int, 
 
 
 def _explicit(x: jax.Array) -> PartitionSpec | None:
-    """How the array lies on an explicit mesh, if it is split; XLA decides on others."""
+    """Returns the spec of an array that is split over an explicit mesh; None on other meshes, where XLA decides."""
     sharding = jax.typeof(x).sharding
     return sharding.spec if AxisType.Explicit in sharding.mesh.axis_types and any(sharding.spec) else None
 
 
 def _replicated(x: jax.Array) -> jax.Array:
-    """On every device the whole, as the state is."""
+    """Returns the array replicated on every device, as states are."""
     return jax.sharding.reshard(x, PartitionSpec()) if _explicit(x) else x
-
-
-def _by_dimension(spec: PartitionSpec, ndim: int) -> list[tuple[str, ...]]:
-    """The mesh axes that split each dimension."""
-    entries = [entry if isinstance(entry, tuple) else (entry,) for entry in (*spec, *[None] * (ndim - len(spec)))]
-    return [tuple(axis for axis in entry if isinstance(axis, str)) for entry in entries]
-
-
-def _devices(axes: tuple[str, ...]) -> int:
-    return math.prod(jax.lax.axis_size(axis) for axis in axes)
-
-
-def _bound(axes: tuple[str, ...]) -> bool:
-    """Whether this is inside a ``shard_map`` over these axes."""
-    try:
-        return _devices(axes) > 0
-    except NameError:
-        return False

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_lrs.projection._block_norms import block_norms, spec_leaves, taken, whole_shape
+from optax_lrs._float32 import wide
+from optax_lrs._specs import axes_of, is_bound, spec_leaves
+from optax_lrs.projection._block_norms import block_norms, taken, whole_shape
 from optax_lrs.projection._weight_blocks import Piece, Weights, layout, total
 
 
@@ -18,7 +20,8 @@ class Blocks:
 
     def __init__(self, params: Any, which: Weights, specs: Any, owner: str):
         self.leaves, self.tree = jax.tree.flatten(params)
-        self.specs = spec_leaves(specs, params)
+        in_shard_map = specs is not None and is_bound(axes_of(specs, owner))
+        self.specs = spec_leaves(specs, params) if in_shard_map else None
         whole = lambda index, leaf: whole_shape(leaf, self.specs[index] if self.specs else None)  # noqa: E731
         self.pieces: list[Piece] = layout(params, which, owner, whole)
 
@@ -94,11 +97,6 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
         fresh = old._replace(radii=_like(old.radii, self.radii(params, blocks, norms)), norms=_like(old.norms, norms))
         is_state = lambda node: isinstance(node, self.state_type)  # noqa: E731
         return jax.tree.map(lambda node: fresh if is_state(node) else node, opt_state, is_leaf=is_state)
-
-
-def wide(x: jax.Array) -> jax.Array:
-    """The array in float32, or in its own type if that is wider."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def can_scale(target: jax.Array, norm: jax.Array) -> jax.Array:

@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._float32 import wide
+from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
-from optax_lrs.projection._block_norms import axes_of, spread
-from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale, unboxed, wide
+from optax_lrs._value.arguments import function, given_params, whole
+from optax_lrs.projection._block_norms import spread
+from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale, unboxed
 from optax_lrs.projection._radii import checked_radius, radii_of
 from optax_lrs.projection._weight_blocks import Heads, checked_weights
 
@@ -93,7 +96,7 @@ def effective_learning_rate(
         Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800.
     """
     owner = "effective_learning_rate"
-    power = _power(owner, power)
+    power = whole(owner, "power", power, low=1, high=2)
     blocks = Blocks(params, checked_weights(owner, weights, without, separate), None, owner)
     _, norms = blocks.norms(blocks.chosen())
     return blocks.by_path(jnp.asarray(learning_rate, jnp.float32) / norms**power)
@@ -140,9 +143,8 @@ def record_effective_learning_rate(
         {'hidden/kernel': Array(0.125, dtype=float32)}
     """
     owner = "record_effective_learning_rate"
-    power = _power(owner, power)
-    if not callable(schedule):
-        raise TypeError(f"{owner}: schedule must be a schedule, such as Constant(value=0.1), got {schedule!r:.80}")
+    power = whole(owner, "power", power, low=1, high=2)
+    function(owner, "schedule", schedule, example="Constant(value=0.1)")
     if specs is not None:
         axes_of(specs, owner)
     which = checked_weights(owner, weights, without, separate)
@@ -155,9 +157,7 @@ def record_effective_learning_rate(
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
-        blocks = blocks_of(params)
+        blocks = blocks_of(given_params(owner, params))
         _, norms = blocks.norms(blocks.chosen())
         rates = jnp.asarray(schedule(state.count), jnp.float32) / norms**power
         return updates, EffectiveLearningRateState(optax.safe_increment(state.count), norms, rates)
@@ -220,7 +220,7 @@ def scale_by_weight_norm(
         gradients too is ours.
     """
     owner = "scale_by_weight_norm"
-    power, radius = _power(owner, power), checked_radius(owner, radius)
+    power, radius = whole(owner, "power", power, low=1, high=2), checked_radius(owner, radius)
     if specs is not None:
         axes_of(specs, owner)
     which = checked_weights(owner, weights, without, separate)
@@ -236,9 +236,7 @@ def scale_by_weight_norm(
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
-        blocks = blocks_of(params)
+        blocks = blocks_of(given_params(owner, params))
         us = blocks.tree.flatten_up_to(updates)
         parts, norms = blocks.norms(blocks.chosen())
 
@@ -252,9 +250,3 @@ def scale_by_weight_norm(
         return blocks.replaced(us, new), ScaleByWeightNormState(state.radii, norms)
 
     return OnBlocks.of(init, update, owner=owner, state_type=ScaleByWeightNormState, blocks=blocks_of, radii=radii)
-
-
-def _power(owner: str, power: Any) -> int:
-    if power not in (1, 2) or isinstance(power, bool):
-        raise ValueError(f"{owner}: power must be 2 (SGD) or 1 (Adam and its kin), got {power!r}")
-    return int(power)

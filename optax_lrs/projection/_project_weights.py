@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_lrs._value.arguments import one_of, whole
-from optax_lrs.projection._block_norms import axes_of, spread
-from optax_lrs.projection._blocks import Blocks, can_scale, scale_to, wide
+from optax_lrs._float32 import on_mesh, wide
+from optax_lrs._specs import axes_of
+from optax_lrs._value.arguments import function, given_params, one_of, whole
+from optax_lrs.projection._block_norms import spread
+from optax_lrs.projection._blocks import Blocks, can_scale, scale_to
 from optax_lrs.projection._projection import Projection, ProjectWeightsState
 from optax_lrs.projection._radii import checked_radius, radii_of
 from optax_lrs.projection._weight_blocks import Heads, checked_weights
@@ -128,12 +130,12 @@ def project_weights(
     """
     which = checked_weights(_OWNER, weights, without, separate, joint)
     radius = checked_radius(_OWNER, radius)
-    one_of("project_weights", "mode", mode, ("exact", "deferred", "manual"))
-    every_steps = whole("project_weights", "every_steps", every_steps, low=1, high=2**31 - 2)
+    one_of(_OWNER, "mode", mode, ("exact", "deferred", "manual"))
+    every_steps = whole(_OWNER, "every_steps", every_steps, low=1, high=2**31 - 2)
     if every_steps > 1 and mode != "exact":
         raise ValueError(f"{_OWNER}: every_steps is for mode='exact', got every_steps={every_steps} with mode={mode!r}")
-    if schedule is not None and not callable(schedule):
-        raise TypeError(f"{_OWNER}: schedule must be a schedule, such as Constant(value=1.0), got {schedule!r:.80}")
+    if schedule is not None:
+        function(_OWNER, "schedule", schedule, example="Constant(value=1.0)")
     if specs is not None:
         axes_of(specs, _OWNER)
     blocks_of = functools.partial(Blocks, which=which, specs=specs, owner=_OWNER)
@@ -154,12 +156,10 @@ def project_weights(
 
     def update(updates, state, params=None, *, project_weights=True, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError(f"{_OWNER}: update needs the parameters: tx.update(grads, state, params)")
-        blocks = blocks_of(params)
+        blocks = blocks_of(given_params(_OWNER, params))
         factor = state.factor
         if schedule is not None:
-            factor = jnp.zeros((), jnp.float32) + jnp.asarray(schedule(state.count), jnp.float32)
+            factor = on_mesh(schedule(state.count))
         after = state._replace(count=optax.safe_increment(state.count), factor=factor)
         if not project_weights or mode == "manual" or not blocks.pieces:
             return updates, after

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._float32 import wide
 from optax_lrs._states import Roles
 from optax_lrs.projection._block_norms import spread
-from optax_lrs.projection._blocks import OnBlocks, scale_to, unboxed, wide
+from optax_lrs.projection._blocks import OnBlocks, scale_to, unboxed
 
 
 class ProjectWeightsState(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from optax_lrs._paths import checked_pattern, labelled
 from optax_lrs._schedule import Schedule
+from optax_lrs._value.arguments import known_number
 from optax_lrs.projection._weight_blocks import Piece, total
 
 
@@ -51,8 +51,8 @@ def sqrt_fan_out(shape: Sequence[int]) -> float:
 def checked_radius(owner: str, radius: Any) -> Any:
     """The radius, or the radii by pattern; TypeError and ValueError name what is wrong."""
     if isinstance(radius, Mapping):
-        return {checked_pattern(pattern, owner): _checked(owner, each) for pattern, each in radius.items()}
-    return _checked(owner, radius)
+        return {checked_pattern(p, owner): _checked(owner, f"radius[{p!r}]", each) for p, each in radius.items()}
+    return _checked(owner, "radius", radius)
 
 
 def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array, owner: str) -> jax.Array:
@@ -75,13 +75,9 @@ def _value(radius: Any, piece: Piece) -> float | None:
     return radius(piece.block_shape) if callable(radius) else radius
 
 
-def _checked(owner: str, radius: Any) -> Any:
+def _checked(owner: str, name: str, radius: Any) -> Any:
     if isinstance(radius, Schedule):
-        raise TypeError(f"{owner}: radius is what schedule multiplies, pass schedule={radius!r:.60} instead")
+        raise TypeError(f"{owner}: {name} must not be a Schedule: pass schedule={radius!r:.60}, which multiplies it")
     if radius is None or callable(radius):
         return radius
-    if isinstance(radius, bool) or not isinstance(radius, numbers.Real):
-        raise TypeError(f"{owner}: radius must be a number, a function of a block's shape or None, got {radius!r:.60}")
-    if not 0 < radius < math.inf:
-        raise ValueError(f"{owner}: radius must be positive and finite, got {radius!r}")
-    return float(radius)
+    return known_number(owner, name, radius, above=0.0)

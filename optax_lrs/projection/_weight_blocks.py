@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from optax_lrs._paths import checked_pattern, is_hidden_matrix, labelled, parameter_path
+from optax_lrs._paths import checked_pattern, checked_patterns, is_hidden_matrix, labelled, parameter_path
+from optax_lrs._value.arguments import whole
 
 
 class Heads(NamedTuple):
@@ -68,11 +68,11 @@ class Piece(NamedTuple):
 def checked_weights(owner: str, weights: Any, without: Any, separate: Any, joint: Any = ()) -> Weights:
     """The arguments as :class:`Weights`; TypeError and ValueError name the one that is wrong."""
     predicate = weights if callable(weights) else None
-    patterns = None if weights is None or predicate else _patterns(owner, "weights", weights)
+    patterns = None if weights is None or predicate else checked_patterns(weights, owner, "weights")
     if not isinstance(separate, Mapping):
         separate = {".*": separate}
     separate = {checked_pattern(p, owner): _axes(owner, p, axes) for p, axes in separate.items()}
-    without, joint = _patterns(owner, "without", without), _patterns(owner, "joint", joint)
+    without, joint = checked_patterns(without, owner, "without"), checked_patterns(joint, owner, "joint")
     return Weights(patterns, predicate, without, tuple(separate.items()), joint)
 
 
@@ -162,31 +162,12 @@ def _grid(owner: str, path: str, shape: tuple[int, ...], axes: tuple[Any, ...]) 
     return tuple(grid)
 
 
-def _patterns(owner: str, name: str, patterns: Any) -> tuple[str, ...]:
-    if isinstance(patterns, str):
-        patterns = (patterns,)
-    if not isinstance(patterns, Sequence):
-        raise TypeError(f"{owner}: {name} must be a pattern or a sequence of patterns, got {patterns!r:.60}")
-    return tuple(checked_pattern(pattern, owner) for pattern in patterns)
-
-
 def _axes(owner: str, pattern: str, axes: Any) -> tuple[Any, ...]:
     if isinstance(axes, Heads) or not isinstance(axes, (tuple, list)):
         axes = (axes,)
-    return tuple(_axis(owner, pattern, item) for item in axes)
+    name = f"separate[{pattern!r}]"
+    return tuple(_heads(owner, name, item) if isinstance(item, Heads) else whole(owner, name, item) for item in axes)
 
 
-def _axis(owner: str, pattern: str, item: Any) -> Any:
-    try:
-        if isinstance(item, bool):
-            raise TypeError
-        if isinstance(item, Heads):
-            item = Heads(operator.index(item.axis), operator.index(item.count))
-            if item.count < 1:
-                raise ValueError(f"{owner}: {item} must have a count of at least 1")
-            return item
-        return operator.index(item)
-    except TypeError:
-        raise TypeError(
-            f"{owner}: separate must be an axis, a Heads or several of them, got {item!r:.60} for {pattern!r}"
-        ) from None
+def _heads(owner: str, name: str, heads: Heads) -> Heads:
+    return Heads(whole(owner, f"{name}.axis", heads.axis), whole(owner, f"{name}.count", heads.count, low=1))

@@ -1,4 +1,4 @@
-"""An average of the parameters within the training, in place of a decay of the rate or beside it."""
+"""Averages of the parameters during training, as a replacement for or an addition to a decay of the rate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from optax_lrs._float32 import wide
 from optax_lrs._paths import parameter_path
+from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
-from optax_lrs.transforms._metric import count as whole
-from optax_lrs.transforms._metric import number
-from optax_lrs.transforms._tree_norms import axes_of
+from optax_lrs._value.arguments import given_params, number, row, whole
+from optax_lrs.transforms._metric import MOST
 
 _OWNER = "average_params"
 
@@ -44,72 +45,87 @@ def average_params(
     latest: int | None = None,
     specs: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Averages the parameters of a training, sampled every so many steps; the updates pass unchanged.
+    r"""Averages the parameters during training, sampled every few steps. The updates pass unchanged.
 
     .. math:: \bar\theta \leftarrow \bar\theta + r_n\,(\theta_{s_n} - \bar\theta), \qquad
               s_n = \text{start} + n \cdot \text{every\_steps}
 
-    where :math:`\theta_s` are the parameters after s updates. It needs them, and goes **last** in a chain: it averages what
-    the updates lead to. :func:`read_average` reads the average for an evaluation or a checkpoint::
+    where :math:`\theta_s` are the parameters after s updates.
+
+    Place it **last** in a chain: it averages the parameters that the updates lead to. ``update`` needs the
+    parameters, and no extra argument. :func:`read_average` reads the average for an evaluation or a
+    checkpoint::
 
         tx = optax.chain(optax.adamw(schedule), olrs.average_params(every_steps=10, alpha=0.05))
         ...
         loss = evaluate(olrs.read_average(opt_state, params))
 
-    Which average:
+    Pass at most one of these arguments to choose the average:
 
-    =============  ================================  ========================================================================
+    =============  ================================  ============================================================
     argument       :math:`r_n`                       average
-    =============  ================================  ========================================================================
-    none           :math:`1 / (n + 1)`               of all samples from ``start`` on (stochastic weight averaging)
-    ``alpha``      :math:`\alpha`; at first 1        exponential moving average, begun at the first sample; its time constant
-                                                     is ``every_steps / alpha`` steps
-    ``restart=k``  :math:`1 / (n \bmod k + 1)`       of the samples since the last multiple of k: begun anew every k samples
-    ``weights``    :math:`c_n / \sum_{j \le n} c_j`  :math:`\sum_j c_j \theta_{s_j}` over a window known in advance, as of
-                                                     :func:`merge_weights`; nothing is sampled after it
-    ``latest=k``   –                                 of exactly the latest k samples; keeps all k
-    =============  ================================  ========================================================================
+    =============  ================================  ============================================================
+    none           :math:`1 / (n + 1)`               all samples from ``start`` on (stochastic weight averaging)
+    ``alpha``      :math:`\alpha`; 1 at first        exponential moving average, initialized with the first sample;
+                                                     its time constant is ``every_steps / alpha`` steps
+    ``restart=k``  :math:`1 / (n \bmod k + 1)`       the samples since the last multiple of k: the average starts
+                                                     anew every k samples
+    ``weights``    :math:`c_n / \sum_{j \le n} c_j`  :math:`\sum_j c_j \theta_{s_j}` over a window known in advance,
+                                                     such as that of :func:`merge_weights`; sampling ends with it
+    ``latest=k``   –                                 exactly the latest k samples; keeps all k
+    =============  ================================  ============================================================
 
-    Published: EMA of decay 0.95, so ``alpha=0.05``, every 10 steps; and ``every_steps=5, restart=100`` (windows of 500
-    steps), which helped up to windows of 2500 steps without reaching a cooldown (Hägele et al., read in their code). An
-    average stands for a decay that was not made: at the end of a decay to zero there is little left to average.
+    Published settings: EMA with decay 0.95, so ``alpha=0.05``, every 10 steps; and ``every_steps=5,
+    restart=100`` (windows of 500 steps), which helped up to windows of 2500 steps without reaching the loss of
+    a cooldown (Hägele et al., read in their code). An average replaces a decay that was not made. At the end
+    of a decay to zero there is little left to average.
 
-    **Cost.** One copy of the parameters in float32, 4 bytes a parameter; with ``latest=k`` k copies in the parameters' type.
-    The average is sharded as the parameters. A step that samples reads the new parameters to see whether they are finite,
-    reads them again with the average and writes that; steps in between do nothing (``lax.cond``). In traffic of memory, in
-    float32 copies of the parameters, clip and AdamW of a 2B model compiled for four TPU v5p: 8.0 without; 11.0 with
-    ``every_steps=1`` (the check rides along in the update's pass); else 12.0 in steps that sample and 8.0 in between;
-    ``latest=4``: 11.0 and 8.0; no temporary copy. Where shards are small XLA lays the parameters out anew for the branch:
-    8B over 512 chips, 64 MB a chip, 0.7 copies more in steps between and 3 (``latest=4``: 8) copies of temporary memory;
-    ``every_steps=1`` is without this. Steps that sample all-reduce a flag, once for each different sharding.
+    **Cost.** One copy of the parameters in float32, 4 bytes per parameter; with ``latest=k``, k copies in the
+    type of the parameters. The average is sharded like the parameters. A step that samples reads the new
+    parameters to check that they are finite, reads them again together with the average, and writes the
+    average. Other steps do nothing (``lax.cond``). Memory traffic of a step, in float32 copies of the
+    parameters, for clipping and AdamW on a 2B model compiled for four TPU v5p: 8.0 without averaging; 11.0
+    with ``every_steps=1`` (the check shares the pass of the update); otherwise 12.0 in steps that sample and
+    8.0 in the others; ``latest=4``: 11.0 and 8.0. There is no temporary copy. Where shards are small, XLA
+    changes the layout of the parameters for the branch: for 8B parameters on 512 chips, 64 MB per chip, that
+    costs 0.7 copies more in steps that do not sample, and 3 (``latest=4``: 8) copies of temporary memory;
+    ``every_steps=1`` avoids it. Steps that sample all-reduce one flag for each different sharding.
 
-    **Parameters that are not finite** are left out of the average, all of them, and counted in ``skipped``. With ``weights``
-    their weight is left out too: the average is over the weights that were given.
+    **Parameters that are not finite.** If any parameter is not finite, the whole sample is left out of the
+    average and counted in ``skipped``. With ``weights``, its weight is left out too: the average is over the
+    weights that were used.
 
-    **A window of** ``weights`` **is counted in the steps of the run.** In a state that begins later (:func:`adopt` sets its
-    count to the run's step) inside the window, the samples that are left get the weights of their own places, and the
-    average is over these. If the window is over by then, nothing is ever sampled, and :func:`read_average` gives the
-    parameters as they are, without a word, as this is known only at run time: ``samples`` is 0 then. Set ``start`` past the
-    step that the run goes on from.
+    **Windows.** The window of ``weights`` is counted in steps of the run. If the state begins inside the
+    window, because :func:`adopt` set its count to the step of the run, the remaining samples get the weights
+    of their own positions, and the average is over these. If the state begins after the window, nothing is
+    ever sampled. Then ``samples`` stays 0, and :func:`read_average` returns the parameters themselves without
+    an error, because this is known only at run time. Set ``start`` beyond the step from which the run
+    continues.
 
-    **Inside others.** Inside ``optax.MultiSteps`` the steps are its updates; outside they are micro-steps. Inside
-    ``optax.apply_if_finite`` a rejected update is not counted; outside the unchanged parameters are sampled once more.
-    What is done to parameters after ``optax.apply_updates`` (``project_weights(mode="manual")``) is not in the average.
-    Integer parameters are not averaged. Statistics of batch normalizations must be measured anew with the average.
+    **Inside other transforms.** Inside ``optax.MultiSteps`` steps are updates; outside they are micro-steps.
+    Inside ``optax.apply_if_finite`` a rejected update is not counted; outside, the unchanged parameters are
+    sampled again. Changes of the parameters after ``optax.apply_updates``, such as
+    ``project_weights(mode="manual")``, are not in the average. Integer parameters are not averaged. Measure
+    the statistics of batch normalization again with the averaged parameters.
 
     Args:
-        every_steps: the distance of the samples.
-        start: how many updates are made before the first sample; ``every_steps`` by default.
+        every_steps: the number of steps between samples.
+        start: the number of updates before the first sample; ``every_steps`` by default.
         alpha: the weight of the newest sample, in (0, 1].
-        restart: after how many samples the mean is begun anew.
-        weights: one for each sample of a window, in order; none negative, not all zero. Only their proportions matter.
-        latest: how many samples to keep and to average.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it, so that all
-            devices agree whether the parameters are finite.
+        restart: the number of samples after which the mean starts anew.
+        weights: one for each sample of a window, in order; shape [samples], none negative, not all zero. Only
+            their ratios matter.
+        latest: the number of samples to keep and to average.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it. All
+            devices must agree on whether the parameters are finite.
+
+    Returns:
+        The transform; its state is an :class:`AverageParamsState`.
 
     Raises:
-        ValueError, TypeError: if an argument is out of its range or more than one kind of average is asked for; from
-            ``update``, if it is given no parameters.
+        ValueError: if an argument is out of range, or arguments ask for more than one kind of average; from
+            ``update``, if it gets no parameters.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> tx = optax.chain(optax.sgd(1.0), average_params(every_steps=2))
@@ -122,19 +138,19 @@ def average_params(
         [4. 4.] [3. 3.]
 
     References:
-        Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, arXiv:1803.05407 (recalled, not
-        verified). Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
-        Tian et al., WSM, arXiv:2507.17634 (from notes).
+        Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, arXiv:1803.05407
+        (recalled, not verified). Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed
+        Training Durations, arXiv:2405.18392. Tian et al., WSM, arXiv:2507.17634 (from notes).
     """
-    every_steps = whole("every_steps", every_steps, 1)
-    start = every_steps if start is None else whole("start", start, 1)
+    every_steps = whole(_OWNER, "every_steps", every_steps, low=1, high=MOST)
+    start = every_steps if start is None else whole(_OWNER, "start", start, low=1, high=MOST)
     kinds = {"alpha": alpha, "restart": restart, "weights": weights, "latest": latest}
     given = [name for name, value in kinds.items() if value is not None]
     if len(given) > 1:
-        raise ValueError(f"{_OWNER}: {' and '.join(given)} are different averages: give one of them")
-    alpha = None if alpha is None else number("alpha", alpha, 0.0, 1.0, without=(0.0,))
-    restart = None if restart is None else whole("restart", restart, 1)
-    latest = None if latest is None else whole("latest", latest, 1)
+        raise ValueError(f"{_OWNER}: pass only one of {' and '.join(given)}: they are different averages")
+    alpha = None if alpha is None else number(_OWNER, "alpha", alpha, above=0.0, high=1.0)
+    restart = None if restart is None else whole(_OWNER, "restart", restart, low=1, high=MOST)
+    latest = None if latest is None else whole(_OWNER, "latest", latest, low=1, high=MOST)
     table = None if weights is None else _checked_weights(weights)
     axes = () if specs is None else axes_of(specs, _OWNER)
 
@@ -144,13 +160,13 @@ def average_params(
             samples=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
             mass=jnp.zeros((), jnp.float32),
-            # Copies, not zeros: XLA then lays them out as the parameters, and nothing is aliased.
-            average=None if latest else _map(lambda p: jnp.copy(p).astype(_wide(p)), params),
+            # Copies, not zeros: XLA then gives them the layout of the parameters. No buffer is shared.
+            average=None if latest else _map(lambda p: wide(jnp.copy(p)), params),
             latest=_map(lambda p: jnp.copy(jnp.broadcast_to(p, (latest, *p.shape))), params) if latest else None,
         )
 
     def sampled(state, new):
-        """The state with the parameters taken in, or counted as skipped."""
+        """Returns the state after a sample: the parameters are in the average, or counted as skipped."""
         finite = _finite(new, axes)
         mass = state.mass
         if latest:
@@ -159,16 +175,16 @@ def average_params(
             def stored(p, old):
                 return jax.lax.dynamic_update_index_in_dim(old, p, slot, 0)
 
-            # A cond, not a where: that would have the whole slot computed beside the buffer before it is put there.
+            # A cond, not a where: a where computes the whole slot in a temporary buffer first.
             written = jax.lax.cond(finite, lambda old: _map(stored, new, old), lambda old: old, state.latest)
             state = state._replace(latest=written)
         else:
             if table is not None:
-                # By the place in the window, not by how many were sampled: adopt may begin at any step of it.
-                place = (optax.safe_increment(state.count) - start) // every_steps
-                weight = jnp.asarray(table)[place]
+                # The position in the window, not the number of samples: adopt may begin at any step of it.
+                position = (optax.safe_increment(state.count) - start) // every_steps
+                weight = jnp.asarray(table)[position]
                 mass = mass + jnp.where(finite, weight, 0)
-                # While all weights were zero it follows the parameters: it is an average at any time.
+                # While all weights so far are zero, the average follows the parameters.
                 rate = jnp.where(mass > 0, weight / jnp.where(mass > 0, mass, 1), 1)
             elif alpha is not None:
                 rate = jnp.where(state.samples == 0, 1, jnp.float32(alpha))
@@ -186,10 +202,9 @@ def average_params(
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError(f"{_OWNER}: update needs the parameters: tx.update(grads, state, params)")
-        # Outside the cond: XLA makes one of this and of the optax.apply_updates that follows, so the cond is given what is
-        # there anyway. Given the updates, it would have them written out at each step.
+        params = given_params(_OWNER, params)
+        # Outside the cond: XLA merges this addition with the optax.apply_updates that follows, so that the cond gets an
+        # array that exists anyway. If the cond took the updates, each step would write them to memory.
         new = jax.tree.map(_applied, updates, params, is_leaf=lambda leaf: leaf is None)
         count = optax.safe_increment(state.count)
         since = count - start
@@ -266,18 +281,17 @@ def _mean_of_latest(kept: jax.Array, samples: jax.Array) -> jax.Array:
     count = kept.shape[0]
     shape = (count,) + (1,) * (kept.ndim - 1)
     taken = jnp.reshape(jnp.arange(count) < samples, shape)
-    wide = _wide(kept)
-    total = jnp.sum(jnp.where(taken, kept.astype(wide), 0), axis=0)
+    total = jnp.sum(jnp.where(taken, wide(kept), 0), axis=0)
     return total / jnp.clip(samples, 1, count).astype(total.real.dtype)
 
 
 def _applied(u: Any, p: Any) -> Any:
-    """As optax.apply_updates adds and rounds."""
+    """Adds and rounds as ``optax.apply_updates`` does."""
     return p if u is None else (p + u).astype(p.dtype)
 
 
 def _map(function: Any, *trees: Any) -> Any:
-    """Over the leaves that are averaged; None for the others, integers."""
+    """Maps over the leaves that are averaged; others, integers, become None."""
 
     def on(p, *others):
         return function(p, *others) if jnp.issubdtype(p.dtype, jnp.inexact) else None
@@ -285,12 +299,8 @@ def _map(function: Any, *trees: Any) -> Any:
     return jax.tree.map(on, *trees)
 
 
-def _wide(leaf: jax.Array) -> Any:
-    return jnp.promote_types(leaf.dtype, jnp.float32)
-
-
 def _finite(params: Any, axes: tuple[str, ...]) -> jax.Array:
-    """Whether every number of the averaged parameters is finite, on all devices along the axes."""
+    """Whether all averaged parameters are finite, on all devices along the axes."""
     leaves = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     flags = [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
     finite = jnp.all(jnp.stack(flags)) if flags else jnp.ones((), bool)
@@ -298,10 +308,9 @@ def _finite(params: Any, axes: tuple[str, ...]) -> jax.Array:
 
 
 def _checked_weights(weights: Any) -> np.ndarray:
-    try:
-        table = np.asarray(weights, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"weights must be numbers, one a sample, got {weights!r:.60}") from None
-    if table.ndim != 1 or not np.all((table >= 0) & (table < np.inf)) or not table.any():
-        raise ValueError(f"weights must be numbers in a row, none negative, not all zero, got {weights!r:.80}")
+    if isinstance(weights, jax.Array):
+        weights = np.asarray(weights)
+    table = row(_OWNER, "weights", weights, low=0.0)
+    if not table.any():
+        raise ValueError(f"{_OWNER}: weights must not all be zero, got {weights!r:.60}")
     return table.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A decay towards the first values, for the scales and offsets of normalizations."""
+"""A decay towards initial values, for the scales and offsets of normalizations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from optax_lrs._paths import checked_pattern, labelled, parameter_path
+from optax_lrs._float32 import wide_dtype
+from optax_lrs._paths import checked_patterns, labelled, parameter_path
 from optax_lrs._states import Roles
+from optax_lrs._value.arguments import function, given_params
 
 _OWNER = "decay_to_init"
 
@@ -28,22 +30,31 @@ class DecayToInitState(NamedTuple):
 def decay_to_init(
     schedule: optax.Schedule, weights: str | Sequence[str] | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Takes parameters a scheduled share of the way back to their first values in each step.
+    r"""Pulls parameters back to their initial values by a scheduled fraction of the distance each step.
 
     .. math:: u_t \leftarrow u_t - \lambda(t)\,(\theta_t - \theta_0)
 
-    What Normalize-and-Project does with the scales and offsets of normalizations where the activation is not homogeneous, so
-    that they cannot be projected (``joint`` of :func:`project_weights`): towards 1 and 0. The coefficient of the paper is not
-    verified; 1e-4 to 1e-2 is a range to begin with. It goes after the rate: nothing may scale the updates any more.
+    Use it for the scales and offsets of normalizations when the activation is not homogeneous, so that they
+    cannot be projected (see ``joint`` of :func:`project_weights`). Normalize-and-Project does the same,
+    towards 1 and 0. The coefficient of the paper is not verified; 1e-4 to 1e-2 is a range to begin with.
+
+    Place it after the learning rate: nothing after it may scale the updates. ``update`` needs the
+    parameters, and no extra argument. **Cost**: one copy of the parameters that decay, in their own type.
 
     Args:
-        schedule: the share by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        weights: patterns of whole paths (see :func:`with_rates_by_path`) of what decays; of these the first values are kept.
-            None: every ``scale``, and the ``bias`` beside one, as flax names them; no other layer's bias.
+        schedule: the fraction by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
+        weights: patterns of the whole paths (see :func:`with_rates_by_path`) of the parameters that decay.
+            None: every ``scale``, and the ``bias`` next to it, by their names in flax; the ``bias`` of other
+            layers does not decay.
+
+    Returns:
+        The transform; its state is a :class:`DecayToInitState`.
 
     Raises:
-        TypeError: if ``schedule`` cannot be called (write ``Constant(value=...)`` for a number), or ``weights`` is no pattern.
-        ValueError: from ``init``, if nothing decays or a pattern matches no path; from ``update``, if it is given no parameters.
+        TypeError: if ``schedule`` is not callable (write ``Constant(value=...)`` for a number), or
+            ``weights`` is not a pattern or a sequence of patterns.
+        ValueError: from ``init``, if no parameter decays or a pattern matches no path; from ``update``, if
+            it gets no parameters.
 
     Example:
         >>> from optax_lrs import Constant
@@ -56,31 +67,26 @@ def decay_to_init(
         [-0.5 -0.5] [-0.5 -0.5]
 
     References:
-        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800 (recalled, not
-        verified).
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800
+        (recalled, not verified).
     """
-    if not callable(schedule):
-        raise TypeError(f"{_OWNER}: schedule must be a schedule, such as Constant(value=1e-3), got {schedule!r:.80}")
-    if weights is not None and not isinstance(weights, (str, list, tuple)):
-        raise TypeError(f"{_OWNER}: weights must be a pattern or a sequence of patterns, got {weights!r:.60}")
-    patterns = [
-        checked_pattern(pattern, _OWNER) for pattern in ([weights] if isinstance(weights, str) else weights or [])
-    ]
+    function(_OWNER, "schedule", schedule, example="Constant(value=1e-3)")
+    patterns = None if weights is None else checked_patterns(weights, _OWNER, "weights")
 
     def init(params):
-        for pattern in patterns:
+        for pattern in patterns or ():
             labelled(params, [pattern], others=None, owner=_OWNER)
 
         paths = {parameter_path(key) for key, _ in jax.tree_util.tree_flatten_with_path(params)[0]}
-        beside = lambda path: re.sub(r"(^|/)bias$", r"\1scale", path)  # noqa: E731
 
         def decays(path):
-            if weights is not None:
+            if patterns is not None:
                 return any(re.fullmatch(pattern, path) for pattern in patterns)
-            return bool(re.fullmatch(r"(.*/)?(scale|bias)", path)) and beside(path) in paths
+            scale = re.sub(r"(^|/)bias$", r"\1scale", path)
+            return bool(re.fullmatch(r"(.*/)?(scale|bias)", path)) and scale in paths
 
         if paths and not any(map(decays, paths)):
-            raise ValueError(f"{_OWNER}: no parameter is called scale; name what decays by patterns, weights=[...]")
+            raise ValueError(f"{_OWNER}: no parameter is named scale; pass patterns, such as weights=['.*/gain']")
 
         def kept(key, leaf):
             return jnp.copy(leaf) if decays(parameter_path(key)) else None
@@ -89,16 +95,15 @@ def decay_to_init(
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError(f"{_OWNER}: update needs the parameters: tx.update(grads, state, params)")
-        share = jnp.asarray(schedule(state.count), jnp.float32)
+        params = given_params(_OWNER, params)
+        fraction = jnp.asarray(schedule(state.count), jnp.float32)
 
         def decayed(first, u, p):
             if first is None or u is None:
                 return u
-            wide = jnp.promote_types(p.dtype, jnp.float32)
-            back = share.astype(wide) * (p.astype(wide) - first.astype(wide))
-            return (u.astype(wide) - back).astype(u.dtype)
+            dtype = wide_dtype(p.dtype)
+            back = fraction.astype(dtype) * (p.astype(dtype) - first.astype(dtype))
+            return (u.astype(dtype) - back).astype(u.dtype)
 
         updates = jax.tree.map(decayed, state.first, updates, params, is_leaf=lambda leaf: leaf is None)
         return updates, DecayToInitState(optax.safe_increment(state.count), state.first)

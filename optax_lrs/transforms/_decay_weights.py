@@ -1,4 +1,4 @@
-"""Weight decay on a schedule of its own, decoupled from the rate."""
+"""Weight decay with its own schedule, decoupled from the learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._float32 import wide_dtype
 from optax_lrs._states import Roles
+from optax_lrs._value.arguments import function, given_params
+
+_OWNER = "decay_weights"
 
 
 class DecayWeightsState(NamedTuple):
@@ -24,26 +28,32 @@ class DecayWeightsState(NamedTuple):
 def decay_weights(
     schedule: optax.Schedule, *, mask: Any | Callable[[optax.Params], Any] | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Takes a scheduled share of the weights away in each step, whatever the learning rate is.
+    r"""Decays weights by a scheduled fraction each step, independent of the learning rate.
 
     .. math:: u_t \leftarrow u_t - \lambda(t)\,\theta_t, \qquad \theta_{t+1} = (1 - \lambda(t))\,\theta_t + \ldots
 
-    It goes *after* the rate: nothing may scale the updates any more::
+    Place it *after* the learning rate: nothing after it may scale the updates. ``update`` needs the
+    parameters, and no extra argument::
 
         tx = optax.chain(optax.scale_by_adam(), olrs.scale_by_live_schedule(lr), olrs.decay_weights(decay))
 
-    ``optax.add_decayed_weights``, in its place before the rate, takes away :math:`\eta(t)\lambda(t)\theta_t` instead: its
-    decay is independent of the gradient's scale, but dies with the rate. To change from that to this keep
-    :math:`\eta\lambda`: 0.1 at a rate of 3e-4 is 3e-5 here. The product is taken in float32 and rounded once, to the type
-    of the update.
+    ``optax.add_decayed_weights``, which goes before the learning rate, subtracts
+    :math:`\eta(t)\lambda(t)\theta_t` instead. Its decay is independent of the gradient's scale, but vanishes
+    with the rate. To convert from that to this, keep :math:`\eta\lambda`: 0.1 at a rate of 3e-4 is 3e-5 here.
+
+    **Cost**: two scalars of state. The product is computed in float32 and rounded once, to the type of the
+    update.
 
     Args:
-        schedule: the share by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        mask: a tree of booleans, or a function from the parameters to one: which parameters decay. None: all.
+        schedule: the fraction by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
+        mask: which parameters decay: a tree of booleans, or a function from the parameters to one. None: all.
+
+    Returns:
+        The transform; its state is a :class:`DecayWeightsState`, inside ``optax.MaskedState`` with a mask.
 
     Raises:
-        TypeError: if ``schedule`` cannot be called (write ``Constant(value=...)`` for a number).
-        ValueError: from ``update``, if it is given no parameters.
+        TypeError: if ``schedule`` is not callable (write ``Constant(value=...)`` for a number).
+        ValueError: from ``update``, if it gets no parameters.
 
     Example:
         >>> from optax_lrs import Linear
@@ -56,10 +66,7 @@ def decay_weights(
     References:
         Loshchilov, Hutter, Decoupled Weight Decay Regularization, arXiv:1711.05101.
     """
-    if not callable(schedule):
-        raise TypeError(
-            f"decay_weights: schedule must be a schedule, such as Constant(value=1e-5), got {schedule!r:.80}"
-        )
+    function(_OWNER, "schedule", schedule, example="Constant(value=1e-5)")
 
     def init(params):
         del params
@@ -67,15 +74,14 @@ def decay_weights(
 
     def update(updates, state, params=None, **extra_args):
         del extra_args
-        if params is None:
-            raise ValueError("decay_weights: update needs the parameters: tx.update(grads, state, params)")
+        params = given_params(_OWNER, params)
         decay = jnp.asarray(schedule(state.count), jnp.float32)
 
         def decayed(u, p):
             if u is None:
                 return None
-            wide = jnp.promote_types(p.dtype, jnp.float32)
-            return (u.astype(wide) - decay.astype(wide) * p.astype(wide)).astype(u.dtype)
+            dtype = wide_dtype(p.dtype)
+            return (u.astype(dtype) - decay.astype(dtype) * p.astype(dtype)).astype(u.dtype)
 
         updates = jax.tree.map(decayed, updates, params, is_leaf=lambda leaf: leaf is None)
         return updates, DecayWeightsState(optax.safe_increment(state.count), decay)

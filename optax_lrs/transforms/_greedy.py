@@ -1,8 +1,7 @@
-"""GreedyLR: a factor on the updates that rises while a metric improves and falls while it does not."""
+"""GreedyLR: a scale on the updates that rises while a metric improves and falls while it does not."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from optax_lrs._states import Roles
-from optax_lrs.transforms._metric import Metric, chosen, count, number, scaled
+from optax_lrs._value.arguments import number, whole
+from optax_lrs.transforms._metric import MOST, Metric, chosen, scaled
+
+_OWNER = "scale_by_greedy"
 
 
 class GreedyState(NamedTuple):
@@ -43,44 +45,54 @@ def scale_by_greedy(
     mode: str = "min",
     nonfinite: str = "skip",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Multiplies updates by a scale that follows a metric both ways (GreedyLR).
+    r"""Multiplies updates by a scale that rises and falls with a metric (GreedyLR).
 
     .. math:: u_t \leftarrow s_t u_t, \qquad s \leftarrow \begin{cases}
         \min(s / F, s_{\max}) & \text{more than } \textit{patience}\ \text{improvements in a row} \\
         \max(F s, s_{\min}) & \text{more than } \textit{patience}\ \text{values in a row that are none}\end{cases}
 
-    A value improves if :math:`v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})`. After ``reset``
-    reductions that ended at the lowest scale, without an increase between them, all starts anew: scale 1, nothing
-    best. It stands after the optimizer in a chain, so that the rate is that of any schedule times the scale::
+    A value improves if :math:`v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})`.
+    After ``reset`` reductions that ended at the lowest scale, with no increase between them, the rule starts
+    again: scale 1, and no best value.
+
+    Place it after the optimizer in a chain. The effective rate is the schedule's rate times the scale::
 
         tx = optax.chain(optax.adamw(schedule), olrs.scale_by_greedy(min_scale=0.01, max_scale=2.0))
         updates, opt_state = tx.update(grads, opt_state, params, value=loss)
 
-    How to pass ``value``, what its omission means, where it goes with ``optax.MultiSteps`` and how to read or set the
-    scale: as for :func:`scale_by_plateau`.
+    :func:`scale_by_plateau` explains how to pass ``value``, what happens without it, where the transform
+    goes with ``optax.MultiSteps``, and how to read or set the scale.
 
-    Unlike the authors' code (``transformers.GreedyLR``): the scale multiplies a schedule, its bounds are relative, and
-    they have no defaults (the code's, rates from 1e-3 to 1, silently block every reduction of a rate already lower).
-    The margin is a fraction of ``|best|``, so that negative metrics work too. There is no ``eps`` under which changes
-    are ignored. Averages follow one another instead of rolling; for a rolling one, pass it as ``value``.
+    **Cost**: eight scalars of state, and one multiplication for each element of the updates.
+
+    Unlike the authors' code (``transformers.GreedyLR``): the scale multiplies a schedule, and its bounds are
+    relative. They have no defaults: the code's defaults, rates from 1e-3 to 1, silently block every
+    reduction of a rate that is already lower. The margin is a fraction of ``|best|``, so that negative
+    metrics work. There is no ``eps`` below which changes are ignored. Averages do not overlap; to use a
+    rolling average, pass it as ``value``.
 
     Args:
-        min_scale: the lowest scale, above 0 and at most 1, relative to the schedule.
-        max_scale: the highest scale, at least 1, relative to the schedule.
-        factor: what the scale is multiplied or divided by, above 0 and below 1.
-        patience: how many values in a row may be alike: the scale changes at the one after.
-        rtol: by which fraction of ``|best|`` a value must be better to be an improvement.
-        atol: by how much it must be better, in the metric's unit; added to the former.
-        cooldown: how many values are ignored after a reduction.
-        warmup: how many values are ignored after an increase.
-        reset: after how many reductions at the lowest scale all starts anew.
-        accumulation: how many values are averaged into the one that counts, one average after another.
+        min_scale: the lowest scale, relative to the schedule; above 0 and at most 1.
+        max_scale: the highest scale, relative to the schedule; at least 1.
+        factor: a reduction multiplies the scale by it, an increase divides by it; above 0 and below 1.
+        patience: the number of improvements, or of failures to improve, in a row that change nothing. The
+            next one changes the scale.
+        rtol: the improvement that a value must make, as a fraction of ``|best|``; from 0 to 1.
+        atol: the improvement that it must make in the unit of the metric, added to the former.
+        cooldown: the number of values that are ignored after a reduction.
+        warmup: the number of values that are ignored after an increase.
+        reset: the number of reductions at the lowest scale after which the rule starts again.
+        accumulation: the number of values averaged into the one that counts; averages do not overlap.
         mode: ``"min"`` if lower is better, ``"max"`` if higher is.
-        nonfinite: what a nan or an infinity is: ``"skip"``, as if not passed; ``"bad"``, no improvement (and the average
-            that it is in is none either).
+        nonfinite: what to do with nan and infinity. ``"skip"``: as if no value was passed. ``"bad"``: the
+            value does not improve, nor does the average that contains it.
+
+    Returns:
+        The transform; its state is a :class:`GreedyState`.
 
     Raises:
-        ValueError, TypeError: if an argument is out of its range, when built; if ``value`` is not a scalar, when traced.
+        ValueError: if an argument is out of range; from ``update``, if ``value`` is not a scalar.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> tx = scale_by_greedy(min_scale=0.25, max_scale=4.0, factor=0.5, patience=0)
@@ -97,12 +109,14 @@ def scale_by_greedy(
         Subramanian et al., GreedyLR, arXiv:2512.14527. Defaults and order of the rules from the authors'
         implementation; the paper's own text was not at hand.
     """
-    factor = number("factor", factor, 0.0, 1.0, without=(0.0, 1.0))
-    min_scale = number("min_scale", min_scale, 0.0, 1.0, without=(0.0,))  # no increase leads away from a scale of 0
-    max_scale = number("max_scale", max_scale, 1.0, math.inf)
-    patience, reset = count("patience", patience, 0), count("reset", reset, 1)
-    cooldown, warmup = count("cooldown", cooldown, 0), count("warmup", warmup, 0)
-    metric = Metric(mode, rtol, atol, accumulation, nonfinite)
+    factor = number(_OWNER, "factor", factor, above=0.0, below=1.0)
+    min_scale = number(_OWNER, "min_scale", min_scale, above=0.0, high=1.0)  # no increase leads away from 0
+    max_scale = number(_OWNER, "max_scale", max_scale, low=1.0)
+    patience = whole(_OWNER, "patience", patience, low=0, high=MOST)
+    cooldown = whole(_OWNER, "cooldown", cooldown, low=0, high=MOST)
+    warmup = whole(_OWNER, "warmup", warmup, low=0, high=MOST)
+    reset = whole(_OWNER, "reset", reset, low=1, high=MOST)
+    metric = Metric(_OWNER, mode, rtol, atol, accumulation, nonfinite)
 
     def init(params: Any) -> GreedyState:
         del params

@@ -1,4 +1,4 @@
-"""The live schedule: a schedule inside the optimizer state, and the rate that was applied beside it."""
+"""Live schedules: a schedule inside the optimizer state, next to the rate that was last applied."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from optax_lrs._float32 import on_mesh
 from optax_lrs._paths import name as path_name
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
+from optax_lrs._value.arguments import instance, is_traced
 from optax_lrs.transforms._greedy import GreedyState
 from optax_lrs.transforms._plateau import PlateauState
 
+EXAMPLE = "Constant(value=0.1)"  # of a Schedule, in error messages
 _FACTORS = (PlateauState, GreedyState, optax.contrib.ReduceLROnPlateauState)
 
 
@@ -64,25 +67,30 @@ class RewarmingState(NamedTuple):
 
 
 def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:
-    r"""Scales updates by minus the rate of a schedule that lives in the optimizer state.
+    r"""Scales updates by the negative rate of a schedule that is part of the optimizer state.
 
     .. math:: u_t \leftarrow -\eta(t)\, u_t
 
-    The last member of a chain, in the place of ``optax.scale_by_learning_rate``, and bit-identical to it::
+    Place it last in a chain, instead of ``optax.scale_by_learning_rate``, to which it is bit-identical::
 
         tx = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1), olrs.scale_by_live_schedule(schedule))
 
-    In return the schedule is checkpointed with the state, :func:`with_schedule` replaces it in a running job without
-    compiling, and :func:`learning_rates` tells the rate that was applied. It needs no extra argument.
+    The schedule is then checkpointed with the state, :func:`with_schedule` replaces it in a running job
+    without recompiling, and :func:`learning_rates` reports the rate that was applied. It needs no extra
+    argument. **Cost**: two scalars of state and the numbers of the schedule.
 
-    Under ``optax.MultiSteps`` the count is of updates, not of micro-batches; under ``optax.apply_if_finite`` it stands
-    still while updates are skipped.
+    Under ``optax.MultiSteps`` the count is of updates, not of micro-batches. Under ``optax.apply_if_finite``
+    it does not advance while updates are skipped.
 
     Args:
-        schedule: a :class:`Schedule`. Its rates become float32 leaves of the state; its counts, structure of it.
+        schedule: a :class:`Schedule`. Its rates become float32 leaves of the state. Its counts of steps stay
+            part of the structure of the state.
+
+    Returns:
+        The transform; its state is a :class:`LiveScheduleState`.
 
     Raises:
-        TypeError: if ``schedule`` is no :class:`Schedule` (write ``Constant(value=...)`` for a number).
+        TypeError: if ``schedule`` is not a :class:`Schedule` (write ``Constant(value=...)`` for a number).
 
     Example:
         >>> from optax_lrs import Linear
@@ -92,20 +100,24 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
         >>> print(updates["w"], state.learning_rate)
         [-0.5 -0.5] 0.5
     """
-    _require_schedule(schedule)
+    instance("scale_by_live_schedule", "schedule", schedule, Schedule, example=EXAMPLE)
 
     def init(params):
         del params
-        return LiveScheduleState(jnp.zeros((), jnp.int32), _on_the_mesh(schedule), jnp.zeros((), jnp.float32))
+        # A copy of the schedule's numbers: donating the state must not delete the caller's.
+        return LiveScheduleState(jnp.zeros((), jnp.int32), jax.tree.map(on_mesh, schedule), jnp.zeros((), jnp.float32))
 
     def update(updates, state, params=None, **extra_args):
         del params, extra_args
         rate = state.schedule(state.count)
-        # Negated before the cast and cast to each leaf's type, as optax.scale_by_learning_rate does.
-        updates = jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, updates)
-        return updates, LiveScheduleState(optax.safe_increment(state.count), state.schedule, rate)
+        return descent(updates, rate), LiveScheduleState(optax.safe_increment(state.count), state.schedule, rate)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def descent(updates: Any, rate: jax.Array) -> Any:
+    """Returns the updates times the negative rate, to the bit as ``optax.scale_by_learning_rate``."""
+    return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, updates)  # negated first, then cast to each type
 
 
 def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None) -> Any:
@@ -135,7 +147,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
         >>> print(tx.update({"w": jnp.ones(1)}, state)[0]["w"])
         [-0.5]
     """
-    _require_schedule(schedule)
+    instance("with_schedule", "schedule", schedule, Schedule, example=EXAMPLE)
     found = []
 
     def within(name):
@@ -225,16 +237,6 @@ def _holds_rate(node: Any) -> bool:
     return isinstance(node, known) or (isinstance(hyperparams, dict) and "learning_rate" in hyperparams)
 
 
-def _require_schedule(schedule: Any) -> None:
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, such as Constant(value=0.1), got {schedule!r:.80}")
-
-
-def _on_the_mesh(tree: Any) -> Any:
-    """A copy in float32 on the mesh in force: donating the state leaves the caller's schedule alone."""
-    return jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32), tree)
-
-
 def _chain(key: tuple[Any, ...]) -> tuple[Any, ...]:
     """The path of the outermost chain that a member is in: chains are tuples or dicts, wrappers have named fields."""
     while key and not isinstance(key[-1], jax.tree_util.GetAttrKey):
@@ -252,8 +254,8 @@ def _placed(schedule: Schedule, count: Any) -> Schedule:
     (old,) = jax.tree.leaves(count)
 
     def place(leaf):
-        if isinstance(old, jax.core.Tracer) or isinstance(leaf, jax.core.Tracer):
-            new = jnp.zeros(jnp.shape(leaf), jnp.float32) + jnp.asarray(leaf, jnp.float32)
+        if is_traced(old, leaf):
+            new = on_mesh(leaf)
         else:
             new = np.asarray(leaf, np.float32)
             if isinstance(old, jax.Array):

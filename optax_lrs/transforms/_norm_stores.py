@@ -1,4 +1,4 @@
-"""The two stores of :func:`record_grad_norm`: every step of a known number, or bins for any number of them."""
+"""The two stores of :func:`record_grad_norm`: every step up to a given number, or bins for any number of steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-ROWS = 32  # at most so many rows a bin in a Run; see `BinnedNorms.observed`
-_TINY = float(np.finfo(np.float32).tiny)  # what stands for a norm of zero, whose logarithm is none
+ROWS = 32  # the most rows that a bin becomes in a Run; see `BinnedNorms.observed`
+_TINY = float(np.finfo(np.float32).tiny)  # replaces a norm of zero, which has no logarithm
 
 
 def bins_within(size: int, columns: int) -> int:
-    """How many bins fit into ``size`` bytes with so many columns: an even number, a multiple of 8."""
+    """Returns how many bins fit in ``size`` bytes with this number of columns: a multiple of 8."""
     return (size - 64) // (4 + 16 * columns) // 8 * 8  # 64: the scalars of the state
 
 
@@ -25,14 +25,14 @@ class ExactNorms(NamedTuple):
 
     @classmethod
     def empty(cls, columns: list[str], steps: int) -> ExactNorms:
-        """A store with nothing in it."""
+        """Returns an empty store."""
         return cls({column: jnp.full((steps,), jnp.nan, jnp.float32) for column in columns})
 
     def put(self, step: jax.Array, norms: dict[str, jax.Array], finite: jax.Array) -> ExactNorms:
-        """The store with one step more; a step beyond the end changes nothing."""
+        """Returns the store with one more step; a step beyond the end changes nothing."""
 
         def written(buffer, norm):
-            # An index beyond the end would be clamped to the last entry: there the last entry is written again.
+            # JAX clamps an index beyond the end to the last entry: write that entry again.
             size = buffer.shape[0]
             value = jnp.where(step < size, jnp.where(finite, norm, jnp.nan), buffer[-1])
             return jax.lax.dynamic_update_index_in_dim(buffer, value, jnp.minimum(step, size - 1), 0)
@@ -40,7 +40,7 @@ class ExactNorms(NamedTuple):
         return ExactNorms({column: written(self.norms[column], norm) for column, norm in norms.items()})
 
     def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
-        """Steps, norms by column and notes, from the first ``count`` steps; on the host."""
+        """Returns steps, norms by column and notes of the first ``count`` steps, on the host."""
         norms = {column: _host(buffer) for column, buffer in self.norms.items()}
         length = len(next(iter(norms.values())))
         notes = {"unrecorded_steps": count - length} if count > length else {}
@@ -49,16 +49,17 @@ class ExactNorms(NamedTuple):
 
 
 class BinnedNorms(NamedTuple):
-    r"""Store of :func:`record_grad_norm` without ``steps``: moments and extremes of the norms' logarithms in bins.
+    r"""Store of :func:`record_grad_norm` without ``steps``: statistics of the norms' logarithms, in bins.
 
-    With :math:`B` bins, a bin spans :math:`2^k` steps for the smallest :math:`k` with which all steps fit. A new :math:`k`
-    does not move the bins at once, which would read and write every buffer in one step or put a conditional into the
-    program: each bin that begins pushes one old bin onto its neighbour and takes its place. Position :math:`j` in time
-    is then slot :math:`2^k j \bmod (B-1)`, the last always the last: a perfect shuffle at each doubling. So every step
-    reads and writes two slots, whatever the length of the run.
+    With :math:`B` bins, a bin spans :math:`2^k` steps for the smallest :math:`k` with which all steps fit. A new
+    :math:`k` does not move all bins at once: that would read and write every buffer in one step, or put a
+    conditional into the program. Instead, each new bin merges one old bin into that bin's neighbor and takes
+    its place. Position :math:`j` in time is then slot :math:`2^k j \bmod (B-1)`, and the last position is
+    always the last slot: a perfect shuffle at each doubling. So every step reads and writes two slots,
+    whatever the length of the run.
 
-    Means and squared deviations are updated as Welford's and merged as Chan, Golub and LeVeque's: sums of squares of
-    logarithms in float32 would cancel.
+    Means and squared deviations are updated as in Welford's algorithm and merged as by Chan, Golub and
+    LeVeque: sums of squares of logarithms would suffer cancellation in float32.
     """
 
     counts: jax.Array  # float32, shape (bins,), replicated: how many finite steps are in a bin; exact, at most 2**21
@@ -67,7 +68,7 @@ class BinnedNorms(NamedTuple):
 
     @classmethod
     def empty(cls, columns: list[str], bins: int) -> BinnedNorms:
-        """A store with nothing in it."""
+        """Returns an empty store."""
         nothing = np.tile(np.array([0.0, 0.0, np.inf, -np.inf], np.float32), bins)
         return cls(
             counts=jnp.zeros((bins,), jnp.float32),
@@ -76,7 +77,7 @@ class BinnedNorms(NamedTuple):
         )
 
     def put(self, step: jax.Array, norms: dict[str, jax.Array], finite: jax.Array) -> BinnedNorms:
-        """The store with one step more."""
+        """Returns the store with one more step."""
         size = self.counts.shape[0]
         doublings = 32 - jax.lax.clz(step // size)
         position = step >> doublings
@@ -109,16 +110,17 @@ class BinnedNorms(NamedTuple):
         return BinnedNorms(counts, bins, firsts)
 
     def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
-        """Steps, norms by column and notes, from the first ``count`` steps; on the host.
+        """Returns steps, norms by column and notes of the first ``count`` steps, on the host.
 
-        A bin is given back as up to 32 rows with its lowest and its highest norm and, between them, a lognormal
-        distribution with the mean and the variance of the others: of a bin of at most four steps these are its norms.
-        The rows of a bin are spread over its steps in an order of their own, since the order within a bin is lost.
+        A bin becomes up to 32 rows: its lowest and highest norm and, between them, a lognormal distribution
+        with the mean and the variance of the others. For a bin of at most four steps these are exactly its
+        norms. The rows of a bin are spread over its steps in an arbitrary but fixed order, because the order
+        within a bin is lost.
         """
         span, tables, counts = self.in_order(count)
         rows_per_bin = min(span, ROWS)
         spacing = span // rows_per_bin
-        # A last row that stands for less than half of the others' steps is dropped, so that all are evenly spaced.
+        # Drop a last row that covers less than half the steps of the others, so that all rows are evenly spaced.
         steps = np.arange((count + spacing // 2) // spacing, dtype=np.int64) * spacing + (spacing - 1) // 2
         norms = {}
         for column, table in tables.items():
@@ -126,13 +128,13 @@ class BinnedNorms(NamedTuple):
             last = _rows(table[-1:], counts[-1:], steps.size - whole.size)
             rows = np.concatenate([whole.ravel(), last.ravel()])
             seen = np.flatnonzero(np.isfinite(rows))
-            if seen.size:  # smoothing repeats the first row beyond the start: no other matters as much
+            if seen.size:  # smoothing repeats the first row before the start: it matters more than any other
                 rows[seen[0]] = _host(self.firsts[column])
             norms[column] = rows
         return steps, norms, {"bin_steps": span, "row_steps": spacing} if span > 1 else {}
 
     def in_order(self, count: int) -> tuple[int, dict[str, np.ndarray], np.ndarray]:
-        """The span of a bin, the bins by column as [bins, 4], and their counts, in time's order; on the host."""
+        """Returns the span of a bin, the bins by column (shape [bins, 4]) and their counts, in order of time, on the host."""
         counts = _host(self.counts)
         size = len(counts)
         doublings = (max(count - 1, 0) // size).bit_length()
@@ -142,7 +144,7 @@ class BinnedNorms(NamedTuple):
         slots = np.where(position == size - 1, size - 1, position * (span % (size - 1)) % (size - 1))
         counts = counts[slots]
         half = size // 2
-        # Of the last doubling, the pairs whose second bin's place no new bin has taken yet are still two bins.
+        # After the last doubling, pairs of which no new bin has taken a place yet are still two bins.
         pairs = np.arange(max(used - half, 0), half) if doublings else np.arange(0)
         tables = {}
         for column, buffer in self.bins.items():
@@ -155,7 +157,7 @@ class BinnedNorms(NamedTuple):
 
 
 def _merged(a: Any, count_a: Any, b: Any, count_b: Any, xp: Any = jnp) -> Any:
-    """The bin of all that is in two bins: mean, squares (the sum of squared deviations), low, high."""
+    """Merges two bins of mean, squares (the sum of squared deviations), low and high."""
     count = xp.maximum(count_a + count_b, 1.0)
     shift = b[0] - a[0]
     mean = xp.where(count_a > 0, a[0] + shift * (count_b / count), b[0])
@@ -164,7 +166,7 @@ def _merged(a: Any, count_a: Any, b: Any, count_b: Any, xp: Any = jnp) -> Any:
 
 
 def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
-    """Norms that stand for each bin's, shape [bins, rows]; nan where a bin holds nothing."""
+    """Returns norms distributed as those of each bin, shape [bins, rows]; nan where a bin is empty."""
     mean, squares, low, high = np.where(counts > 0, bins.T, np.nan)
     inner = np.maximum(counts - 2, 1)
     a, b = low - mean, high - mean
@@ -178,7 +180,7 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
         logs[:, 1:-1] = (mean + center)[:, None] + spread[:, None] * scores
         logs[:, 0], logs[:, -1] = low, high
         logs = np.clip(logs, low[:, None], high[:, None])
-        # Bit-reversed, shifted from bin to bin: each quarter of a bin, and of many bins, has low and high rows.
+        # Bit-reversed and shifted from bin to bin: each quarter of a bin, and of many bins, has low and high rows.
         order = np.argsort([int(format(i, f"0{rows.bit_length()}b")[::-1], 2) for i in range(rows)])
         shifts = np.arange(len(bins))[:, None] * (rows // 2 + 1)
         logs = np.take_along_axis(logs, (order + shifts) % rows, 1)

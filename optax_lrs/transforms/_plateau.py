@@ -1,4 +1,4 @@
-"""Reduce on plateau: a factor on the updates that falls when a metric has stopped improving."""
+"""Reduce on plateau: a scale on the updates that drops when a metric has stopped improving."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from optax_lrs._states import Roles
-from optax_lrs.transforms._metric import Metric, chosen, count, number, scaled
+from optax_lrs._value.arguments import number, share, whole
+from optax_lrs.transforms._metric import MOST, Metric, chosen, scaled
+
+_OWNER = "scale_by_plateau"
 
 
 class PlateauState(NamedTuple):
@@ -37,53 +40,64 @@ def scale_by_plateau(
     mode: str = "min",
     nonfinite: str = "skip",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Multiplies updates by a scale that is reduced when a metric has stopped improving.
+    r"""Multiplies updates by a scale that drops when a metric has stopped improving.
 
     .. math:: u_t \leftarrow s_t u_t, \qquad
         s \leftarrow \max(F s, s_{\min}) \ \text{when more than } \textit{patience}\ \text{values in a row are not}\
         v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})
 
-    It stands after the optimizer in a chain, so that the rate is that of any schedule times the scale::
+    Place it after the optimizer in a chain. It works with any schedule: the effective rate is the
+    schedule's rate times the scale, and :func:`learning_rates` reports that product. Before Adam it would
+    have no effect, because Adam divides a scale out again::
 
         tx = optax.chain(optax.adamw(schedule), olrs.scale_by_plateau(factor=0.5, patience=5))
         updates, opt_state = tx.update(grads, opt_state, params, value=loss)
         optimizer.update(model, grads, value=loss)  # flax.nnx
 
-    :func:`learning_rates` reports the product. (Before Adam it would do nothing: Adam divides a scale out again.) The
-    scale that a value leads to is already on the update that came with it.
+    **The extra argument** ``value`` is the metric: a scalar, the same on every device. A value that lowers
+    the scale already scales the update that came with it. Updates without a value keep the scale. So
+    ``TrainState.apply_gradients``, which passes no extra arguments, trains at the current scale; pass the
+    value with ``state.tx.update(grads, state.opt_state, state.params, value=loss)``. Whether there is a
+    value is decided when the program is traced. Within one program, nan stands for "no value" (unless
+    ``nonfinite="bad"``).
 
-    ``value`` is a scalar, the same on every device. Updates without one hold the scale, so ``TrainState.apply_gradients``,
-    which passes no extra arguments, trains at the present scale; pass the value with
-    ``state.tx.update(grads, state.opt_state, state.params, value=loss)``. Whether a value is there is decided when
-    the program is traced; within one program, nan stands for no value (unless ``nonfinite="bad"``). If ``best`` in the
-    state is infinite, no value has arrived. ``optax.tree.set(opt_state, scale=jnp.float32(0.5))`` sets the scale by hand.
+    **The state** can be read and changed. ``best`` is infinite until the first value arrives.
+    ``optax.tree.set(opt_state, scale=jnp.float32(0.5))`` sets the scale by hand.
 
-    Inside ``optax.MultiSteps`` it would see only the last micro-batch's value, for ``MultiSteps`` drops the states in
-    between. Outside it sees them all::
+    **With** ``optax.MultiSteps``, place it outside. Inside, it would see only the value of the last
+    micro-batch, because ``MultiSteps`` drops the states in between. Outside, it sees them all::
 
         tx = optax.chain(optax.MultiSteps(optax.adamw(schedule), k).gradient_transformation(),
                          olrs.scale_by_plateau(accumulation=k))
 
-    Unlike PyTorch: the margin is a fraction of ``|best|``, so that negative metrics work too; values that are not
-    finite have a policy; the floor is relative; there is no ``eps`` under which reductions are ignored, so give a
-    ``min_scale`` to long runs. Unlike ``optax.contrib.reduce_on_plateau``, whose patience ends one value earlier
-    (``patience=2`` there is ``patience=1`` here), the state is float32 whatever the parameters' type.
+    **Cost**: six scalars of state, and one multiplication for each element of the updates.
+
+    Unlike PyTorch: the margin is a fraction of ``|best|``, so that negative metrics work; there is a policy
+    for values that are not finite; the floor is relative; and there is no ``eps`` below which reductions are
+    ignored, so set ``min_scale`` for long runs. Unlike ``optax.contrib.reduce_on_plateau``, whose patience
+    ends one value earlier (``patience=2`` there is ``patience=1`` here), the state is float32 whatever the
+    type of the parameters.
 
     Args:
-        factor: what the scale is multiplied by, above 0 and below 1.
-        patience: how many values in a row may fail to improve: the scale is reduced at the one after, as in PyTorch.
-        rtol: by which fraction of ``|best|`` a value must be better to be an improvement.
-        atol: by how much it must be better, in the metric's unit; added to the former.
-        cooldown: for how many values after a reduction none counts as bad.
-        min_scale: the lowest scale; from 0 to 1, relative to the schedule.
-        accumulation: how many values are averaged into the one that counts, one average after another. 1 for
-            validation metrics; for the training loss, enough to average its noise out.
+        factor: multiplies the scale at each reduction; above 0 and below 1.
+        patience: the number of values in a row that may fail to improve. The next one reduces the scale, as
+            in PyTorch.
+        rtol: the improvement that a value must make, as a fraction of ``|best|``; from 0 to 1.
+        atol: the improvement that it must make in the unit of the metric, added to the former.
+        cooldown: the number of values after a reduction that do not count as bad.
+        min_scale: the lowest scale, relative to the schedule; from 0 to 1.
+        accumulation: the number of values averaged into the one that counts; averages do not overlap. 1 for
+            validation metrics. For the training loss, enough to average its noise out.
         mode: ``"min"`` if lower is better, ``"max"`` if higher is.
-        nonfinite: what a nan or an infinity is: ``"skip"``, as if not passed; ``"bad"``, no improvement (and the average
-            that it is in is none either).
+        nonfinite: what to do with nan and infinity. ``"skip"``: as if no value was passed. ``"bad"``: the
+            value does not improve, nor does the average that contains it.
+
+    Returns:
+        The transform; its state is a :class:`PlateauState`.
 
     Raises:
-        ValueError, TypeError: if an argument is out of its range, when built; if ``value`` is not a scalar, when traced.
+        ValueError: if an argument is out of range; from ``update``, if ``value`` is not a scalar.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> tx = scale_by_plateau(factor=0.5, patience=1)
@@ -100,10 +114,11 @@ def scale_by_plateau(
     References:
         The rule is that of PyTorch's ``ReduceLROnPlateau``.
     """
-    factor = number("factor", factor, 0.0, 1.0, without=(0.0, 1.0))
-    min_scale = number("min_scale", min_scale, 0.0, 1.0)
-    patience, cooldown = count("patience", patience, 0), count("cooldown", cooldown, 0)
-    metric = Metric(mode, rtol, atol, accumulation, nonfinite)
+    factor = number(_OWNER, "factor", factor, above=0.0, below=1.0)
+    min_scale = share(_OWNER, "min_scale", min_scale)
+    patience = whole(_OWNER, "patience", patience, low=0, high=MOST)
+    cooldown = whole(_OWNER, "cooldown", cooldown, low=0, high=MOST)
+    metric = Metric(_OWNER, mode, rtol, atol, accumulation, nonfinite)
 
     def init(params: Any) -> PlateauState:
         del params

@@ -1,4 +1,4 @@
-"""Re-warming on the device: a schedule that starts again when the stream changes."""
+"""Re-warming on the device: a schedule that starts again when the data change."""
 
 from __future__ import annotations
 
@@ -8,52 +8,66 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._float32 import on_mesh
 from optax_lrs._schedule import Schedule
-from optax_lrs.transforms._live_schedule import RewarmingState, _on_the_mesh, _require_schedule, scale_by_live_schedule
+from optax_lrs._value.arguments import instance
+from optax_lrs.transforms._live_schedule import EXAMPLE, RewarmingState, descent, scale_by_live_schedule
 from optax_lrs.transforms._loss_shift import LossShift
+
+_OWNER = "scale_by_rewarming_schedule"
 
 
 def scale_by_rewarming_schedule(
     schedule: Schedule, *, again: Schedule | None = None, detector: LossShift | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Scales updates by minus the rate of a schedule that starts again, on the device, at each boundary of a stream.
+    r"""Scales updates by the negative rate of a schedule that starts again when the data change.
 
-    With the boundaries :math:`b_1 < b_2 < \dots`, which nobody needs to know when the program is compiled,
+    With boundaries at steps :math:`b_1 < b_2 < \dots`, which may be unknown when the program is compiled,
 
     .. math:: u_t \leftarrow -\eta(t)\, u_t, \qquad \eta(t) = \begin{cases} \text{schedule}(t) & t < b_1 \\
               \text{again}(t - b_i) & b_i \le t < b_{i+1} \end{cases}
 
-    It stands where :func:`scale_by_live_schedule` stands, the last of a chain, and is equal to it until the first
-    boundary. Whoever knows of a change says so with the first batch of the new data::
+    Place it last in a chain, where :func:`scale_by_live_schedule` would go. Until the first boundary both
+    are equal. Announce a change with the first batch of the new data::
 
         tx = optax.chain(optax.scale_by_adam(), olrs.scale_by_rewarming_schedule(first, again=olrs.Cosine(peak=3e-4, ...)))
         updates, opt_state = tx.update(grads, opt_state, params, boundary=shard_is_new)
 
-    That update is the first of the new cycle: its rate is already ``again(0)``, as with ``rewarm(at=...)``, which is the
-    choice where the steps are known. Nothing compiles anew: ``boundary`` is an argument of the step like the batch, as a
-    Python bool, NumPy's or JAX's, and all three share one program. (A ``True`` written inside the compiled function is a
-    constant of its program, and a boundary at every step.) Without ``boundary`` or with None nothing is new.
+    That update is the first of the new cycle: its rate is already ``again(0)``, as with ``rewarm(at=...)``.
+    Use ``rewarm`` where the steps of the boundaries are known in advance.
 
-    A ``detector`` may say it instead, from the loss: ``tx.update(..., value=loss)``; the two are or-ed, and a boundary that
-    is told restarts the detector. It is off by default: see :class:`LossShift` for what it finds and misses. ``value`` must
-    be the same on every device; updates without one, as by ``TrainState.apply_gradients``, are not watched. Adam's moments
-    stay as they are; the papers reset them (``tx.init`` for a new state).
+    **The extra argument** ``boundary`` is an argument of the training step, as the batch is: a bool of
+    Python, NumPy or JAX. All three share one program, and nothing recompiles. (A literal ``True`` written
+    inside the compiled function is a constant of its program, and so a boundary at every step.) Without
+    ``boundary``, or with None, there is no boundary.
 
-    :func:`learning_rates` tells the rate, :func:`with_schedule` replaces both schedules or one; in the state ``live.count``
-    counts all updates and ``boundary_count`` the boundaries. Inside ``optax.MultiSteps``, which drops the states of all
-    but the last micro-batch, tell every micro-batch of the update; under ``optax.apply_if_finite`` a boundary that comes
-    with a skipped update is lost.
+    **The extra argument** ``value`` is the loss, for a ``detector``: ``tx.update(..., value=loss)``. The
+    detector finds boundaries by itself. A step is a boundary if it is announced or detected; an announced
+    boundary restarts the detector. There is no detector by default: see :class:`LossShift` for what it finds
+    and what it misses. ``value`` must be the same on every device. The detector does not see updates without
+    ``value``, such as those of ``TrainState.apply_gradients``.
+
+    Adam's moments are kept; the papers reset them (``tx.init`` makes a new state).
+
+    :func:`learning_rates` reports the rate, and :func:`with_schedule` replaces both schedules or one of them.
+    In the state, ``live.count`` counts all updates and ``boundary_count`` the boundaries. Inside
+    ``optax.MultiSteps``, which drops the states of all but the last micro-batch, pass ``boundary`` with every
+    micro-batch of the update. Under ``optax.apply_if_finite`` a boundary that comes with a skipped update is
+    lost. **Cost**: four scalars of state and the numbers of the schedules; five scalars more for the detector.
 
     Args:
         schedule: the rate until the first boundary: of the first training, or what is left of it.
-        again: the rate since a boundary, from its step 0: the warmup and decay of each new stream. None, the default:
-            ``schedule`` itself.
-        detector: a :class:`LossShift`; None, the default: boundaries are told, not found.
+        again: the rate after a boundary, counted from its step 0: the warmup and decay for each new part of
+            the data. None, the default: ``schedule`` itself.
+        detector: finds boundaries from the loss. None, the default: boundaries are only announced.
+
+    Returns:
+        The transform; its state is a :class:`RewarmingState`.
 
     Raises:
-        TypeError: if a schedule is no :class:`Schedule` or the detector no :class:`LossShift`; from ``update``, if
-            ``boundary`` is no bool.
-        ValueError: from ``update``, if ``boundary`` or ``value`` is no scalar.
+        TypeError: if a schedule is not a :class:`Schedule` or ``detector`` not a :class:`LossShift`; from
+            ``update``, if ``boundary`` is not a bool.
+        ValueError: from ``update``, if ``boundary`` or ``value`` is not a scalar.
 
     Example:
         >>> from optax_lrs import Constant, Linear
@@ -71,22 +85,21 @@ def scale_by_rewarming_schedule(
     References:
         Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
     """
+    instance(_OWNER, "schedule", schedule, Schedule, example=EXAMPLE)
     live = scale_by_live_schedule(schedule)
     if again is not None:
-        _require_schedule(again)
-    if detector is not None and not isinstance(detector, LossShift):
-        raise TypeError(f"rewarming: detector must be a LossShift, got {detector!r:.80}")
+        instance(_OWNER, "again", again, Schedule, example=EXAMPLE)
+    if detector is not None:
+        instance(_OWNER, "detector", detector, LossShift, example="LossShift()")
 
     def init(params):
-        zero = jnp.zeros((), jnp.int32)
         watch = None if detector is None else detector.begin()
-        return RewarmingState(
-            live.init(params), None if again is None else _on_the_mesh(again), zero, jnp.zeros((), jnp.int32), watch
-        )
+        later = None if again is None else jax.tree.map(on_mesh, again)
+        return RewarmingState(live.init(params), later, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), watch)
 
     def update(updates, state, params=None, *, boundary=None, value=None, **extra_args):
         del params, extra_args
-        new, watch = _told(boundary), state.detector
+        new, watch = _announced(boundary), state.detector
         if detector is not None:
             shifted = jnp.zeros((), bool)
             if value is not None:
@@ -100,20 +113,21 @@ def scale_by_rewarming_schedule(
             rate = first(since)
         else:
             rate = jnp.where(boundaries > 0, state.again(since), first(state.live.count))
-        # Negated before the cast and cast to each leaf's type, as optax.scale_by_learning_rate does.
-        updates = jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, updates)
         after = state.live._replace(count=optax.safe_increment(state.live.count), learning_rate=rate)
-        return updates, RewarmingState(after, state.again, optax.safe_increment(since), boundaries, watch)
+        return descent(updates, rate), RewarmingState(
+            after, state.again, optax.safe_increment(since), boundaries, watch
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _told(boundary: Any) -> jax.Array:
+def _announced(boundary: Any) -> jax.Array:
+    """Whether the caller announces a boundary with this update: bool, shape (), on the mesh in force."""
     if boundary is None:
         return jnp.zeros((), bool)
     new = jnp.asarray(boundary)
     if new.dtype != bool:
-        raise TypeError(f"rewarming: boundary must be a bool, got {boundary!r:.60}")
+        raise TypeError(f"{_OWNER}: boundary must be a bool, got {boundary!r:.60}")
     if new.shape != ():
-        raise ValueError(f"rewarming: boundary must be a scalar, got one of shape {new.shape}")
-    return jnp.zeros((), bool) | new  # on the mesh in force, as the state is
+        raise ValueError(f"{_OWNER}: boundary must be a scalar, got shape {new.shape}")
+    return jnp.zeros((), bool) | new

@@ -73,10 +73,10 @@ def test_bfloat16_is_rounded_once():
 
 
 def test_mistakes():
-    with pytest.raises(TypeError, match="schedule must be a schedule"):
+    with pytest.raises(TypeError, match=r"decay_weights: schedule must be callable, such as Constant\(value=1e-5\), got 0.1"):
         olrs.decay_weights(0.1)
     tx = olrs.decay_weights(DECAY)
-    with pytest.raises(ValueError, match="needs the parameters"):
+    with pytest.raises(ValueError, match="decay_weights: update needs the parameters"):
         tx.update(rules.grads(), tx.init(rules.params()))
 
 

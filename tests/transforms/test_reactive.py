@@ -536,7 +536,7 @@ MISTAKES = [
     ({"accumulation": True}, TypeError, "accumulation"),
     ({"rtol": -0.1}, ValueError, "rtol must be at least 0 and at most 1"),
     ({"rtol": 1.5}, ValueError, "rtol"),
-    ({"atol": -1.0}, ValueError, "atol must be at least 0 and finite"),
+    ({"atol": -1.0}, ValueError, "atol must be at least 0, got -1.0"),
     ({"atol": math.inf}, ValueError, "atol"),
     ({"atol": math.nan}, ValueError, "atol"),
     ({"min_scale": 1.5}, ValueError, "min_scale must be"),
@@ -545,7 +545,7 @@ MISTAKES = [
 ]
 GREEDY_MISTAKES = [
     ({"min_scale": 0.0}, ValueError, "min_scale must be above 0 and at most 1"),
-    ({"max_scale": 0.5}, ValueError, "max_scale must be at least 1 and finite"),
+    ({"max_scale": 0.5}, ValueError, "scale_by_greedy: max_scale must be at least 1, got 0.5"),
     ({"warmup": -1}, ValueError, "warmup"),
     ({"reset": 0}, ValueError, "reset must be at least 1"),
 ]

@@ -181,11 +181,11 @@ def test_a_boundary_that_is_told_restarts_the_detector():
 
 MISTAKES = [
     (lambda: olrs.scale_by_rewarming_schedule(0.1), TypeError, "schedule must be a Schedule"),
-    (lambda: olrs.scale_by_rewarming_schedule(FIRST, again=0.1), TypeError, "schedule must be a Schedule"),
-    (lambda: olrs.scale_by_rewarming_schedule(FIRST, detector="loss"), TypeError, "rewarming: detector must be a LossShift, got 'loss'"),
-    (lambda: updated(boundary=1), TypeError, "rewarming: boundary must be a bool, got 1"),
-    (lambda: updated(boundary=np.zeros(3, bool)), ValueError, "boundary must be a scalar, got one of shape (3,)"),
-    (lambda: updated(value=np.zeros(3)), ValueError, "value must be a scalar, got one of shape (3,)"),
+    (lambda: olrs.scale_by_rewarming_schedule(FIRST, again=0.1), TypeError, "again must be a Schedule"),
+    (lambda: olrs.scale_by_rewarming_schedule(FIRST, detector="loss"), TypeError, "scale_by_rewarming_schedule: detector must be a LossShift, such as LossShift(), got 'loss'"),
+    (lambda: updated(boundary=1), TypeError, "scale_by_rewarming_schedule: boundary must be a bool, got 1"),
+    (lambda: updated(boundary=np.zeros(3, bool)), ValueError, "boundary must be a scalar, got shape (3,)"),
+    (lambda: updated(value=np.zeros(3)), ValueError, "LossShift: value must be a scalar, got shape (3,)"),
     (lambda: olrs.transforms.LossShift(threshold=0.0), ValueError, "threshold must be positive, got threshold=0.0"),
     (lambda: olrs.transforms.LossShift(drift=-1.0), ValueError, "drift must not be negative, got drift=-1.0"),
     (lambda: olrs.transforms.LossShift(cap=0.2), ValueError, "cap must be above drift"),
