@@ -92,6 +92,20 @@ def known_number(owner: str, name: str, value: Any, **bounds: float) -> float:
     return number(owner, name, np.asarray(value) if isinstance(value, jax.Array) else value, **bounds)
 
 
+def positive(owner: str, name: str, value: Any) -> np.ndarray:
+    """Returns the number or the array of numbers as float64; all must be positive and finite."""
+    try:
+        found = np.asarray(float(value) if type(value) is int else value)  # NumPy has no ints beyond 64 bits
+    except OverflowError:
+        found = np.asarray(np.inf)
+    if found.dtype.kind not in "iuf":
+        raise TypeError(f"{owner}: {name} must be a number, got {value!r:.60}")
+    found = found.astype(np.float64)
+    if not np.all(np.isfinite(found) & (found > 0)):
+        raise ValueError(f"{owner}: {name} must be positive and finite, got {value!r:.60}")
+    return found
+
+
 def share(owner: str, name: str, value: Any, *, high: float = 1.0) -> Any:
     """Returns the value as a float from 0 to ``high``; errors as for :func:`number`."""
     return number(owner, name, value, low=0.0, high=high)

@@ -1,4 +1,4 @@
-"""Rule: a value that says which rate or batch suits a run of so many parameters and tokens, and where that was found."""
+"""Rule: suggests a rate or a batch from the size of a run, and knows the range on which it was fitted."""
 
 from __future__ import annotations
 
@@ -7,27 +7,51 @@ from typing import Any, ClassVar
 import numpy as np
 
 from optax_lrs._value import Value
+from optax_lrs._value.arguments import positive, whole
+from optax_lrs.rules._answers import PlannedRun, RuleAnswer
+
+ANY_SIZE = 10**300  # the highest count: sizes are not indices, and may be absurd
 
 
 class Rule(Value, abstract=True):
-    """A rule of thumb with numbers: from the size of a run to its rate or batch, with the range that it was fitted on.
+    """A fitted rule of thumb: from the size of a run to its rate or batch, with the range of the fit.
 
-    A rule is a value: it prints, compares, goes to JSON and back. Its constants are fields, so that your own fit is the
-    same rule with other numbers; then give its range too. It predicts no loss: that is what a :class:`Law` does.
+    A rule is a value: it prints, compares, and goes to JSON and back. Its constants are fields, so your own fit is the
+    same rule with other numbers; then give its range too. A rule does not predict the loss; a :class:`Law` does.
 
-    Every field ``…_range`` holds the least and the greatest of an input that the constants were fitted on; empty where
-    the source does not tell. Beyond a range a rule still answers; :meth:`outside` says that it is beyond.
+    Every field ``…_range`` holds the least and the greatest value of an input that the constants were fitted on. It is
+    empty where the source does not give the range. Beyond a range a rule still answers; :meth:`outside` says so.
+
+    To write your own, define the fields and :meth:`answer`, and pass it to ``suggest(more_rules=...)``::
+
+        class HalfStep(Rule):
+            paper = "arXiv:0000.00000"
+            rate_scale: float = 3.0
+            params_range: tuple[float, ...] = (1e6, 1e9)
+
+            def answer(self, run):
+                return self.row(run, peak=self.rate_scale * run.params**-0.5)
     """
 
     paper: ClassVar[str] = ""
     """Where the rule comes from: an arXiv number."""
     remark: ClassVar[str] = ""
-    """What is to be known of the source, such as that it was recalled and not read again."""
+    """How far to trust the source, such as that it was recalled and not verified."""
     assumes: ClassVar[str] = ""
-    """What the runs had in common that the rule was fitted on."""
+    """What the fitted runs had in common."""
+
+    def answer(self, run: PlannedRun) -> RuleAnswer | str:
+        """What the rule says of a run: a :meth:`row`, or the input that it needs and the run lacks, in words."""
+        raise NotImplementedError(f"{type(self).__name__} defines no answer")
+
+    def row(self, run: PlannedRun, **found: Any) -> RuleAnswer:
+        """An answer with the source of the rule, its ranges, and where the run is outside them."""
+        known = {name: getattr(run, name, None) for name in self.ranges}
+        outside = self.outside(**{name: value for name, value in known.items() if value is not None})
+        about = dict(paper=self.paper, remark=self.remark, validity=self.validity, assumes=self.assumes)
+        return RuleAnswer(rule=type(self).__name__, outside=outside, **about, **found)
 
     def check(self) -> None:
-        """Ranges go from a positive number to one that is not less."""
         for key in self._kinds:
             if key.endswith("_range"):
                 ends = getattr(self, key)
@@ -36,21 +60,21 @@ class Rule(Value, abstract=True):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """The least and the greatest of every input that the rule was fitted on, as far as known, by the input's name."""
+        """The least and the greatest fitted value of every input, where known, by the name of the input."""
         held = {key.removesuffix("_range"): getattr(self, key) for key in self._kinds if key.endswith("_range")}
         return {name: (float(ends[0]), float(ends[1])) for name, ends in held.items() if ends}
 
     @property
     def unknown_ranges(self) -> tuple[str, ...]:
-        """The inputs whose range the source does not tell."""
+        """The inputs whose range the source does not give."""
         keys = (key for key in self._kinds if key.endswith("_range") and not getattr(self, key))
         return tuple(key.removesuffix("_range") for key in keys)
 
     def outside(self, **inputs: float) -> tuple[str, ...]:
-        """Why these inputs are beyond what the rule was fitted on, a sentence for each; empty if none is.
+        """Lists the inputs that are outside the fitted range, a sentence for each; empty if none is.
 
         Args:
-            **inputs: such as ``params=7e9, tokens=1e12``. Inputs without a range are not judged.
+            **inputs: such as ``params=7e9, tokens=1e12``. Inputs without a range are ignored.
 
         Example:
             >>> from optax_lrs.rules import StepLawRule
@@ -63,75 +87,54 @@ class Rule(Value, abstract=True):
             if value > high:
                 found.append(f"{name}={value:.3g} is {_times(value / high)} the most that was fitted, {high:.3g}")
             elif value < low:
-                found.append(
-                    f"{name}={value:.3g} is below the least that was fitted, {low:.3g}, by {_times(low / value)}"
-                )
+                least = f"the least that was fitted, {low:.3g}"
+                found.append(f"{name}={value:.3g} is below {least}, by {_times(low / value)}")
         return tuple(found)
 
     @property
     def validity(self) -> str:
         """The ranges in one line."""
         known = [f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in self.ranges.items()]
-        return ", ".join([*known, *(f"{name} not told by the source" for name in self.unknown_ranges)])
-
-
-def positive(owner: str, name: str, value: Any) -> np.ndarray:
-    """The number or numbers in float64: positive and finite, or an error that names them."""
-    try:
-        numbers = np.asarray(float(value) if type(value) is int else value)  # NumPy has no ints beyond 64 bits
-    except OverflowError:
-        numbers = np.asarray(np.inf)
-    if numbers.dtype.kind not in "iuf":
-        raise TypeError(f"{owner}: {name} must be a number, got {value!r:.60}")
-    numbers = numbers.astype(np.float64)
-    if not np.all(np.isfinite(numbers)) or not np.all(numbers > 0):
-        raise ValueError(f"{owner}: {name} must be positive and finite, got {value!r:.60}")
-    return numbers
-
-
-def positive_int(owner: str, name: str, value: Any) -> int:
-    """The count: a whole number that is positive, or an error that names it; 4096.0 is one too."""
-    number = positive(owner, name, value)
-    if number.ndim or number != np.floor(number):
-        raise ValueError(f"{owner}: {name} must be a whole number, got {value!r:.60}")
-    return int(value)
+        return ", ".join([*known, *(f"{name} not given by the source" for name in self.unknown_ranges)])
 
 
 def power_law(scale: float, *factors: tuple[np.ndarray, float]) -> Any:
-    """The scale times every base to its exponent: a float where there is one number, else the array.
+    """The scale times every base to its exponent: a float for single numbers, else an array.
 
-    What no float64 holds is 0 or infinite, without a warning.
+    What a float64 cannot hold is 0 or infinite, without a warning.
     """
+    product: Any = scale
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         for base, exponent in factors:
-            scale = scale * base**exponent
-    return plain(scale)
+            product = product * base**exponent
+    return plain(product)
 
 
 def plain(numbers: Any) -> Any:
-    """A float where there is one number, else the array."""
+    """A float for a single number, else the array."""
     return float(numbers) if np.ndim(numbers) == 0 else numbers
 
 
 def whole_sequences(batch_tokens: float, *, sequence_length: int, multiple: int = 1) -> int:
-    """A batch of about so many tokens in whole sequences: the nearest multiple of ``multiple``, one multiple at least.
+    """Rounds a batch in tokens to sequences: the nearest multiple of ``multiple``, at least one multiple.
 
     Args:
-        batch_tokens: the tokens wanted in an update.
+        batch_tokens: the wanted number of tokens per update.
         sequence_length: the tokens of a sequence.
         multiple: what the number of sequences must be divisible by, such as the number of data-parallel devices; 1 by
             default.
 
     Raises:
-        ValueError: if a number is not positive, or a count no whole number.
+        ValueError: if a number is not positive.
+        TypeError: if a count is not an int.
 
     Example:
         >>> whole_sequences(1_107_715, sequence_length=2048), whole_sequences(1_107_715, sequence_length=2048, multiple=64)
         (541, 512)
     """
     wanted = float(positive("whole_sequences", "batch_tokens", batch_tokens))
-    length = positive_int("whole_sequences", "sequence_length", sequence_length)
-    multiple = positive_int("whole_sequences", "multiple", multiple)
+    length = whole("whole_sequences", "sequence_length", sequence_length, low=1, high=ANY_SIZE)
+    multiple = whole("whole_sequences", "multiple", multiple, low=1, high=ANY_SIZE)
     return max(round(wanted / (length * multiple)), 1) * multiple
 
 

@@ -1,12 +1,17 @@
-"""StepLawRule: the rate and the batch that suit a number of parameters and of tokens."""
+"""StepLawRule: the optimal rate and batch from the numbers of parameters and tokens."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from optax_lrs._horizon import Horizon
-from optax_lrs.rules._rule import Rule, positive, power_law, whole_sequences
+from optax_lrs._value.arguments import positive
+from optax_lrs.rules._answers import PlannedRun, RuleAnswer, rounded
+from optax_lrs.rules._rule import Rule, power_law, whole_sequences
 from optax_lrs.schedules import Cosine
+
+_FAR = 2.0  # a batch this many times the optimal one, or its inverse, is another batch: our choice, not the source's
+_FITTED_LENGTH = 2048
 
 
 class StepLawRule(Rule):
@@ -17,8 +22,8 @@ class StepLawRule(Rule):
     .. math:: \eta = 1.79\, N^{-0.713} D^{0.307}, \qquad B = 0.58\, D^{0.571} \text{ tokens}
 
     Four times the tokens: 1.53 times the rate, 2.2 times the batch. Twice the parameters: 0.61 times the rate. The two
-    belong together: the rate is that of the optimal batch, and the rule does not say what it is at another. The optimum is
-    broad. In the published grids the nearest point to the rule is on average 0.096% above the best loss (17 cells, at most
+    belong together: the rate is for the optimal batch, and the rule gives none for another batch. The optimum is
+    broad: in the published grids the nearest point to the rule is on average 0.096% above the best loss (17 cells, at most
     0.31%).
 
     It holds for AdamW, 2,000 steps of warmup and a cosine to a *fixed* rate of 1e-5: not to a tenth of the peak, which
@@ -34,8 +39,8 @@ class StepLawRule(Rule):
         batch_exponent: of the tokens in the batch; 0.571.
         warmup_steps: of the schedule; 2,000.
         end: the last rate of the schedule; 1e-5.
-        params_range: the least and the greatest number of parameters that was fitted.
-        tokens_range: the least and the greatest number of tokens that was fitted.
+        params_range: the least and the greatest fitted number of parameters.
+        tokens_range: the least and the greatest fitted number of tokens.
 
     Raises:
         ValueError: if a range is not ordered, or a scale not positive.
@@ -68,7 +73,6 @@ class StepLawRule(Rule):
     tokens_range: tuple[float, ...] = (4e9, 1e11)
 
     def check(self) -> None:
-        """Besides the ranges: scales that are positive."""
         super().check()
         for key in ("rate_scale", "batch_scale"):
             self.require(getattr(self, key) > 0, f"{key} must be positive", key)
@@ -79,7 +83,7 @@ class StepLawRule(Rule):
         """The optimal peak rate.
 
         Args:
-            params: the parameters, embeddings left out: a positive number or an array of them.
+            params: the parameters, embeddings left out: a positive number or an array.
             tokens: the tokens of the whole run, likewise.
 
         Returns:
@@ -89,7 +93,7 @@ class StepLawRule(Rule):
         return power_law(self.rate_scale, (params, self.params_exponent), (tokens, self.tokens_exponent))
 
     def batch_tokens(self, *, tokens: Any) -> Any:
-        """The optimal tokens of an update, from the tokens of the whole run; not rounded."""
+        """The optimal number of tokens per update, from the tokens of the whole run; not rounded."""
         return power_law(self.batch_scale, (positive("StepLawRule", "tokens", tokens), self.batch_exponent))
 
     def batch_sequences(self, *, tokens: float, sequence_length: int = 2048, multiple: int = 1) -> int:
@@ -98,7 +102,7 @@ class StepLawRule(Rule):
         return whole_sequences(wanted, sequence_length=sequence_length, multiple=multiple)
 
     def schedule(self, *, params: float, tokens: float, tokens_per_step: int) -> Cosine:
-        """The schedule that the rule was fitted with, at its peak.
+        """The schedule of the fitted runs, at the rule's peak.
 
         Args:
             params: the parameters, embeddings left out.
@@ -111,7 +115,25 @@ class StepLawRule(Rule):
         peak = self.peak(params=params, tokens=tokens)
         steps = Horizon.of(tokens=tokens, tokens_per_step=tokens_per_step).steps
         if steps < self.warmup_steps:
-            raise ValueError(f"StepLawRule: a run of {steps:,} steps is shorter than the warmup of {self.warmup_steps:,}")
+            raise ValueError(
+                f"StepLawRule: a run of {steps:,} steps is shorter than the warmup of {self.warmup_steps:,}"
+            )
         if peak < self.end:
             raise ValueError(f"StepLawRule: the peak, {peak:.3g}, is below the fixed end, {self.end:.3g}")
         return Cosine(peak=peak, total_steps=steps, warmup_steps=self.warmup_steps, end=self.end)
+
+    def answer(self, run: PlannedRun) -> RuleAnswer:
+        notes, schedule = [], None
+        sequences = self.batch_sequences(tokens=run.tokens, sequence_length=run.sequence_length, multiple=run.multiple)
+        batch = sequences * run.sequence_length
+        times = run.tokens_per_step / batch
+        if not 1 / _FAR <= times <= _FAR:
+            notes.append(f"the rate is for the rule's own batch, {batch:,} tokens; yours is {times:.2g} times that")
+        if run.sequence_length != _FITTED_LENGTH:
+            notes.append(f"fitted with sequences of {_FITTED_LENGTH:,} tokens, not {run.sequence_length:,}")
+        try:
+            schedule = self.schedule(params=run.params, tokens=run.tokens, tokens_per_step=run.tokens_per_step)
+        except ValueError as error:  # the run is too short, or the peak is below the end
+            notes.append(f"no schedule: {str(error).partition(': ')[2]}")
+        peak = self.peak(params=run.params, tokens=run.tokens)
+        return self.row(run, peak=peak, batch_tokens=batch, schedule=rounded(schedule, peak), notes=tuple(notes))

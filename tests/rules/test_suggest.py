@@ -191,7 +191,7 @@ def test_ranges_of_validity():
     assert above == "params=2.14e+09 is 2 times the most that was fitted, 1.07e+09"
     assert below == "tokens=1e+09 is below the least that was fitted, 4e+09, by 4 times"
     assert rules.GammaRule().ranges == {"params": (12e6, 121e6)} and rules.GammaRule().unknown_ranges == ("tokens",)
-    assert "not told by the source" in rules.MiniCPMBatch().validity
+    assert "not given by the source" in rules.MiniCPMBatch().validity
 
 
 def test_a_refit_is_the_same_rule_with_other_numbers():
@@ -277,6 +277,36 @@ def test_suggestions_as_json():
     assert first["peak"] == said["StepLawRule"].peak and tree["rows"][2]["schedule"] is None
 
 
+class HalfStep(rules.Rule):
+    """A rule of a user's own: the rate falls as the root of the parameters, and it wants the loss."""
+
+    paper = "arXiv:0000.00000"
+    assumes = "nothing"
+    rate_scale: float = 3.0
+    params_range: tuple[float, ...] = (1e6, 1e8)
+
+    def answer(self, run):
+        return "the final loss" if run.loss is None else self.row(run, peak=self.rate_scale * run.params**-0.5)
+
+
+def test_a_rule_of_a_users_own():
+    said = rules.suggest(params=1e9, tokens=1e11, loss=3.0, more_rules=[HalfStep(rate_scale=2.0)])
+    row = said["HalfStep"]
+    assert row is said.rows[4] and row.peak == 2.0 * 1e9**-0.5 == row.rate and row.paper == "arXiv:0000.00000"
+    assert row.standing == "OUTSIDE" and "params=1e+09 is 10 times" in row.outside[0] and "HalfStep" in str(said)
+    assert "HalfStep needs the final loss" in rules.suggest(params=1e9, tokens=1e11, more_rules=[HalfStep()]).left_out
+    with pytest.raises(TypeError, match="more_rules must be a Rule"):
+        rules.suggest(params=1e9, tokens=1e11, more_rules=[HalfStep])
+
+
+def test_suggest_asks_every_rule_of_the_package():
+    """Whoever exports a rule without adding it to ``RULES`` in rules/_suggest.py gets this failure."""
+    from optax_lrs.rules._suggest import RULES as ASKED
+
+    exported = {cls for cls in vars(rules).values() if isinstance(cls, type) and issubclass(cls, rules.Rule)}
+    assert exported - {rules.Rule} == set(ASKED) == {type(rule) for rule in RULES}
+
+
 # ── mistakes ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -289,14 +319,14 @@ def test_suggestions_as_json():
         (dict(params=1e9, tokens=float("inf")), ValueError, "tokens must be positive and finite, got inf"),
         (dict(params="1e9", tokens=1e9), TypeError, "params must be a number, got '1e9'"),
         (dict(params=True, tokens=1e9), TypeError, "params must be a number"),
-        (dict(params=1e9, tokens=1e9, sequence_length=0), ValueError, "sequence_length must be positive"),
+        (dict(params=1e9, tokens=1e9, sequence_length=0), ValueError, "sequence_length must be at least 1"),
         (
             dict(params=1e9, tokens=1e9, sequence_length=2.5),
-            ValueError,
-            "sequence_length must be a whole number, got 2.5",
+            TypeError,
+            "sequence_length must be an int, got 2.5",
         ),
         (dict(params=1e9, tokens=1e9, batch_tokens=-1), ValueError, "batch_tokens must be positive"),
-        (dict(params=1e9, tokens=1e9, multiple=0), ValueError, "multiple must be positive"),
+        (dict(params=1e9, tokens=1e9, multiple=0), ValueError, "multiple must be at least 1"),
         (dict(params=1e9, tokens=1e9, width_ratio=0.0), ValueError, "width_ratio must be positive"),
         (dict(params=1e9, tokens=1e9, loss=0.0), ValueError, "loss must be positive"),
         (dict(params=1e9, tokens=1e9, loss=1e-300), ValueError, "MiniCPMBatch has no batch for loss=1e-300"),
@@ -323,7 +353,10 @@ def test_mistakes_in_suggest(arguments, error, what):
         (lambda: rules.GammaRule(sequence_length=0), "sequence_length must be positive"),
         (lambda: rules.MiniCPMBatch(batch_scale=-1.0), "batch_scale must be positive"),
         (lambda: rules.CriticalBatch(loss_exponent=0.0), "loss_exponent must be positive"),
-        (lambda: rules.StepLawRule().schedule(params=1e9, tokens=1e9, tokens_per_step=10**6), "shorter than the warmup"),
+        (
+            lambda: rules.StepLawRule().schedule(params=1e9, tokens=1e9, tokens_per_step=10**6),
+            "shorter than the warmup",
+        ),
         (lambda: rules.StepLawRule().schedule(params=1e13, tokens=1e9, tokens_per_step=10**4), "below the fixed end"),
         (lambda: rules.GammaRule().schedule(tokens=1e9, tokens_per_step=10**6), "longer than the run"),
         (lambda: rules.StepLawRule().batch_tokens(tokens=[1e9, -1.0]), "tokens must be positive"),
