@@ -1,8 +1,8 @@
 """Weight projection (Normalize-and-Project) and effective learning rates."""
 
 from optax_lrs.projection._blocks import OnBlocks as OnBlocks
-from optax_lrs.projection._effective_learning_rate import EffectiveLearningRates as EffectiveLearningRates
 from optax_lrs.projection._effective_learning_rate import EffectiveLearningRateState as EffectiveLearningRateState
+from optax_lrs.projection._effective_learning_rate import EffectiveRateRecorder as EffectiveRateRecorder
 from optax_lrs.projection._effective_learning_rate import ScaleByWeightNormState as ScaleByWeightNormState
 from optax_lrs.projection._effective_learning_rate import effective_learning_rate as effective_learning_rate
 from optax_lrs.projection._effective_learning_rate import (

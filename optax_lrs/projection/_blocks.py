@@ -1,9 +1,9 @@
-"""Transformations of weights block by block: the arithmetic on the blocks, and the state that goes with them."""
+"""The blocks of a tree of parameters: arithmetic on them, and transformations that act block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,8 @@ import optax
 
 from optax_lrs._float32 import wide
 from optax_lrs._specs import axes_of, is_bound, spec_leaves
+from optax_lrs._states.found import boxed, nodes_in, unboxed, with_nodes
+from optax_lrs._value.arguments import is_concrete
 from optax_lrs.projection._block_norms import block_norms, taken, whole_shape
 from optax_lrs.projection._weight_blocks import Piece, Weights, layout, total
 
@@ -18,40 +20,43 @@ from optax_lrs.projection._weight_blocks import Piece, Weights, layout, total
 class Blocks:
     """The blocks of a tree of parameters, and the arithmetic on them."""
 
-    def __init__(self, params: Any, which: Weights, specs: Any, owner: str):
+    def __init__(self, params: Any, which: Weights, specs: Any, owner: str) -> None:
         self.leaves, self.tree = jax.tree.flatten(params)
         in_shard_map = specs is not None and is_bound(axes_of(specs, owner))
         self.specs = spec_leaves(specs, params) if in_shard_map else None
-        whole = lambda index, leaf: whole_shape(leaf, self.specs[index] if self.specs else None)  # noqa: E731
+
+        def whole(index: int, leaf: Any) -> tuple[int, ...]:
+            return whole_shape(leaf, self.specs[index] if self.specs else None)
+
         self.pieces: list[Piece] = layout(params, which, owner, whole)
 
-    def norms(self, arrays: Any) -> tuple[list[jax.Array], jax.Array]:
-        """Each piece's norms, and all in one vector; of these arrays, one a piece."""
+    def norms(self, arrays: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+        """Returns the norms of the blocks of these arrays, one array per piece: by piece, and in one vector."""
         return block_norms(arrays, self.pieces, self.specs)
 
     def chosen(self) -> list[jax.Array]:
-        """The leaves that have blocks, in float32 or wider."""
+        """Returns the leaves that have blocks, in float32 or wider."""
         return [wide(self.leaves[piece.index]) for piece in self.pieces]
 
     def split(self, vector: jax.Array) -> list[jax.Array]:
-        """Each piece's part of a vector over all blocks."""
+        """Returns each piece's part of a vector over all blocks."""
         return [taken(vector, piece, self.specs) for piece in self.pieces]
 
-    def replaced(self, leaves: list[Any], new: list[Any]) -> Any:
-        """The tree with these leaves, those that have blocks replaced."""
+    def replaced(self, leaves: Sequence[Any], new: Sequence[Any]) -> Any:
+        """Returns the tree of these leaves, with the leaves that have blocks replaced by ``new``."""
         leaves = list(leaves)
         for piece, leaf in zip(self.pieces, new):
             leaves[piece.index] = leaf
         return jax.tree.unflatten(self.tree, leaves)
 
     def by_path(self, vector: jax.Array) -> dict[str, jax.Array]:
-        """A vector over all blocks by path; of shape () where a leaf is one block."""
+        """Returns a vector over all blocks by path; the shape is () where a leaf is one block."""
         parts = {p.path: vector[p.start : p.start + p.size].reshape(p.grid) for p in self.pieces}
         return {path: part.reshape([n for n in part.shape if n > 1]) for path, part in parts.items()}
 
 
 class OnBlocks(optax.GradientTransformationExtraArgs):
-    """A gradient transformation that knows which blocks of which parameters it is about."""
+    """A gradient transformation that acts on blocks of weights, and knows which blocks."""
 
     owner: str
     state_type: type
@@ -59,35 +64,45 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
     radii: Callable[[Any, Blocks, jax.Array], jax.Array]
 
     @classmethod
-    def of(cls, init: Any, update: Any, **known: Any) -> Any:
-        """The transformation with these two functions, and what it knows."""
+    def of(cls, init: Any, update: Any, **known: Any) -> Self:
+        """Returns the transformation with these two functions and these attributes."""
         self = cls(init, update)
         vars(self).update(known)
         return self
 
     def found(self, params: Any, opt_state: Any) -> tuple[Any, Blocks]:
-        """The one state of this kind in an optimizer state, and the blocks of the parameters, which it must fit."""
-        is_state = lambda node: isinstance(node, self.state_type)  # noqa: E731
-        states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_state) if is_state(node)]
+        """Returns the one state of this kind in an optimizer state, and the blocks of the parameters.
+
+        Raises:
+            ValueError: if there is no such state or several, or if it does not fit the parameters.
+        """
+        states = [node for _, node in nodes_in(opt_state, self._is_state)]
         if len(states) != 1:
             raise ValueError(
                 f"{self.owner}: this optimizer state holds {len(states) or 'no'} {self.state_type.__name__}"
-                f"{'; pass that one itself' if states else ''}"
+                f"{'; pass one of them instead' if states else ''}"
             )
         blocks = self.blocks(params)
         mine, theirs = total(blocks.pieces), unboxed(states[0].norms).shape[-1]
         if mine != theirs:
             raise ValueError(
-                f"{self.owner}: the state is of {theirs} blocks, these parameters have {mine}; under optax.masked or "
-                "optax.partition give the parameters of that part, with optax.MaskedNode() for the others"
+                f"{self.owner}: the state has {theirs} blocks, these parameters have {mine}; under optax.masked or "
+                "optax.partition pass the parameters of that part, with optax.MaskedNode() for the others"
             )
         return states[0], blocks
 
     def remeasure(self, params: Any, opt_state: Any) -> Any:
-        """The optimizer state with radii and norms as these parameters have them, where they are what began.
+        """Measures the norms anew, after something other than the optimizer has changed the parameters.
 
-        For parameters that something else than the optimizer has changed: restored, pruned, averaged. A radius that was
-        given as a number stays. Everything else stays.
+        Call it after restoring, pruning or averaging parameters. Radii that were initial norms become the
+        norms of these parameters. Radii that were given as a number stay, and so does everything else.
+
+        Args:
+            params: the changed parameters.
+            opt_state: the optimizer state, or the state of this transformation itself.
+
+        Returns:
+            The optimizer state with new radii and norms.
 
         Raises:
             ValueError: if the state holds no such state or several, or one of other parameters.
@@ -95,29 +110,25 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
         old, blocks = self.found(params, opt_state)
         norms = blocks.norms(blocks.chosen())[1]
         fresh = old._replace(radii=_like(old.radii, self.radii(params, blocks, norms)), norms=_like(old.norms, norms))
-        is_state = lambda node: isinstance(node, self.state_type)  # noqa: E731
-        return jax.tree.map(lambda node: fresh if is_state(node) else node, opt_state, is_leaf=is_state)
+        return with_nodes(opt_state, self._is_state, lambda _: fresh)
+
+    def _is_state(self, node: Any) -> bool:
+        return isinstance(node, self.state_type)
 
 
 def can_scale(target: jax.Array, norm: jax.Array) -> jax.Array:
-    """Whether blocks of these norms can be brought to these targets: nothing is zero, infinite or nan."""
+    """Whether blocks with these norms can be scaled to these targets: nothing is zero, infinite or nan."""
     return (target > 0) & (norm > 0) & jnp.isfinite(norm) & jnp.isfinite(target / norm)
 
 
 def scale_to(target: jax.Array, norm: jax.Array) -> jax.Array:
-    """The scale that brings blocks to their targets; 1 where none does."""
+    """Returns the scale that brings blocks to their targets; 1 where there is none."""
     return jnp.where(can_scale(target, norm), target / norm, jnp.ones_like(norm))
 
 
-def unboxed(leaf: Any) -> jax.Array:
-    """The array at a leaf of a state."""
-    (array,) = jax.tree.leaves(leaf)  # flax.nnx boxes each leaf of an optimizer state
-    return array
-
-
 def _like(old: Any, new: jax.Array) -> Any:
-    """The new leaf placed and boxed as the old."""
+    """Returns the new leaf with the placement and the box of the old one."""
     before = unboxed(old)
-    if isinstance(before, jax.Array) and not isinstance(before, jax.core.Tracer) and before.committed:
+    if isinstance(before, jax.Array) and is_concrete(before) and before.committed:
         new = jax.device_put(new, before.sharding)
-    return jax.tree.map(lambda _: new, old)
+    return boxed(new, like=old)

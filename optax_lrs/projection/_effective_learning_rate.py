@@ -1,4 +1,4 @@
-"""The effective learning rate of scale-invariant weights: told, recorded, and made explicit without a projection."""
+"""The effective learning rate of scale-invariant weights: computed, recorded, and applied without projecting."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import optax
 from optax_lrs._float32 import wide
 from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
+from optax_lrs._states.found import unboxed
 from optax_lrs._value.arguments import function, given_params, whole
 from optax_lrs.projection._block_norms import spread
-from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale, unboxed
+from optax_lrs.projection._blocks import Blocks, OnBlocks, can_scale
 from optax_lrs.projection._radii import checked_radius, radii_of
 from optax_lrs.projection._weight_blocks import Heads, checked_weights
 
@@ -24,7 +25,7 @@ _Separate = int | Heads | Sequence[int | Heads] | Mapping[str, Any]
 
 
 class EffectiveLearningRateState(NamedTuple):
-    """State of :func:`record_effective_learning_rate`. The vectors have one entry a block, as ProjectWeightsState."""
+    """State of :func:`record_effective_learning_rate`. Its vectors have one entry per block."""
 
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
     norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
@@ -34,7 +35,7 @@ class EffectiveLearningRateState(NamedTuple):
 
 
 class ScaleByWeightNormState(NamedTuple):
-    """State of :func:`scale_by_weight_norm`. The vectors have one entry a block, as ProjectWeightsState."""
+    """State of :func:`scale_by_weight_norm`. Its vectors have one entry per block."""
 
     radii: jax.Array  # float32, shape (blocks,), replicated: the norms at which updates pass unchanged
     norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
@@ -42,11 +43,18 @@ class ScaleByWeightNormState(NamedTuple):
     roles = Roles(measured="radii", derived="norms")
 
 
-class EffectiveLearningRates(OnBlocks):
-    """What :func:`record_effective_learning_rate` returns: a gradient transformation, and the reading of its state."""
+class EffectiveRateRecorder(OnBlocks):
+    """What :func:`record_effective_learning_rate` returns: a gradient transformation that can read its state."""
 
     def rates(self, params: Any, opt_state: Any) -> dict[str, jax.Array]:
-        """The effective rates of the last update by path; params are asked for their paths and shapes alone.
+        """Returns the effective rates of the last update by path.
+
+        Args:
+            params: the parameters; only their paths and shapes are used.
+            opt_state: the optimizer state, or the state of this recorder itself.
+
+        Returns:
+            float32 arrays; shape () where the leaf has one norm. 0 before the first update.
 
         Raises:
             ValueError: if the state holds no such recorder or several, or one of other parameters.
@@ -64,24 +72,24 @@ def effective_learning_rate(
     without: str | Sequence[str] = (),
     separate: _Separate = (),
 ) -> dict[str, jax.Array]:
-    r"""The rate that scale-invariant weights feel, by path.
+    r"""Computes the effective learning rate of scale-invariant weights, by path.
 
     .. math:: \eta_{\text{eff}} = \frac{\eta}{\lVert W\rVert^{p}}, \qquad p = 2\ \text{(SGD)}, \quad p = 1\ \text{(Adam)}
 
-    If :math:`f(cW) = f(W)`, a step of rate :math:`\eta` at :math:`cW` turns the weights as one of rate :math:`\eta / c^p` at
-    :math:`W`. Norms that grow are rates that fall. (p = 1 is recalled and derived, not read: it holds where the size of an
-    update does not depend on that of the gradient.)
+    If :math:`f(cW) = f(W)`, a step of rate :math:`\eta` at :math:`cW` turns the weights as much as one of rate
+    :math:`\eta / c^p` at :math:`W`. Norms that grow lower the rate. (p = 1 is recalled and derived, not read: it
+    holds where the size of an update does not depend on the size of the gradient.)
 
     Args:
         params: the parameters.
         learning_rate: the rate :math:`\eta`, a number or an array of shape ().
-        power: 2 for SGD, with momentum or without; 1 for Adam, RMSProp, Lion, Muon and others that normalize.
+        power: 2 for SGD, with or without momentum; 1 for Adam, RMSProp, Lion, Muon and others that normalize.
         weights: which parameters, as in :func:`project_weights`.
-        without: which not, as there.
-        separate: the axes of which each slice has a norm of its own, as there.
+        without: which to exclude, as in :func:`project_weights`.
+        separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
 
     Returns:
-        float32 arrays by path; of shape () where the leaf has one norm. A norm of zero gives an infinite rate.
+        float32 arrays by path; shape () where the leaf has one norm. A norm of zero gives an infinite rate.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
@@ -110,36 +118,40 @@ def record_effective_learning_rate(
     without: str | Sequence[str] = (),
     separate: _Separate = (),
     specs: Any = None,
-) -> EffectiveLearningRates:
-    r"""Records the rate that scale-invariant weights feel in each step; the updates pass unchanged.
+) -> EffectiveRateRecorder:
+    r"""Records the effective learning rate of scale-invariant weights. The updates pass unchanged.
 
     .. math:: \eta_{\text{eff}}(t) = \eta(t) / \lVert W_t\rVert^{p}
 
-    See :func:`effective_learning_rate`. Anywhere in a chain; it reads the parameters, not the updates, in a pass that
-    the optimizer makes anyway::
+    See :func:`effective_learning_rate`. Place it anywhere in a chain. ``update`` needs the parameters, and no
+    extra argument. **Cost**: it reads the parameters, not the updates, in a pass that the optimizer makes
+    anyway::
 
-        felt = olrs.record_effective_learning_rate(schedule, power=1)
-        tx = optax.chain(optax.adam(schedule), felt)
+        recorder = olrs.record_effective_learning_rate(schedule, power=1)
+        tx = optax.chain(optax.adam(schedule), recorder)
         ...
-        for path, rate in felt.rates(params, opt_state).items(): ...
+        for path, rate in recorder.rates(params, opt_state).items(): ...
 
     Args:
         schedule: the schedule of the optimizer: a :class:`Schedule` or any ``optax.Schedule``.
-        power: 2 for SGD, 1 for Adam and its kin.
+        power: 2 for SGD, 1 for Adam and its relatives.
         weights: which parameters, as in :func:`project_weights`.
-        without: which not, as there.
-        separate: the axes of which each slice has a norm of its own, as there.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as there.
+        without: which to exclude, as in :func:`project_weights`.
+        separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in :func:`project_weights`.
+
+    Returns:
+        The transform, with the method ``rates``. Its state is an :class:`EffectiveLearningRateState`.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
 
     Example:
         >>> from optax_lrs import Linear
-        >>> felt = record_effective_learning_rate(Linear(peak=0.5, total_steps=4), power=2)
+        >>> recorder = record_effective_learning_rate(Linear(peak=0.5, total_steps=4), power=2)
         >>> params = {"hidden": {"kernel": jnp.ones((2, 2))}}
-        >>> updates, state = felt.update(params, felt.init(params), params)
-        >>> print(felt.rates(params, state))
+        >>> updates, state = recorder.update(params, recorder.init(params), params)
+        >>> print(recorder.rates(params, state))
         {'hidden/kernel': Array(0.125, dtype=float32)}
     """
     owner = "record_effective_learning_rate"
@@ -163,7 +175,7 @@ def record_effective_learning_rate(
         return updates, EffectiveLearningRateState(optax.safe_increment(state.count), norms, rates)
 
     known = dict(owner=owner, state_type=EffectiveLearningRateState, blocks=blocks_of, radii=None)
-    return EffectiveLearningRates.of(init, update, **known)
+    return EffectiveRateRecorder.of(init, update, **known)
 
 
 def scale_by_weight_norm(
@@ -175,35 +187,40 @@ def scale_by_weight_norm(
     radius: Any = None,
     specs: Any = None,
 ) -> OnBlocks:
-    r"""Multiplies updates by a power of the weights' norm: what a projection does to the rate, without projecting.
+    r"""Multiplies updates by a power of the weights' norm: as a projection affects the rate, without projecting.
 
     .. math:: u_t \leftarrow \Big(\frac{\lVert W_t\rVert}{\rho}\Big)^{p} u_t
 
-    Scale-invariant weights then take the directions that :func:`project_weights` would give them, and their norm is free.
-    With SGD, ``power=2`` after it::
+    Scale-invariant weights then have the directions that :func:`project_weights` would give them, while their
+    norms are free. Use it where weights must not be changed, and to find out which part of the effect of a
+    projection is that of the rate. ``update`` needs the parameters, and no extra argument.
+
+    With SGD, place ``power=2`` after it::
 
         tx = optax.chain(optax.sgd(schedule), olrs.scale_by_weight_norm(power=2))
 
-    An optimizer with memory sees gradients that shrink as norms grow. To be exact there too, scale what goes in as well as
-    what comes out: the gradient at :math:`W` is that at the projected point divided by :math:`\lVert W\rVert / \rho`. So, for
-    *any* optimizer::
+    An optimizer with memory sees gradients that shrink as norms grow. To be exact there, scale its input as
+    well as its output: the gradient at :math:`W` is the gradient at the projected point divided by
+    :math:`\lVert W\rVert / \rho`. So, for *any* optimizer::
 
         tx = optax.chain(
             olrs.scale_by_weight_norm(power=1), optax.adam(schedule), olrs.scale_by_weight_norm(power=1)
         )
 
-    After Adam alone, ``power=1`` (the paper's rule) is the same to the extent that norms change slowly beside its memory.
-    Useful where weights must not be touched, and to find out what of a projection's effect is that of the rate. Weights whose
-    norm, or radius, is zero or not finite keep their update.
+    ``power=1`` after Adam alone (the paper's rule) is equal as far as norms change slowly compared to Adam's
+    memory. Weights whose norm or radius is zero or not finite keep their update.
 
     Args:
-        power: 2 after SGD; 1 after Adam and its kin, or before and after any.
+        power: 2 after SGD; 1 after Adam and its relatives, or before and after any optimizer.
         weights: which parameters, as in :func:`project_weights`.
-        without: which not, as there.
-        separate: the axes of which each slice has a norm of its own, as there.
-        radius: the norms at which updates pass unchanged, as there; None: those in ``init``. ``remeasure`` of what is returned
-            takes them anew from parameters.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as there.
+        without: which to exclude, as in :func:`project_weights`.
+        separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
+        radius: the norms at which updates pass unchanged, as in :func:`project_weights`. None: the norms in
+            ``init``; ``remeasure`` of the returned transform takes them anew from parameters.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in :func:`project_weights`.
+
+    Returns:
+        The transform, with the method ``remeasure``. Its state is a :class:`ScaleByWeightNormState`.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
@@ -216,8 +233,8 @@ def scale_by_weight_norm(
         3.6
 
     References:
-        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800. Scaling the
-        gradients too is ours.
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800.
+        Scaling the gradients too is ours.
     """
     owner = "scale_by_weight_norm"
     power, radius = whole(owner, "power", power, low=1, high=2), checked_radius(owner, radius)

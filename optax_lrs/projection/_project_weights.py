@@ -1,4 +1,4 @@
-"""Normalize-and-Project: the norms of hidden weights stay where they began."""
+"""Normalize-and-Project: keeps the norms of hidden weights constant."""
 
 from __future__ import annotations
 
@@ -38,78 +38,96 @@ def project_weights(
 
     .. math:: W_{t+1} = \rho\, f(t)\, \frac{W_t + u_t}{\lVert W_t + u_t \rVert}
 
-    Where a normalization follows, a network does not feel the norm of the weights before it, but the effective rate
-    does: :math:`\eta / \lVert W\rVert^2` for SGD, :math:`\eta / \lVert W\rVert` for Adam. Norms grow, so the rate decays
-    unseen, until a network that has learnt for long cannot learn any more. With the norm held, the schedule that is written
-    is the schedule that the network feels. Use it for continual and reinforcement learning, for long training at a
-    constant rate, and wherever rates are to be compared. It needs the parameters, and goes last: it projects what the
-    others propose::
+    If a normalization follows a layer, the output of the network does not depend on the norm of the layer's
+    weights. The effective learning rate does: it is :math:`\eta / \lVert W\rVert^2` for SGD and
+    :math:`\eta / \lVert W\rVert` for Adam. Norms grow during training, so the effective rate decays
+    unnoticed, until a network that has trained for long cannot learn any more. With constant norms, the
+    schedule that you write is the schedule that takes effect.
+
+    Use it for continual and reinforcement learning, for long training at a constant rate, and wherever you
+    compare rates. Place it last in a chain: it projects the updates of the transforms before it. ``update``
+    needs the parameters::
 
         tx = optax.chain(optax.adam(schedule), olrs.project_weights())
 
-    Without a LayerNorm or RMSNorm before every nonlinearity it *changes the function*. Biases before a normalization are
-    redundant: drop them.
+    Without a LayerNorm or RMSNorm before every nonlinearity it *changes the function*. Biases before a
+    normalization are redundant: remove them.
 
-    **Which weights.** By default what is of rank 2 or more and is not named as an embedding, a norm's parameter, a bias or
-    a last layer: embed, wte, wpe, pos, cls, norm, ln, bn, head, logits, readout or classifier at any place in the path (also as
-    in ``pos_embedding``, ``lm_head``, ``ln_1``), bias, b, scale, offset, gamma or beta at its end, and out, output or final
-    at the top of the tree. A last layer called ``Dense_3`` cannot be known: ``without="params/Dense_3/.*"``. Nor can a
-    stacked bias called ``shift``. After ``init``, ``projection.growth(params, state)`` lists what was chosen; if in doubt
-    give ``weights``.
+    **Which weights.** By default, parameters of rank 2 or more that do not have the name of an embedding, a
+    parameter of a norm, a bias or a last layer: embed, wte, wpe, pos, cls, norm, ln, bn, head, logits, readout
+    or classifier anywhere in the path (also as in ``pos_embedding``, ``lm_head``, ``ln_1``); bias, b, scale,
+    offset, gamma or beta at its end; and out, output or final at the top of the tree. A last layer named
+    ``Dense_3`` is not recognized: pass ``without="params/Dense_3/.*"``. Nor is a stacked bias named ``shift``.
+    After ``init``, ``projection.growth(params, state)`` lists the chosen parameters; if in doubt, pass
+    ``weights``.
 
-    **When.** ``"exact"``: each update leads onto the sphere. Norms must be known before the weights are scaled, which is
-    one more pass over weights and updates (1.375x the memory traffic of clip and AdamW on a TPU; 1.25x as ``"manual"``).
-    ``"deferred"``: the scale that one update calls for is part of the next one. No pass at all (1.00x); norms are off by
-    one update's growth, which does not add up. The best choice for large models; before an evaluation or a checkpoint
-    ``projection.project(params, opt_state)`` is exact. ``"manual"``: the updates pass, and the training loop calls
-    ``projection.project`` after ``optax.apply_updates``. ``every_steps=1000`` did as well as 1 for the authors (Rainbow;
-    read in an independent audit), but deferred is both cheaper and closer.
+    **When** (``mode``).
 
-    **Weight decay** along weights that are projected does nothing, or with ``every_steps`` something unintended.
-    ``projection.weight_decay(tx, params)`` finds it. Momentum keeps the part along the weights: harmless.
+    - ``"exact"``: each update ends on the sphere. The norms must be known before the weights are scaled, which
+      takes one more pass over weights and updates: 1.375x the memory traffic of clipping and AdamW on a TPU;
+      1.25x as ``"manual"``.
+    - ``"deferred"``: the scale that one update requires is applied with the next update. It takes no
+      additional pass (1.00x). Norms are off by the growth of one update, which does not accumulate. The best
+      choice for large models; before an evaluation or a checkpoint, ``projection.project(params, opt_state)``
+      is exact.
+    - ``"manual"``: updates pass unchanged, and the training loop calls ``projection.project`` after
+      ``optax.apply_updates``.
 
-    **Precision.** Norms, products and radii are float32 (or wider, as the weights are), rounded once. Weights of 16 bits:
-    bfloat16 has steps of 1/128 to 1/256, so that a projection moves no weight until the scale leaves 1 by 0.2%, and
-    every weight beyond 0.4%. Norms are therefore sure to stay within 0.4% of the radius (deferred: and one update's
-    growth), not nearer. Nothing is lost in between: the norm
-    of the rounded weights is measured anew in every step, and ``projection.growth`` tells it.
+    ``every_steps=1000`` did as well as 1 for the authors (Rainbow; read in an independent audit), but deferred
+    is both cheaper and closer.
 
-    **What cannot be projected** is left as the update has it and counted in ``skipped``: a norm that is zero, infinite or
-    nan (beyond 1.8e19 or below 1e-19 squares leave float32), and weights that began as zeros.
+    **Weight decay** along projected weights has no effect, or with ``every_steps`` an unintended one.
+    ``projection.weight_decay(tx, params)`` finds it. Momentum keeps a component along the weights, which is
+    harmless.
 
-    **Sharding.** Sums are taken where the weights lie and ride in as many all-reduces as there are different shardings
-    (of at most 256 leaves each); no weight is gathered. With a norm for each output neuron and outputs that are
-    split, the norms themselves, a vector, are. In ``shard_map`` give ``specs``: then it is one ``psum`` for everything.
+    **Precision.** Norms, products and radii are float32 (or wider, if the weights are), rounded once. Weights
+    of 16 bits: bfloat16 has steps of 1/128 to 1/256, so that a projection changes no weight until the scale
+    differs from 1 by 0.2%, and every weight beyond 0.4%. So norms stay within 0.4% of the radius (deferred:
+    and the growth of one update), but not closer. Nothing is lost in between: every step measures the norm of
+    the rounded weights, and ``projection.growth`` reports it.
 
-    The extra argument ``project_weights=False`` of an update leaves it as it is.
+    **What cannot be projected** keeps its update and is counted in ``skipped``: blocks whose norm is zero,
+    infinite or nan (squares beyond 1.8e19 or below 1e-19 leave the range of float32), and weights that were
+    initialized to zero.
+
+    **Sharding.** Sums are computed where the weights lie, and use as many all-reduces as there are different
+    shardings (of at most 256 leaves each). No weights are gathered. With a norm for each output neuron and
+    sharded outputs, the norms themselves, a vector, are gathered. In ``shard_map`` pass ``specs``; then there
+    is one ``psum`` for everything.
+
+    **The extra argument** ``project_weights=False`` of ``update`` leaves that update unchanged.
 
     Args:
-        weights: patterns of whole paths (see :func:`with_rates_by_path`), or a function of the path and the parameter that says
-            whether it is projected. None: as above.
-        without: patterns of what is not, although ``weights`` would have it.
-        separate: the axes along which every slice has a norm of its own; for all weights, or by pattern (the first that
-            matches counts). (): the whole matrix or kernel, as in the paper. 0: each layer of parameters stacked as
-            [layers, ...]; ``-1``: each output neuron of a kernel [..., outputs]; ``(0, -1)``: both. The axis of the heads:
-            each head; :class:`Heads` where an axis packs several.
-        joint: patterns of the scales and offsets of normalizations, such as ``".*norm.*/(scale|bias)"`` (and of no other
-            biases): those of one module are one vector of norm :math:`\sqrt n`, n the width, as with a scale of 1 and an
-            offset of 0 (recalled, not verified; a published reimplementation has :math:`\sqrt 2`). For homogeneous
-            activations such as ReLU only; :func:`decay_to_init` is for others.
-        radius: the norm at a factor of 1: a number, a function of a block's shape (:func:`sqrt_fan_in`,
+        weights: patterns of whole paths (see :func:`with_rates_by_path`), or a function of the path and the
+            parameter that returns whether to project it. None: as above.
+        without: patterns of parameters to exclude from ``weights``.
+        separate: the axes along which every slice has its own norm: for all weights, or by pattern (the first
+            that matches counts). (): one norm for the whole matrix or kernel, as in the paper. 0: for each
+            layer of parameters stacked as [layers, ...]; ``-1``: for each output neuron of a kernel
+            [..., outputs]; ``(0, -1)``: both. The axis of the heads: for each head; :class:`Heads` where an
+            axis packs several.
+        joint: patterns of the scales and offsets of normalizations, such as ``".*norm.*/(scale|bias)"`` (and of
+            no other biases). Those of one module form one vector of norm :math:`\sqrt n`, where n is the width,
+            as with a scale of 1 and an offset of 0 (recalled, not verified; a published reimplementation has
+            :math:`\sqrt 2`). Only for homogeneous activations such as ReLU; for others use
+            :func:`decay_to_init`.
+        radius: the norm at a factor of 1: a number, a function of the shape of a block (:func:`sqrt_fan_in`,
             :func:`sqrt_fan_out`), or either by pattern. None: the norm that the parameters have in ``init``.
-        schedule: a factor of the radius by step: a :class:`Schedule` or any ``optax.Schedule``. Norms that rise by a
-            factor c are rates that fall by c squared (SGD) or c (Adam).
-        mode: ``"exact"``, ``"deferred"`` or ``"manual"``.
-        every_steps: in how many updates one projects; for ``mode="exact"``.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it, as given to
-            ``shard_map``. ``init`` may be called inside or outside.
+        schedule: a factor of the radius by step: a :class:`Schedule` or any ``optax.Schedule``. Norms that
+            grow by a factor c lower the effective rate by c squared (SGD) or c (Adam).
+        mode: ``"exact"``, ``"deferred"`` or ``"manual"``, as above.
+        every_steps: the number of updates per projection; for ``mode="exact"``.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it, as
+            given to ``shard_map``. ``init`` may be called inside or outside.
 
     Returns:
-        A :class:`Projection`: the transformation, and ``project``, ``remeasure``, ``growth`` and ``weight_decay``.
+        A :class:`Projection`: the transform, with the methods ``project``, ``remeasure``, ``growth`` and
+        ``weight_decay``. Its state is a :class:`ProjectWeightsState`.
 
     Raises:
-        ValueError, TypeError: if an argument is out of its range, when built; from ``init``, if no parameter is chosen or
-            a pattern matches none; from ``update``, if it is given no parameters.
+        ValueError: if an argument is out of range; from ``init``, if no parameter is chosen or a pattern
+            matches none; from ``update``, if it gets no parameters.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> projection = project_weights()
@@ -125,15 +143,16 @@ def project_weights(
         {'hidden/kernel': Array(2., dtype=float32)}
 
     References:
-        Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective Learning Rates in
-        Reinforcement Learning, arXiv:2407.01800. Details from summaries and an independent audit; the text was not at hand.
+        Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective Learning Rates
+        in Reinforcement Learning, arXiv:2407.01800. Details from summaries and an independent audit; the text
+        was not at hand.
     """
     which = checked_weights(_OWNER, weights, without, separate, joint)
     radius = checked_radius(_OWNER, radius)
     one_of(_OWNER, "mode", mode, ("exact", "deferred", "manual"))
     every_steps = whole(_OWNER, "every_steps", every_steps, low=1, high=2**31 - 2)
     if every_steps > 1 and mode != "exact":
-        raise ValueError(f"{_OWNER}: every_steps is for mode='exact', got every_steps={every_steps} with mode={mode!r}")
+        raise ValueError(f"{_OWNER}: every_steps needs mode='exact', got every_steps={every_steps} with mode={mode!r}")
     if schedule is not None:
         function(_OWNER, "schedule", schedule, example="Constant(value=1.0)")
     if specs is not None:
@@ -179,9 +198,9 @@ def project_weights(
 def _exact(
     blocks: Blocks, ps: list, targets: jax.Array, us: list, norms: jax.Array
 ) -> tuple[list, jax.Array, jax.Array]:
-    """The updates that lead onto the spheres: scale (p + u) - p. Two passes: the norms are known after the first."""
+    """Returns the updates that end on the spheres, scale (p + u) - p, in two passes: the first finds the norms."""
     del norms
-    # Not s u + (s - 1) p, which is the same on paper: that loses the small difference of two large numbers.
+    # Not s u + (s - 1) p, which is the same on paper: it loses the small difference of two large numbers.
     candidates = [wide(p) if u is None else wide(p) + wide(u) for p, u in zip(ps, us)]
     norms, vector = blocks.norms(candidates)
 
@@ -198,11 +217,11 @@ def _exact(
 def _deferred(
     blocks: Blocks, ps: list, targets: jax.Array, us: list, norms: jax.Array
 ) -> tuple[list, jax.Array, jax.Array]:
-    """The updates with the scale that the last step's norms ask for; and the norms that they leave, in the same pass."""
+    """Returns the updates with the scale for the norms of the last step, and the norms after them, in one pass."""
     skipped = jnp.sum(~can_scale(targets, norms), dtype=jnp.int32)
-    # No condition on an element: where nothing can be scaled the scale is 1, and u + 0 p is u.
+    # No condition per element: where a block cannot be scaled the scale is 1, and u + 0 p is u.
     changes = blocks.split(scale_to(targets, norms) - 1)
     us = [u if u is None else (wide(u) + spread(c, p) * wide(p)).astype(u.dtype) for p, u, c in zip(ps, us, changes)]
-    # As optax.apply_updates adds them and rounds: what is measured is what will be there.
+    # Added and rounded as by optax.apply_updates, so that the norms are those of the new weights.
     after = [wide(p) if u is None else wide((p + u).astype(p.dtype)) for p, u in zip(ps, us)]
     return us, blocks.norms(after)[1], skipped

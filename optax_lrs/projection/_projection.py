@@ -1,4 +1,4 @@
-"""A projection of weights: the transformation, and what can be done with parameters and its state beside it."""
+"""What :func:`project_weights` returns: the transformation, and functions of parameters and its state."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import optax
 
 from optax_lrs._float32 import wide
 from optax_lrs._states import Roles
+from optax_lrs._states.found import unboxed
 from optax_lrs.projection._block_norms import spread
-from optax_lrs.projection._blocks import OnBlocks, scale_to, unboxed
+from optax_lrs.projection._blocks import OnBlocks, scale_to
 
 
 class ProjectWeightsState(NamedTuple):
-    """State of :func:`project_weights`. The vectors have one entry a block, in the order of the parameters.
+    """State of :func:`project_weights`. Its vectors have one entry per block, in the order of the parameters.
 
-    Vectors, and no tree like the parameters': a tool that shards every such tree as the parameters are finds none here.
+    They are vectors, not trees like the parameters, because tools shard such trees as they shard parameters.
     """
 
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
@@ -30,25 +31,33 @@ class ProjectWeightsState(NamedTuple):
 
 
 class Projection(OnBlocks):
-    """What :func:`project_weights` returns: a gradient transformation, and functions of parameters and optimizer state.
+    """What :func:`project_weights` returns: a gradient transformation with methods for its state.
 
-    Keep it to use them::
+    Keep it to call the methods::
 
         projection = olrs.project_weights(mode="deferred")
         tx = optax.chain(optax.adam(schedule), projection)
         ...
         params = projection.project(params, opt_state)  # exactly on the spheres, for an evaluation or a checkpoint
 
-    They take the whole optimizer state, in which there must be one state of a projection, at any depth, or that one
-    itself; of an ``nnx.Optimizer``, its ``opt_state``.
+    The methods take the whole optimizer state, which must contain exactly one state of a projection, at any
+    depth; or that state itself. For an ``nnx.Optimizer``, pass its ``opt_state``.
     """
 
     def project(self, params: Any, opt_state: Any) -> Any:
-        """The parameters with every chosen block at its radius times the factor in force, to rounding.
+        """Scales every chosen block to its radius times the current factor, exact to rounding.
 
-        For training loops that add the updates themselves, after ``optax.apply_updates``, with ``mode="manual"``: one pass
-        over the parameters less than as an update. Without that, before an evaluation or a checkpoint. Blocks whose norm
-        is zero or not finite stay as they are. Parameters of 16 bits are rounded once, and move only where that shows.
+        Use it before an evaluation or a checkpoint. With ``mode="manual"``, call it in the training loop
+        after ``optax.apply_updates``: that saves one pass over the parameters, compared to a projection in
+        the update. Blocks whose norm is zero or not finite stay as they are. Parameters of 16 bits are
+        rounded once, and change only where the change survives the rounding.
+
+        Args:
+            params: the parameters.
+            opt_state: the optimizer state.
+
+        Returns:
+            The projected parameters.
 
         Raises:
             ValueError: if the state holds no projection or several, or one of other parameters.
@@ -57,38 +66,52 @@ class Projection(OnBlocks):
         arrays = blocks.chosen()
         targets = blocks.split(unboxed(state.radii) * unboxed(state.factor))
         scales = [scale_to(target, norm) for target, norm in zip(targets, blocks.norms(arrays)[0])]
-        new = [scaled.astype(blocks.leaves[p.index].dtype) for p, scaled in
-               zip(blocks.pieces, (spread(s, x) * x for s, x in zip(scales, arrays)))]  # fmt: skip
+        scaled = [spread(scale, x) * x for scale, x in zip(scales, arrays)]
+        new = [x.astype(blocks.leaves[piece.index].dtype) for piece, x in zip(blocks.pieces, scaled)]
         return blocks.replaced(blocks.leaves, new)
 
     def growth(self, params: Any, opt_state: Any) -> dict[str, jax.Array]:
-        r"""By path, :math:`\lVert W + u\rVert / \rho` in the last update: the norm that it would have left, by the radius.
+        r"""Returns by path the norm that the last update alone would have left, divided by the radius.
 
-        Of plain SGD it is at least 1, for the gradient of scale-invariant weights has no part along them. Below 1 in the
-        long run means that something pulls them in: weight decay.
+        .. math:: \lVert W + u\rVert / \rho
+
+        For plain SGD it is at least 1, because the gradient of scale-invariant weights is orthogonal to
+        them. If it stays below 1, something shrinks the weights: weight decay.
+
+        Args:
+            params: the parameters, for their paths and shapes.
+            opt_state: the optimizer state.
+
+        Returns:
+            float32 arrays by path; shape () where the leaf is one block.
+
+        Raises:
+            ValueError: if the state holds no projection or several, or one of other parameters.
         """
         state, blocks = self.found(params, opt_state)
         return blocks.by_path(unboxed(state.norms) / (unboxed(state.radii) * unboxed(state.factor)))
 
     def weight_decay(self, tx: optax.GradientTransformation, params: Any, *, steps: int = 3) -> dict[str, float]:
-        r"""By path, what an optimizer takes off projected weights without a gradient: weight decay, which does nothing there.
+        r"""Finds weight decay on projected weights, where it has no effect or an unintended one.
 
-        Projected at every step, decay along :math:`W` is undone at once; the schedule alone sets the effective rate. With
-        ``every_steps`` it shrinks the weights in between and raises the rate. Leave these weights out of it: the ``mask`` of
-        ``optax.adamw`` and ``optax.add_decayed_weights``. No member of a chain sees the others, so ask, once::
+        With a projection at every step, decay along :math:`W` is undone at once: the schedule alone sets the
+        effective rate. With ``every_steps`` decay shrinks the weights in between, which raises the rate.
+        Exclude these weights with the ``mask`` of ``optax.adamw`` and ``optax.add_decayed_weights``. No
+        transform in a chain can see the others, so check once::
 
             assert not projection.weight_decay(tx, params)
 
-        It runs a few steps of ``tx`` with gradients of zero (a few, for a warmup begins at a rate of zero), and needs the
-        memory of one; parameters of a small model with the same names will do.
+        It runs a few steps of ``tx`` with gradients of zero. (Several, because a warmup may begin at a rate
+        of zero.) It needs the memory of one step; the parameters of a small model with the same names will do.
 
         Args:
-            tx: the whole optimizer, this projection included or not.
+            tx: the whole optimizer, with or without this projection.
             params: the parameters.
-            steps: how many updates to look at; inside ``optax.MultiSteps``, of micro-batches.
+            steps: the number of updates to run; inside ``optax.MultiSteps``, of micro-batches.
 
         Returns:
-            The largest share of the weights that one update took away, where there was any; an empty dict is good news.
+            By path, the largest fraction of the weights that one update removed. Only paths with decay are
+            listed: an empty dict means that there is none.
 
         Example:
             >>> from optax_lrs import project_weights
@@ -110,8 +133,8 @@ class Projection(OnBlocks):
             return [jnp.sum(p * u) / jnp.sum(p * p) for p, u in pairs], state
 
         for _ in range(steps):
-            shares, state = step(zeros, state, params)
-            for piece, share in zip(blocks.pieces, shares):
-                if -float(share) > found.get(piece.path, 0.0):
-                    found[piece.path] = -float(share)
+            fractions, state = step(zeros, state, params)
+            for piece, fraction in zip(blocks.pieces, fractions):
+                if -float(fraction) > found.get(piece.path, 0.0):
+                    found[piece.path] = -float(fraction)
         return found

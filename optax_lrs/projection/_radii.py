@@ -1,4 +1,4 @@
-"""The radii that weights are projected to: their first norm, a number, or the root of a fan."""
+"""The radii that weights are projected to: their initial norm, a number, or the root of a fan."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from optax_lrs.projection._weight_blocks import Piece, total
 
 
 def sqrt_fan_in(shape: Sequence[int]) -> float:
-    """The root of a block's number of inputs, as ``jax.nn.initializers`` count them: all axes but the last.
+    """Returns the square root of the number of inputs of a block, for ``radius`` in :func:`project_weights`.
 
-    For ``radius`` in :func:`optax_lrs.project_weights`.
+    Counted as in ``jax.nn.initializers``: the product of all axes but the last.
 
     Args:
-        shape: of one block; separate axes have the length 1.
+        shape: the shape of one block; separate axes have the length 1.
 
     Example:
         >>> sqrt_fan_in((3, 3, 4, 16))
@@ -33,13 +33,14 @@ def sqrt_fan_in(shape: Sequence[int]) -> float:
 
 
 def sqrt_fan_out(shape: Sequence[int]) -> float:
-    """The root of a block's number of outputs, as ``jax.nn.initializers`` count them: all axes but the last but one.
+    """Returns the square root of the number of outputs of a block, for ``radius`` in :func:`project_weights`.
 
-    For ``radius`` in :func:`optax_lrs.project_weights`: the Frobenius norm that a dense kernel has after a LeCun initialization,
-    of variance 1 / fan-in; with every output neuron by itself (``separate=-1``) it is 1.
+    Counted as in ``jax.nn.initializers``: the product of all axes but the second to last. It is the Frobenius
+    norm that a dense kernel has after a LeCun initialization, of variance 1 / fan-in. For single output
+    neurons (``separate=-1``) it is 1.
 
     Args:
-        shape: of one block; separate axes have the length 1.
+        shape: the shape of one block; separate axes have the length 1.
 
     Example:
         >>> sqrt_fan_out((512, 16)), sqrt_fan_out((512, 1))
@@ -49,14 +50,14 @@ def sqrt_fan_out(shape: Sequence[int]) -> float:
 
 
 def checked_radius(owner: str, radius: Any) -> Any:
-    """The radius, or the radii by pattern; TypeError and ValueError name what is wrong."""
+    """Returns the radius, or the radii by pattern; raises ``TypeError`` or ``ValueError`` if one is wrong."""
     if isinstance(radius, Mapping):
         return {checked_pattern(p, owner): _checked(owner, f"radius[{p!r}]", each) for p, each in radius.items()}
     return _checked(owner, "radius", radius)
 
 
 def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array, owner: str) -> jax.Array:
-    """The radius of each block, float32: ``norms`` where no rule gives another."""
+    """Returns the radius of each block, float32: its entry in ``norms`` where ``radius`` sets none."""
     if isinstance(radius, Mapping) and pieces:
         labelled(params, list(radius), others=None, owner=owner)
     fixed, known = np.zeros(total(pieces), np.float32), np.zeros(total(pieces), bool)
@@ -65,7 +66,7 @@ def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array
         if value is not None:
             at = slice(piece.start, piece.start + piece.size)
             fixed[at], known[at] = value, True
-    # Also where all are the norms: a copy then, for a state that is donated must not hold one buffer twice.
+    # A copy even if all radii are the norms: a donated state must not hold one buffer twice.
     return jnp.where(known, fixed, norms)
 
 

@@ -1,4 +1,4 @@
-"""Which weights have a norm of their own: the leaves, and the blocks that each of them is made of."""
+"""Which weights are projected: the leaves, and the blocks that each leaf consists of."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from optax_lrs._value.arguments import whole
 
 
 class Heads(NamedTuple):
-    """An axis that packs several heads one after another: each is a matrix of its own.
+    """Describes an axis that packs several heads, so that each head has its own norm.
 
-    For ``separate`` in :func:`optax_lrs.project_weights`: ``{".*/query/kernel": Heads(axis=-1, count=12)}`` for a kernel
-    of shape (width, 12 * head_width). An axis that counts the heads, as in (width, 12, head_width), needs no ``Heads``: it
-    is ``{".*/query/kernel": 1}``.
+    For ``separate`` in :func:`project_weights`: ``{".*/query/kernel": Heads(axis=-1, count=12)}`` for a kernel
+    of shape (width, 12 * head_width). An axis that counts the heads, as in (width, 12, head_width), does not
+    need ``Heads``: write ``{".*/query/kernel": 1}``.
 
     Args:
-        axis: the axis, from the front or (negative) from the end.
-        count: how many heads it holds; must divide its length.
+        axis: the axis; negative numbers count from the end.
+        count: the number of heads in the axis; must divide its length.
 
     Example:
         >>> Heads(axis=-1, count=12)
@@ -35,9 +35,9 @@ class Heads(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What the arguments ``weights``, ``without``, ``separate`` and ``joint`` say, checked."""
+    """The checked arguments ``weights``, ``without``, ``separate`` and ``joint``."""
 
-    patterns: tuple[str, ...] | None  # None: by is_hidden_matrix
+    patterns: tuple[str, ...] | None  # None: is_hidden_matrix decides
     predicate: Callable[[str, Any], bool] | None
     without: tuple[str, ...]
     separate: tuple[tuple[str, tuple[Any, ...]], ...]  # a pattern, and the axes and Heads; the first match counts
@@ -45,18 +45,18 @@ class Weights(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """One leaf's part in a layout."""
+    """One leaf that has blocks, and where its blocks are in the vectors over all blocks."""
 
     index: int  # of the leaf, in the flattened parameters
     path: str
     shape: tuple[int, ...]  # of the whole leaf, on all devices
     grid: tuple[int, ...]  # how many blocks along each axis of the whole leaf
-    start: int  # where its blocks begin in the vectors of norms
+    start: int  # where its blocks begin in the vectors
     joint: bool  # a scale or offset, which shares its blocks with its partner
 
     @property
     def size(self) -> int:
-        """How many blocks it has."""
+        """The number of blocks."""
         return math.prod(self.grid)
 
     @property
@@ -66,7 +66,7 @@ class Piece(NamedTuple):
 
 
 def checked_weights(owner: str, weights: Any, without: Any, separate: Any, joint: Any = ()) -> Weights:
-    """The arguments as :class:`Weights`; TypeError and ValueError name the one that is wrong."""
+    """Returns the arguments as :class:`Weights`; raises ``TypeError`` or ``ValueError`` if one is wrong."""
     predicate = weights if callable(weights) else None
     patterns = None if weights is None or predicate else checked_patterns(weights, owner, "weights")
     if not isinstance(separate, Mapping):
@@ -77,15 +77,21 @@ def checked_weights(owner: str, weights: Any, without: Any, separate: Any, joint
 
 
 def layout(params: Any, which: Weights, owner: str, whole_shape: Callable[[int, Any], tuple[int, ...]]) -> list[Piece]:
-    """The pieces of the leaves that are chosen, in the order of the parameters.
+    """Returns the pieces of the chosen leaves, in the order of the parameters.
+
+    Args:
+        params: the parameters, or the local shards of them.
+        which: which parameters are chosen, and their blocks.
+        owner: the function named in error messages.
+        whole_shape: from the index of a leaf and the leaf to its shape on all devices.
 
     Raises:
-        ValueError: if nothing, or nothing for one of the patterns, is chosen; if an axis is not there or not divisible.
+        ValueError: if no leaf is chosen, a pattern matches none, an axis does not exist or is not divisible.
     """
     keyed = jax.tree_util.tree_flatten_with_path(params)[0]
     if not keyed:
         return []
-    # A pattern that decides for no parameter is a mistake. Each kind by itself: they may overlap.
+    # A pattern that matches no parameter is a mistake. Patterns may overlap, so each is checked alone.
     for patterns in (which.patterns or (), which.without, which.joint):
         for pattern in patterns:
             labelled(params, [pattern], others=None, owner=owner)
@@ -101,11 +107,9 @@ def layout(params: Any, which: Weights, owner: str, whole_shape: Callable[[int, 
             continue
         shape = whole_shape(index, leaf)
         if not shape:
-            raise ValueError(f"{owner}: {path} is a scalar, which has no direction to keep")
+            raise ValueError(f"{owner}: {path} is a scalar: a scalar has no direction to keep")
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
-            raise ValueError(
-                f"{owner}: {path} has the type {leaf.dtype}, and only floating-point weights can be scaled"
-            )
+            raise ValueError(f"{owner}: {path} has the type {leaf.dtype}; only floating-point weights can be scaled")
         axes = next((axes for pattern, axes in which.separate if re.fullmatch(pattern, path)), ())
         piece = Piece(index, path, shape, _grid(owner, path, shape, axes), end, joint)
         group = path.rpartition("/")[0] if joint else path
@@ -113,7 +117,7 @@ def layout(params: Any, which: Weights, owner: str, whole_shape: Callable[[int, 
             first = starts[group]
             if piece.size != first.size:
                 raise ValueError(
-                    f"{owner}: {first.path} and {path} are joint, but of {first.size} and {piece.size} blocks"
+                    f"{owner}: {first.path} and {path} are joint, but have {first.size} and {piece.size} blocks"
                 )
             piece = piece._replace(start=first.start)
         else:
@@ -124,16 +128,16 @@ def layout(params: Any, which: Weights, owner: str, whole_shape: Callable[[int, 
         paths = [parameter_path(key) for key, _ in keyed]
         some = ", ".join(paths[:8]) + (", …" if len(paths) > 8 else "")
         rule = (
-            "no parameter is of rank 2 or higher with the name of a hidden layer"
+            "no parameter of rank 2 or higher has the name of a hidden layer"
             if which.predicate is None and which.patterns is None
-            else "nothing is chosen"
+            else "no parameter is chosen"
         )
-        raise ValueError(f"{owner}: {rule}; name the weights by patterns, weights=[...]; the paths are {some}")
+        raise ValueError(f"{owner}: {rule}; choose weights by patterns, weights=[...]; the paths are {some}")
     return pieces
 
 
 def total(pieces: Sequence[Piece]) -> int:
-    """The length of the vectors of norms."""
+    """Returns the number of blocks of all pieces: the length of the vectors."""
     return max((piece.start + piece.size for piece in pieces), default=0)
 
 

@@ -441,7 +441,7 @@ def test_wrappers():
     led, state = masked.update(ones, state, params)
     np.testing.assert_allclose(led["a"]["kernel"], 0.0, atol=1e-7)
     np.testing.assert_array_equal(led["b"]["kernel"], 1.0)
-    with pytest.raises(ValueError, match="of 1 blocks, these parameters have 2"):
+    with pytest.raises(ValueError, match="has 1 blocks, these parameters have 2"):
         projection.project(params, state)
     part = projection.project({"a": params["a"], "b": optax.MaskedNode()}, state)
     np.testing.assert_allclose(part["a"]["kernel"], 1.0, rtol=1e-6)
@@ -575,7 +575,7 @@ def test_the_rules_catch(mistake, rule):
         (dict(schedule=1.0), "schedule must be callable"),
         (dict(mode="lazy"), "mode must be one of 'exact', 'deferred', 'manual', got 'lazy'"),
         (dict(every_steps=0), "every_steps must be at least 1"),
-        (dict(every_steps=2, mode="deferred"), "every_steps is for mode='exact'"),
+        (dict(every_steps=2, mode="deferred"), "every_steps needs mode='exact'"),
         (dict(specs="fsdp"), "specs must hold"),
     ],
 )
@@ -587,8 +587,8 @@ def test_mistakes_when_built(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(), "no parameter is of rank 2"),
-        (dict(weights=lambda path, leaf: False), "nothing is chosen"),
+        (dict(), "no parameter of rank 2"),
+        (dict(weights=lambda path, leaf: False), "no parameter is chosen"),
         (dict(weights="w"), "'w' matches no path; the paths are bias, count, head/kernel"),
         (dict(weights="count"), "has the type int32"),
         (dict(weights="scalar"), "is a scalar"),
@@ -597,7 +597,7 @@ def test_mistakes_when_built(options, message):
         (dict(weights="head/.*", separate=2), "separate has the axis 2, but head/kernel has the shape (2, 3)"),
         (dict(weights="head/.*", separate=olrs.projection.Heads(-1, 2)), "must divide the axis, but head/kernel has the shape (2, 3)"),
         (dict(weights="head/.*", radius={"tail": 1.0}), "'tail' matches no path"),
-        (dict(weights="head/.*", joint=["bias", "scale"], separate={"scale": 0}), "are joint, but of"),
+        (dict(weights="head/.*", joint=["bias", "scale"], separate={"scale": 0}), "are joint, but have"),
     ],
 )  # fmt: skip
 def test_mistakes_when_initialized(options, message):
