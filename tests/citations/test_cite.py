@@ -1,4 +1,4 @@
-"""Citations: the papers of what is used, each once, as BibTeX that is well formed; and a bibliography that is complete."""
+"""Citations: each paper once, as well-formed BibTeX, from a complete bibliography."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The command line: list, show, plot, gallery, cite, and one line for bad input."""
+"""The commands list, show, plot, gallery and cite, and one line for bad input."""
 
 import json
 import re
@@ -33,13 +33,13 @@ def test_show(capsys, tmp_path):
     assert main(["show", "InverseSqrt(peak=1e-3)"]) == 0 and "without end" in capsys.readouterr().out
 
 
-def test_show_tells_phases_area_mean_and_peak(capsys):
+def test_show_reports_phases_area_mean_and_peak(capsys):
     assert main(["show", "WSD(peak=3e-4, total_steps=10_000, warmup_steps=500, decay_steps=2_000)"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["rising", "0", "500", "0", "0.0002994", "2.9%"] in lines
     assert ["constant", "500", "7,500", "0.0003", "0.0003", "85.7%"] in lines
     assert ["falling", "8,000", "2,000", "0.0003", "1.5e-07", "11.4%"] in lines
-    # Trapezia: half a step of the peak less in the warmup, half a step more in the decay.
+    # Trapezoids: half a step of the peak less in the warmup, half a step more in the decay.
     assert ["area", "2.625:"] in [line[:2] for line in lines]
     assert ["mean", "0.0002625,", "87.5%"] in [line[:3] for line in lines]
 
@@ -81,7 +81,7 @@ def test_plot_on_a_logarithmic_scale(tmp_path):
     assert main(["plot", COSINE, "--scale", "log", "-o", str(tmp_path / "rates.svg")]) == 0
     ax = olrs.plot(olrs.parse(COSINE), scale="log")
     low, high = ax.get_ylim()
-    assert ax.get_yscale() == "log" and 1e-9 < low < 1e-7 and 3e-4 < high < 6e-4  # four decades, though the end is 0
+    assert ax.get_yscale() == "log" and 1e-9 < low < 1e-7 and 3e-4 < high < 6e-4  # four decades, although the end is 0
     assert olrs.plot(olrs.Constant(value=0.0), scale="log").get_yscale() == "linear"
     with pytest.raises(ValueError, match="scale must be one of 'linear', 'log', got 'Log'"):
         olrs.plot(olrs.parse(COSINE), scale="Log")

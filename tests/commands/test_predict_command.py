@@ -1,4 +1,4 @@
-"""The command that predicts: what it reads, says and draws; one line for bad input."""
+"""The command predict: its inputs, output and picture, and one line for bad input."""
 
 import csv
 import re
@@ -89,7 +89,7 @@ def test_from_logs(folder, capsys):
     )
     _, runs = predicted(capsys, "constant.npz", "cosine.npz", "--schedule", repr(WSD), *QUICK)
     assert known == runs
-    # Rates between the rows, and the warmup told: nearly the same.
+    # With the rates between rows, and the warmup given, the result is nearly the same.
     _, read = predicted(capsys, *both, "--schedule", repr(WSD), *columns, "--warmup-steps", "100", *QUICK)
     assert read["WSD"][0] == pytest.approx(runs["WSD"][0], rel=1e-3)
     _, later = predicted(capsys, "constant.npz", "cosine.npz", "--schedule", repr(WSD), "--first-step", "600", *QUICK)
@@ -189,7 +189,7 @@ def test_names():
         ),
     ],
 )
-def test_mistakes_cost_one_line(folder, capsys, argv, message):
+def test_a_mistake_prints_one_line(folder, capsys, argv, message):
     assert main(["predict", *argv]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1

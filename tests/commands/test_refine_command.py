@@ -1,4 +1,4 @@
-"""The command that refines: what it reads, says, writes and draws; one line for bad input."""
+"""The command refine: its inputs, output, file and picture, and one line for bad input."""
 
 import csv
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_from_a_log(folder, capsys):
         assert lr.ends_at == 4000 and lr.lrs.max() == pytest.approx(0.3, rel=1e-6)
     out = capsys.readouterr().out
     assert "read     400 l2 norms, steps 10 to 4,000, one in 10 steps" in out and "as it was run" in out
-    with_refinement("log.csv", "--for", "sgd", *columns, "--peak", "1")  # of rates nothing is known
+    with_refinement("log.csv", "--for", "sgd", *columns, "--peak", "1")  # nothing is known about the rates
     assert "bound    refined" in capsys.readouterr().out
     assert (
         with_refinement("run.npz", "--for", "sgd", "--schedule", "Linear(peak=0.5, total_steps=400)").lrs.max() == 0.3
@@ -139,7 +139,7 @@ def test_the_picture():
         (["run.npz", "--for", "sgd", "--schedule", "Lniear()"], "unknown name 'Lniear'"),
     ],
 )
-def test_mistakes_cost_one_line(folder, capsys, argv, message):
+def test_a_mistake_prints_one_line(folder, capsys, argv, message):
     assert main(["refine", *argv]) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1

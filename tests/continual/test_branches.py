@@ -1,4 +1,4 @@
-"""Longer horizons and several budgets: the past stays, the plans add up, the theory's answers are applied."""
+"""Longer horizons and several budgets: the past is unchanged, and the plans add up."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,10 @@ def test_what_has_run_stays_as_it_was(by, decay):
 
 
 def test_the_adapted_cooldown_keeps_the_peak_right():
-    """Schaipp et al.'s question: the optimal rate of the longer run is that of the first. 63% of twice the run."""
+    """The optimal rate of the longer run is that of the first: 63% of twice the run.
+
+    This is Schaipp et al.'s question.
+    """
     lr = olrs.WSD(peak=1e-3, total_steps=50_000, decay_steps=10_000)
     new = continual.extend(lr, at=36_000, total_steps=100_000)
     assert isinstance(new, olrs.WSD) and new.peak == 1e-3 and new.decay_steps == 63_430
@@ -37,7 +40,7 @@ def test_the_adapted_cooldown_keeps_the_peak_right():
 
 
 def test_two_stages_use_the_factor_after_the_old_plateau():
-    """The paper's runs: ramps over 1,000 steps to 0.525 and 0.375 of the rate, of 33 values the nearest."""
+    """The paper's runs: ramps over 1,000 steps to the nearest of 33 values, 0.525 and 0.375."""
     lr = olrs.WSD(peak=1e-3, total_steps=50_000, decay_steps=10_000)
     for total, published in ((100_000, 0.525), (200_000, 0.375)):
         new = continual.extend(lr, at=40_000, total_steps=total, by="factor")
@@ -58,7 +61,7 @@ def test_the_same_share_and_the_same_length():
         assert continual.extend(OLD, at=4_000, total_steps=5_000, by=by) == OLD
 
 
-# ── several budgets ───────────────────────────────────────────────────────────────────────────────
+# ── several budgets ───────────────────────────────────────────────────────────────────────────
 
 STEMS = {
     "WSD": olrs.WSD(peak=1e-3, total_steps=800, warmup_steps=20, decay_steps=0),
@@ -90,7 +93,10 @@ def test_branches_are_runs_of_their_budget_from_a_checkpoint_of_the_stem(name, e
 
 
 def test_costs_of_a_suite_as_hagele_count_it():
-    """Cooldowns of 10% for budgets that double: half of what separate runs cost, as their 5.59e23 and 2.36e23 FLOPs."""
+    """With cooldowns of 10%, budgets that double cost half of separate runs.
+
+    The paper counts 2.36e23 FLOPs against 5.59e23.
+    """
     plan = continual.plan_branches(STEMS["WSD"], [100 * 2**i for i in range(6)], decay_fraction=0.1)
     assert plan.steps == 2880 + 630 and plan.separate_steps == 6300
     assert 2.36 / 5.59 < plan.steps / plan.separate_steps < 0.6

@@ -1,4 +1,4 @@
-"""The gallery: a panel for everything there is, and a picture that is worth looking at in its size."""
+"""The gallery: a panel for every schedule, at a readable size."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 import optax_lrs as olrs
 
-# In a process of its own: other tests register schedules, some of them wrong on purpose.
+# In a separate process: other tests register schedules, some of them wrong on purpose.
 DRAW = """
 import matplotlib; matplotlib.use("Agg")
 import optax_lrs as olrs
@@ -54,7 +54,7 @@ def test_everything_has_a_panel(scale, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     height, width = matplotlib.image.imread(file).shape[:2]
-    rows = 1 + int(done.stdout) // 6  # full rows at least
+    rows = 1 + int(done.stdout) // 6  # at least the full rows
     assert width == 840 and height > 60 * 1.35 * rows
 
 

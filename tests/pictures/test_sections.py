@@ -1,4 +1,4 @@
-"""Sections: the sums are the rates', exactly or within the error that they state; trends are what the rate does."""
+"""Sections: sums are exact or within the error they report; trends describe the rate."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,9 @@ WSD = olrs.WSD(peak=0.7, total_steps=3_000_000, warmup_steps=1_000, decay_steps=
 
 
 class Comb(olrs.Schedule):
-    """High in every other 2048 steps: a power of two, as the cells are."""
+    """High for 2048 steps, then low for 2048: a power of two, like the length of the cells."""
 
     def rate(self, clock):
-        """The formula."""
         return 1.0 * (clock.since(0) % 4096 < 2048)
 
 

@@ -10,11 +10,11 @@ import optax_lrs as olrs
 from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
-# ── golden values: adaptive_and_zoo.goldens.json ────────────────────────────────────────────────────
+# ── golden values: methods/adaptive_and_zoo.goldens.json ──────────────────────────────────────
 
 
 def exact(schedule, rows, atol=0.0):
-    """17 digits: to 1e-12 on the host, 2e-6 in float32."""
+    """Values of 17 digits agree to 1e-12 on the host and 2e-6 in float32."""
     steps, rates = np.array([step for step, _ in rows]), np.array([rate for _, rate in rows])
     np.testing.assert_allclose(schedule.at(steps), rates, rtol=1e-12, atol=atol)
     np.testing.assert_allclose(schedule(steps.astype(np.int32)), rates, rtol=2e-6, atol=max(atol, 1e-37))
@@ -31,7 +31,7 @@ def test_damped_cosine():
         (9000, 8e-05),
     ]
     exact(olrs.DampedCosine(**run), rows)
-    early = olrs.shifted(olrs.DampedCosine(**run), by=-1)  # its warmup is a step ahead of ours
+    early = olrs.shifted(olrs.DampedCosine(**run), by=-1)  # its warmup is one step ahead of ours
     exact(early, [(0, 1.5686274509803923e-06), (509, 0.0008)])
     exact(
         olrs.DampedCosine(peak=1, end=0.1, total_steps=100, cycles=3, gamma=0.2),
@@ -91,7 +91,7 @@ def test_power_decay():  # "power decay (2602.06797) T=100": p = 2 b - 1
     }
     for b, rates in shares.items():
         exact(olrs.PowerDecay(peak=1.0, total_steps=100, p=2 * b - 1), list(zip(range(0, 101, 25), rates)))
-    # "hf polynomial W=10 T=100 lr_init=1e-3 lr_end=1e-7 power=2 (multiplier)"; HF's warmup goes to 1 as ours
+    # "hf polynomial W=10 T=100 lr_init=1e-3 lr_end=1e-7 power=2 (multiplier)"; warmup as ours
     hf = [
         (0, 0.0),
         (5, 0.5),
@@ -132,7 +132,7 @@ def test_exponential_is_optaxs(staircase):
     np.testing.assert_allclose(ratios, 0.99, rtol=1e-12)
 
 
-def test_both_readings_of_uba():  # refinement_projection_budget.md, 4.2
+def test_both_readings_of_uba():  # methods/refinement_projection_budget.md, section 4.2
     midpoints = {0: 0.99691258234, 1: 0.971988359533, 4: 0.73274733111, 5: 0.593315346236, 9: 0.0122363346128}
     lr = olrs.UBA.at_midpoints(peak=1.0, total_steps=10, phi=1.0)
     np.testing.assert_allclose(lr.at(list(midpoints)), list(midpoints.values()), rtol=6e-11)
@@ -146,7 +146,7 @@ def test_both_readings_of_uba():  # refinement_projection_budget.md, 4.2
     np.testing.assert_array_equal(joined.at(np.arange(60, 120)), olrs.UBA.at_midpoints(**second).at(np.arange(60)))
 
 
-def test_cosine_power_with_the_codes_warmup():  # adaptive_and_zoo.md, section 5: T=20, w=5, p=10
+def test_cosine_power_with_the_codes_warmup():  # methods/adaptive_and_zoo.md, section 5: T=20, w=5, p=10
     peak, end, total, w = 0.1, 1e-4, 20, 5
     decay = olrs.CosinePower(peak=peak, end=end, total_steps=total - w, p=10.0)
     warmup = olrs.Tabulated(lrs=[end + (peak - end) / (w + 1), peak], steps=[0, w])
@@ -159,7 +159,7 @@ def test_cosine_power_with_the_codes_warmup():  # adaptive_and_zoo.md, section 5
     holds(lr, list(enumerate(rates.split())))
 
 
-def test_moderate_decay_for_averaging():  # wsd_continual_laws.md, section 8
+def test_moderate_decay_for_averaging():  # methods/wsd_continual_laws.md, section 8
     def lr(end):
         return olrs.WSD(peak=3e-3, end=end, total_steps=1000, decay_steps=200, decay=profiles.one_minus_sqrt)
 

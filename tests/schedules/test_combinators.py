@@ -13,7 +13,7 @@ ONE, RAMP = olrs.Constant(value=1.0), olrs.Linear(peak=1.0, total_steps=100)
 
 
 def test_rex_at_its_sampling_rates():
-    """refinement_projection_budget.md, 5.2: computed from the formula of the paper."""
+    """Computed from the paper's formula: methods/refinement_projection_budget.md, section 5.2."""
     rex = olrs.REX(peak=1.0, total_steps=100)
     golden = [
         (olrs.sampled(rex, every=10), {0: 1, 9: 1, 10: 0.947368421053, 55: 0.666666666667, 99: 0.181818181818, 100: 0}),
@@ -58,7 +58,7 @@ def test_a_stage_without_steps_is_passed_over():
 
 
 def test_the_number_of_updates_of_a_ramp():
-    """Against counting: the first step at which all tokens were seen."""
+    """Counting gives the same: the first step at which all tokens were seen."""
     random = np.random.default_rng(0)
     for _ in range(200):
         per, at = random.integers(1, 9, 3).tolist(), np.sort(random.integers(0, 20, 2)).tolist()
@@ -69,7 +69,7 @@ def test_the_number_of_updates_of_a_ramp():
 
 
 def test_whole_cycles_of_tokens_beyond_int32():
-    """A trillion tokens: what is left of it and where a stage begins are exact."""
+    """With a trillion tokens, the remainder and the start of each stage are exact."""
     run = olrs.Horizon.of(tokens=10**12, tokens_per_step=2**22)
     lr = olrs.on_tokens(olrs.Linear(peak=1.0, total_steps=10**12), tokens_per_step=2**22)
     assert lr.ends_at == run.steps == 238419

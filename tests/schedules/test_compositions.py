@@ -1,7 +1,8 @@
 """The property matrix on random compositions, and 1,000 random mistakes.
 
-The number of compositions is OPTAX_LRS_COMPOSITIONS, 800 unless it says otherwise; they are drawn in shares, so that
-processes can divide them. Hypothesis draws the same ones each time; OPTAX_LRS_SEED=n draws others.
+OPTAX_LRS_COMPOSITIONS is the number of compositions, 800 by default. They are drawn in shares, so
+that processes can divide them. Hypothesis draws the same ones each time; OPTAX_LRS_SEED=n draws
+others.
 """
 
 import os
@@ -24,11 +25,11 @@ from optax_lrs._value.fields import Note
 COMPOSITIONS = int(os.environ.get("OPTAX_LRS_COMPOSITIONS", 800))
 SEED = int(os.environ.get("OPTAX_LRS_SEED", 0))
 SHARES = 8
-STEPS = 48  # one number of steps: what JAX compiled for one composition, it need not for the next
+STEPS = 48  # a fixed number of steps, so that compositions share compiled operations
 
 
 def drawn(count, seed=0):
-    """So many examples, the same in each run; nothing is kept on disk."""
+    """Draws this many examples, the same in each run, and stores nothing on disk."""
 
     def decorate(test):
         chosen = settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
@@ -38,7 +39,7 @@ def drawn(count, seed=0):
 
 
 def some_steps(schedule, random):
-    """The corners and ends and their neighbours, far away, and a few at random; always as many."""
+    """Corners and ends with their neighbors, distant steps and random ones; a fixed number."""
     marks = [0, 1, LAST, *schedule.corners, schedule.ends_at or 0]
     near = {mark + beside for mark in marks for beside in (-2, -1, 0, 1, 2)}
     last = within_integers(schedule)
@@ -49,7 +50,10 @@ def some_steps(schedule, random):
 
 
 def within_integers(schedule):
-    """The last step that every clock in it reads as an integer: beyond, the device cannot tell where in a cycle it is."""
+    """The last step that every inner clock reads as an integer.
+
+    Beyond it, the device cannot locate a step within a cycle.
+    """
     children = getattr(schedule, "schedules", None) or ((schedule.schedule,) if hasattr(schedule, "schedule") else ())
     last = min((within_integers(child) for child in children), default=LAST)
     if last == LAST and not any(name in repr(schedule) for name in ("Cycled", "Sampled")):
@@ -59,7 +63,10 @@ def within_integers(schedule):
 
 
 def in_float32(schedule):
-    """The schedule that the device sees: what float32 does to a field is no error of the formula."""
+    """The schedule as the device sees it.
+
+    Rounding a field to float32 is not an error of the formula.
+    """
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), schedule)
 
 
@@ -77,7 +84,7 @@ def holds_on_the_host(case, steps):
 
 
 def holds_on_the_device(case, steps):
-    """The rates of the compiled program; and op by op, which compiles nothing, under vmap with their derivative."""
+    """Checks the compiled rates, and those computed op by op under vmap with their derivative."""
     schedule, oracle, tolerance = case.schedule, in_float32(case.schedule), 2e-6 * factors(case.schedule)
     grow = towards_larger_rates(schedule)
     desired = oracle.at(steps)
@@ -91,7 +98,7 @@ def holds_on_the_device(case, steps):
     width = 1e-5
     move = lambda by: jax.tree.map(lambda a, g: a + by * np.float64(g), oracle, grow)  # noqa: E731
     up, down = move(width).at(steps), move(-width).at(steps)
-    straight = np.abs(up + down - 2 * desired) <= 1e-7 * np.abs(desired)  # elsewhere a limit cuts in
+    straight = np.abs(up + down - 2 * desired) <= 1e-7 * np.abs(desired)  # elsewhere a limit applies
     difference = (up - down) / (2 * width)
     scale = np.max(np.abs(desired)) + 1e-30
     np.testing.assert_allclose(slopes[straight], difference[straight], rtol=1e-4, atol=1e-5 * scale)
@@ -104,18 +111,18 @@ def op_by_op(schedule, steps):
 
 
 def in_pairs(*trees):
-    """Each tree with its numbers as float32 arrays of the device, as jvp and vjp take them: in tuples."""
+    """Each tree with its numbers as float32 arrays on the device, in tuples as for jvp and vjp."""
     return tuple((jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree),) for tree in trees)
 
 
 def towards_larger_rates(schedule):
-    """A direction in the schedule's numbers: each rate by itself, everything else stays."""
+    """A direction that increases each rate in proportion and leaves everything else unchanged."""
     direction = lambda path, leaf: np.asarray(leaf) * (path[-1].name in RATES)  # noqa: E731
     return jax.tree_util.tree_map_with_path(direction, schedule)
 
 
 def factors(schedule):
-    """How many rates are multiplied with each other at most: each may be off by 2e-6."""
+    """The largest number of rates multiplied together; each may be off by 2e-6."""
     inner = getattr(schedule, "schedules", None) or ((schedule.schedule,) if hasattr(schedule, "schedule") else ())
     counts = [factors(each) for each in inner] or [1]
     return sum(counts) if isinstance(schedule, olrs.schedules.Product) else max(counts)
@@ -138,7 +145,7 @@ def test_random_compositions(share):
 
 @pytest.mark.slow
 def test_gradients_in_reverse():
-    """Every tenth composition, all its numbers: finite at every edge."""
+    """For every tenth composition, gradients of all its numbers are finite at every edge."""
 
     @drawn(-(-COMPOSITIONS // 10), seed=77)
     @given(compositions.compositions())
@@ -152,7 +159,7 @@ def test_gradients_in_reverse():
     holds()
 
 
-# ── mistakes ──────────────────────────────────────────────────────────────────────────────────────
+# ── mistakes ──────────────────────────────────────────────────────────────────────────────────
 
 NO_NUMBERS = [None, "1", "", True, [1.0], (1,), {}, 1j, object(), lambda step: step, np.ones(2), b"1"]
 NO_FINITE = [float("nan"), float("inf"), -float("inf"), np.float32("nan"), np.array(np.inf)]
@@ -164,7 +171,7 @@ ONE = olrs.Constant(value=1.0)
 
 
 def wrong(name, kind):
-    """Values that a field of that name and type must not take."""
+    """Values that a field of this name and type must reject."""
     if kind is float:
         values = [*NO_NUMBERS, *NO_FINITE]
         return (
@@ -201,7 +208,7 @@ def wrong(name, kind):
 
 @st.composite
 def mistakes(draw):
-    """A class, its example's fields with one of them wrong, and the name of that one."""
+    """A class, its example's fields with one wrong value, and the name of that field."""
     cls = draw(
         st.sampled_from(
             sorted(
@@ -231,7 +238,7 @@ def mistakes(draw):
 
 @st.composite
 def contradictions(draw):
-    """Fields each of which is legal, and which together are not; the name of one of them."""
+    """Fields that are valid one by one but not together, and the name of one of them."""
     total, over, peak = draw(st.integers(0, 10**9)), draw(st.integers(1, 10**9)), draw(st.floats(0.0, 1e3))
     one, other = olrs.Constant(value=peak), olrs.Linear(peak=peak, total_steps=total)
     return draw(
@@ -257,7 +264,7 @@ def contradictions(draw):
 
 
 def test_random_mistakes():
-    """Each is a ValueError or a TypeError that names the argument; none is accepted, none is any other exception."""
+    """Each mistake raises a ValueError or a TypeError that names the argument."""
     seen = []
 
     @drawn(850)

@@ -16,7 +16,7 @@ CASES = cases_cyclic.cases()
 CLASSES = sorted({type(case.schedule) for case in CASES}, key=lambda cls: cls.__name__)
 
 
-# ── golden values: (step, rate), from evaluations of the authors' formulas in 50 digits ───────────────
+# ── golden values: (step, rate), from evaluations of the authors' formulas in 50 digits ───────
 
 CLR = dict(peak=0.006, floor=0.001, period_steps=4000)
 CLR_STEPS = [0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 9000, 12345]
@@ -189,7 +189,7 @@ GOLDENS = [
             ]
         ],
     ),
-    # A float64 evaluation of the paper's form ends in …6315 for t = 5: its difference of large numbers costs it three digits.
+    # In float64 the paper's form ends in …6315 for t = 5: its difference loses three digits.
     (
         "RAdam's rectifier, 0.999",
         olrs.RectifiedWarmup.untuned(peak=1.0, b2=0.999),
@@ -220,7 +220,7 @@ def test_golden_values(name, schedule, rows):
 
 
 def test_pytorch_in_three_phases():
-    """Peak at 0.3 N - 1, back at the start at 0.6 N - 2, the end at N - 1."""
+    """The peak is at 0.3 N - 1, the start again at 0.6 N - 2, and the end at N - 1."""
     lr = olrs.OneCycle(peak=0.1, total_steps=99, warmup_steps=29, anneal_steps=100 + 1 - 60, start=0.004, end=4e-7)
     np.testing.assert_allclose(lr.at([0, 29, 58, 99]), [0.004, 0.1, 0.004, 4e-7], rtol=1e-15)
     torch_cosine = lambda start, end, x: end + (start - end) / 2 * (1 + math.cos(math.pi * x))  # noqa: E731
@@ -249,7 +249,7 @@ def test_against_optax():
     np.testing.assert_allclose([sgdr(s) for s in steps], ours.at(steps), rtol=2e-6, atol=1e-9)
 
 
-# ── invariants ────────────────────────────────────────────────────────────────────────────────────────
+# ── invariants ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_triangular_waves():
@@ -264,7 +264,8 @@ def test_triangular_waves():
             np.testing.assert_array_equal(rates, rates.dtype.type(0.001))
     peaks = olrs.Triangular2(**CLR).at(2000 + 4000 * np.arange(30))
     np.testing.assert_allclose(peaks, 0.001 + 0.005 * 0.5 ** np.arange(30), rtol=1e-14)
-    # Without a fall exp_range is triangular; halving in each cycle it meets triangular2 where a cycle begins.
+    # Without a fall exp_range is triangular. If it halves in each cycle, it equals triangular2 at
+    # the start of each cycle.
     np.testing.assert_allclose(olrs.ExpRange(**CLR, h=1e18).at(steps), wave, rtol=1e-13)
     after = 4000 * np.arange(20) + 1
     pair = [s.replace(floor=0.0).at(after) for s in (olrs.ExpRange(**CLR, h=1.0), olrs.Triangular2(**CLR))]
@@ -272,7 +273,7 @@ def test_triangular_waves():
 
 
 def test_an_envelope_over_a_long_run_is_exact_until_float32_ends():
-    """A hundred halvings and more, a device's own exp2 would be off by 4e-6."""
+    """After a hundred halvings and more, a device's exp2 would be off by 4e-6."""
     steps = np.arange(0, 120 * 10**6, 99_991)
     for schedule in (
         olrs.ExpRange(peak=1.0, period_steps=2000, h=500.0),
@@ -296,13 +297,13 @@ def test_cyclic_reflex_is_odd_and_keeps_the_mean():
 
 
 def test_a_phase_shift_is_shifted():
-    """The paper's (pos + shift · C) mod C."""
+    """The paper's phase is (pos + shift · C) mod C."""
     lr = olrs.CyclicReflex(value=1.0, amplitude=0.5, period_steps=1200)
     np.testing.assert_array_equal(olrs.shifted(lr, by=-300).at(np.arange(900)), lr.at(np.arange(300, 1200)))
 
 
 def test_restarts_come_exactly_on_time():
-    """Where floor(log(1 + t/T_0 (T_mult - 1)) / log(T_mult)) errs, far out and on the device too."""
+    """Restarts where floor(log(1 + t/T_0 (T_mult - 1)) / log(T_mult)) is wrong, on both sides."""
     for growth in (1, 2, 3, 10):
         lr = olrs.SGDR(peak=1.0, period_steps=7, growth=growth)
         starts = [7 * (sum(growth**i for i in range(n)) if growth > 1 else n * 10**6) for n in range(1, 40)]
@@ -399,11 +400,14 @@ def test_degenerate_lengths_are_legal(total):
             rules.close(lr(np.arange(20)), rates)
 
 
-# ── warmups ───────────────────────────────────────────────────────────────────────────────────────────
+# ── warmups ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_first_rate_of_a_warmup():
-    """Ours begin at 0 (or start) and reach their mark at the step of that number; by=-1 counts updates as the papers do."""
+    """Ours start at 0 (or start) and reach the peak at step warmup_steps.
+
+    ``by=-1`` counts updates as the papers do.
+    """
     linear, exponential = (
         olrs.LinearWarmup(peak=1.0, warmup_steps=4),
         olrs.ExponentialWarmup(peak=1.0, timescale_steps=4),
@@ -414,7 +418,7 @@ def test_the_first_rate_of_a_warmup():
     np.testing.assert_allclose(
         olrs.shifted(exponential, by=-1).at([0, 3]), [1 - math.exp(-1 / 4), 1 - math.exp(-1)], rtol=1e-15
     )
-    # The rectifier belongs to Adam's own count of updates, which begins at 1.
+    # The rectifier counts updates as Adam does, from 1.
     assert olrs.RectifiedWarmup.untuned(peak=1.0).at([3, 4]).tolist() == [0.0, pytest.approx(0.0173115031663796)]
 
 
@@ -429,7 +433,7 @@ def test_untuned():
 
 @pytest.mark.parametrize("timescale", [3, 4, 5, 10, 40, 1000, 10**6, 2**31 - 1])
 def test_the_rectifier_in_fifty_digits(timescale):
-    """Where it begins, around the change of the form it is computed in, and far out."""
+    """Where it begins, where the computation changes form, and late in the run."""
     steps = {*range(40), 10**3, 10**5, 10**9, 2**31 - 2, *(timescale + i for i in (-3, -2, -1, 0, 1, timescale // 2))}
     steps = np.array(sorted(step for step in steps if 0 <= step < 2**31 - 1))
     with mp.workdps(50):
@@ -452,7 +456,7 @@ def test_range_test_spends_as_many_steps_on_each_order_of_magnitude():
     assert lr.at(600) == lr.at(10**9) == 1.0
 
 
-# ── mistakes ──────────────────────────────────────────────────────────────────────────────────────────
+# ── mistakes ──────────────────────────────────────────────────────────────────────────────────
 
 WAVE = dict(peak=1.0, period_steps=10)
 MISTAKES = [

@@ -1,4 +1,4 @@
-"""Golden values, on the host to the digits published and in float32 to 2e-6."""
+"""Golden values, to their published digits on the host and to 2e-6 in float32."""
 
 import math
 
@@ -65,7 +65,7 @@ def test_cosine_power():
 
 
 def test_cosine_power_as_the_code_has_it_without_warmup():
-    """Its first epoch has the peak: the schedule of a higher peak, entered one epoch late."""
+    """Its first epoch has the peak: a schedule with a higher peak, started one epoch late."""
     first = olrs.CosinePower(peak=1.0, total_steps=10, p=10).at(1)
     lr = olrs.CosinePower(peak=1e-4 + (0.1 - 1e-4) / first, end=1e-4, total_steps=10, p=10)
     holds(lr, goldens.COSINE_POWER_EPOCHS)
@@ -111,7 +111,7 @@ def test_uba():
 
 
 def test_means():
-    """Closed forms of the means over the decay, by the trapezoid rule."""
+    """Closed forms of the mean over the decay, by the trapezoid rule."""
     steps = np.arange(100_001)
     for phi in (0.5, 1.0, 2.0):
         mean = np.trapezoid(olrs.UBA(peak=1.0, total_steps=100_000, phi=phi).at(steps)) / 100_000

@@ -1,4 +1,4 @@
-"""The schedules of the literature: the property matrix, mistakes, degenerate lengths."""
+"""Schedules of the literature: the property matrix, mistakes, and degenerate lengths."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ CLASSES = (
 )
 
 
-# ── mistakes and degenerate lengths ─────────────────────────────────────────────────────────────────
+# ── mistakes and degenerate lengths ───────────────────────────────────────────────────────────
 
 CYCLES = dict(peak=1.0, end=0.1, boundaries=(10, 20))
 TOKENS_OF = dict(peak=1.0, tokens_per_step=10, sequences_per_step=1)

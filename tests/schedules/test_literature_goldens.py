@@ -1,4 +1,4 @@
-"""Continual and horizon-free schedules: golden values, invariants, and published variants as compositions."""
+"""Continual and open-ended schedules: goldens, invariants, and variants as compositions."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import optax_lrs as olrs
 from matrices import schedule_rules as rules
 from optax_lrs import profiles
 
-# ── golden values: wsd_continual_laws.goldens.json ──────────────────────────────────────────────────
+# ── golden values: methods/wsd_continual_laws.goldens.json ────────────────────────────────────
 
 WSDS_STEPS = [
     0,
@@ -38,11 +38,14 @@ WSDS_STEPS = [
     1100,
 ]
 WSDS_RATES = {  # group "wsds": by cycle, by cumulative end
-    "of_cycles": "0 0.0005 0.001 0.001 0.001 0.000769230769231 0.000181818181818 0.000103092783505 0.001 0.001 0.001 0.001 "
+    "of_cycles": "0 0.0005 0.001 0.001 0.001 0.000769230769231 0.000181818181818 0.000103092783505 0.001 0.001 0.001 "
+    "0.001 "
     "0.001 0.001 0.000181818181818 0.000102301790281 0.001 0.001 0.001 0.001 0.001 0.000181818181818 0.000103092783505 "
     "0.0001 0.0001",
-    "of_run": "0 0.0005 0.001 0.001 0.001 0.000769230769231 0.000181818181818 0.000103092783505 0.001 0.001 0.001 0.001 "
-    "0.00028 0.000205882352941 0.000134615384615 0.000101302460203 0.001 0.001 0.001 0.000181818181818 0.00013698630137 "
+    "of_run": "0 0.0005 0.001 0.001 0.001 0.000769230769231 0.000181818181818 0.000103092783505 0.001 0.001 0.001 "
+    "0.001 "
+    "0.00028 0.000205882352941 0.000134615384615 0.000101302460203 0.001 0.001 0.001 0.000181818181818 "
+    "0.00013698630137 "
     "0.000115606936416 0.000100908173562 0.0001 0.0001",
 }
 WSDS = dict(peak=1e-3, end=1e-4, boundaries=(300, 700, 1000), warmup_steps=50, share=0.1)
@@ -68,7 +71,7 @@ def test_wsds_invariants():
     assert np.all(equal >= 0.1) and equal[300] == 0.1
     none = olrs.WSDS(peak=1.0, end=0.1, boundaries=(100, 200), decay_steps=(0, 0))
     assert np.all(none.at(steps) == 1.0)
-    # Levanter's own test: at the peak until 270, 660, 970, and again from 300 and 700 on.
+    # Levanter's test: at the peak until 270, 660, 970, and again from 300 and 700 on.
     assert all(cycles.at(step) == 1e-3 for step in (270, 300, 660, 700, 970))
     lr = olrs.WSDS(peak=1e-3, end=1e-4, boundaries=(40,), decay_steps=(40,))  # Levanter's form of the decay
     holds(
@@ -196,7 +199,7 @@ def test_power_law_without_a_cap_and_its_crossover():
         assert lr.at(round(4 * cross)) == pytest.approx(0.02 * 4**-0.51, rel=1e-9)
     zoo = olrs.PowerLaw(
         peak=0.02, amplitude=4.6, sequences_per_step=128, tokens_per_step=10**6
-    )  # adaptive_and_zoo.goldens.json
+    )  # methods/adaptive_and_zoo.goldens.json
     holds(
         zoo,
         [
@@ -235,14 +238,14 @@ def test_power_law_invariants():
     lr = olrs.PowerLaw(peak=0.02, tokens_per_step=10**6, sequences_per_step=1024)
     steps = np.array([10**5, 10**6, 10**7])
     np.testing.assert_allclose(lr.at(10 * steps) / lr.at(steps), 0.309029543251, rtol=1e-11)
-    twice = lr.replace(tokens_per_step=2 * 10**6, sequences_per_step=2048)  # at the same tokens twice the rate
+    twice = lr.replace(tokens_per_step=2 * 10**6, sequences_per_step=2048)  # twice the rate at the same tokens
     np.testing.assert_allclose(twice.at(steps), 2 * lr.at(2 * steps), rtol=1e-13)
-    assert lr.at(0) == 0.02 and lr(0) == np.float32(0.02)  # no infinity at the first token
+    assert lr.at(0) == 0.02 and lr(0) == np.float32(0.02)  # finite at the first token
     far = lr.replace(tokens_per_step=2**31 + 11, warmup_tokens=2**33)
     rules.close(far(np.array([1, 3, 10**6, 2**31 - 1])), far.at([1, 3, 10**6, 2**31 - 1]))
 
 
-def test_noam():  # adaptive_and_zoo.goldens.json, "noam d=512 W=4000"
+def test_noam():  # methods/adaptive_and_zoo.goldens.json, "noam d=512 W=4000"
     holds(
         olrs.InverseSqrt.noam(width=512),
         [
@@ -258,7 +261,7 @@ def test_noam():  # adaptive_and_zoo.goldens.json, "noam d=512 W=4000"
 
 def test_variants_of_the_inverse_sqrt_are_compositions():
     steps = np.arange(2000)
-    # big_vision: peak / sqrt(1 + (step + shift - warmup) / timescale), constant times the warmup, times the cooldown
+    # big_vision: peak / sqrt(1 + (step + shift - warmup) / timescale), times warmup and cooldown.
     peak, warmup, timescale, shift, total, cooldown = 1e-3, 100, 300, 50, 1500, 400
     since = np.maximum(steps - warmup, 0)
     expected = peak / np.sqrt(1 + (since + shift) / timescale) * np.minimum(1, steps / warmup)
@@ -288,19 +291,22 @@ def test_a_shifted_schedule_without_a_warmup_holds_its_first_rate():
     assert lr.at([0, 4, 5, 10, 15]).tolist() == [1, 1, 1, 0.5, 0] and lr(np.arange(6)).tolist() == 6 * [1]
 
 
-def test_inverse_to_a_twentieth():  # section 2 of wsd_continual_laws.md
+def test_inverse_to_a_twentieth():  # methods/wsd_continual_laws.md, section 2
     lr = olrs.WSD(peak=1.0, end=0.05, total_steps=100, decay_steps=100, decay=profiles.inverse)
     holds(lr, list(zip([0, 25, 50, 75, 100], "1 0.173913043478 0.0952380952381 0.0655737704918 0.05".split())))
 
 
 def test_levanters_own_facts_of_wsds():
-    """lr 1e-3, decay 0.1, cycles (300, 700) of 1000 steps: at the peak until 270, 660, 970; back at it at 300 and 700."""
+    """Rate 1e-3, decay 0.1, cycles (300, 700) of 1000 steps.
+
+    The rate is the peak until 270, 660 and 970, and again at 300 and 700.
+    """
     lr = olrs.WSDS.of_cycles(peak=1e-3, end=1e-4, boundaries=(300, 700, 1000), share=0.1)
     rates = lr.at(np.arange(1000))
     below = np.flatnonzero(rates < 1e-3)
     assert below.tolist() == [*range(271, 300), *range(661, 700), *range(971, 1000)]
 
 
-def test_deepseek_multi_step():  # section 1: a cut to the root of a tenth at 80%, to a tenth at 90%
+def test_deepseek_multi_step():  # section 1: drops to the square root of a tenth at 80%, and to a tenth at 90%
     lr = olrs.StepDecay(peak=1.0, milestones=(800, 900), factors=(0.1**0.5, 0.1))
     holds(lr, [(0, 1), (799, 1), (800, "0.316227766017"), (899, "0.316227766017"), (900, 0.1)])

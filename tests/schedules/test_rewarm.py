@@ -1,4 +1,4 @@
-"""Re-warming, cooldowns of any schedule, branches of a plateau: goldens, properties, mistakes."""
+"""Re-warming, cooldowns and branches of a plateau: goldens, properties and mistakes."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,10 @@ STEPS = np.arange(3000)
 
 
 def test_goldens():
-    """Ibrahim et al., 405M, and two cycles: wsd_continual_laws.goldens.json, "rewarm" and "rewarm_multi"."""
+    """Ibrahim et al., 405M, and two cycles.
+
+    methods/wsd_continual_laws.goldens.json, "rewarm" and "rewarm_multi".
+    """
     published = dict(peak=3e-4, warmup_steps=1324, decay_steps=132_366 - 1324)
     holds(olrs.rewarm(olrs.Constant(value=1.0), at=0, **published), goldens.REWARM)
     later = olrs.rewarm(OLD, at=5000, **published)
@@ -32,12 +35,12 @@ def test_goldens():
     for lr in (
         later,
         both,
-    ):  # on the host the goldens' twelve digits are all there is to ask; joined values say the rest
+    ):  # the goldens have twelve digits; the joined schedules check the rest
         np.testing.assert_allclose(lr.at(lr.boundary + STEPS), joined(lr).at(lr.boundary + STEPS), rtol=1e-12)
 
 
 def joined(lr):
-    """The same cycle from values that were there before."""
+    """The same cycle, built from other schedules."""
     length = lr.warmup_steps + lr.decay_steps
     new = olrs.Cosine(peak=lr.peak, end=lr.end, total_steps=length, warmup_steps=lr.warmup_steps)
     return olrs.join(lr.schedule, new, at=lr.boundary)
@@ -54,7 +57,10 @@ def test_rewarm_leaves_the_past_alone_and_jumps_or_not():
 
 
 def test_the_continuous_start_follows_the_numbers_of_run_time():
-    """A swept old peak moves where the new warmup starts, with no compilation and with a derivative."""
+    """A change of the old peak moves the start of the new warmup, without compiling again.
+
+    The derivative follows too.
+    """
 
     def rate(peak, step=1000):
         old = OLD.replace(peak=peak)
@@ -64,19 +70,18 @@ def test_the_continuous_start_follows_the_numbers_of_run_time():
     np.testing.assert_allclose(jax.vmap(rate)(peaks), (peaks + 2e-4) / 2, rtol=1e-6)
     np.testing.assert_allclose(jax.grad(rate)(3e-4), 0.5, rtol=1e-6)
     swept = jax.vmap(lambda peak: olrs.rewarm(OLD, at=700, peak=peak, warmup_steps=0, decay_steps=10)(710))(peaks)
-    np.testing.assert_allclose(swept, peaks / 10, rtol=1e-6)  # the end of a traced peak is its tenth too
+    np.testing.assert_allclose(swept, peaks / 10, rtol=1e-6)  # the end is a tenth of a traced peak too
 
 
 def test_many_cycles_cost_one_evaluation_each():
     calls = []
 
     class Counted(olrs.Schedule):
-        """One that counts."""
+        """Counts its evaluations."""
 
         value: float
 
         def rate(self, clock):
-            """The formula."""
             calls.append(1)
             return self.value + 0.0 * clock.since(0)
 
@@ -115,7 +120,7 @@ def test_with_cooldown_follows_the_numbers_of_run_time():
     warm = jax.grad(
         lambda p: olrs.with_cooldown(OLD.replace(peak=p), at=500, steps=9, profile=profiles.exponential, end=1e-6)(0)
     )
-    assert warm(3e-4) == 0.0  # no nan from the ratio to a rate of 0
+    assert warm(3e-4) == 0.0  # the ratio to a rate of 0 gives no nan
     dropped = olrs.with_cooldown(OLD, at=500, steps=0)
     assert dropped.at([499, 500]).tolist() == [3e-4, 0.0]
 
@@ -192,11 +197,10 @@ def test_a_class_of_ones_own_joins_in():
         total_steps: int
 
         def rate(self, clock):
-            """The formula."""
             return self.peak * clock.left(self.total_steps - 1, self.total_steps)
 
         def decayed_from(self, at, steps=None):
-            """The drop earlier."""
+            """Starts the drop earlier."""
             return self.replace(total_steps=at + 1)
 
     assert olrs.decay_from(Mine(peak=1.0, total_steps=10), at=5).total_steps == 6

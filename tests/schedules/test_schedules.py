@@ -1,4 +1,4 @@
-"""The property matrix: every rule for every schedule, at short and degenerate and long horizons."""
+"""The property matrix: every rule for every schedule, at short, zero and long lengths."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_every_schedule_and_profile_is_in_the_matrix():
     for case in CASES:
         visit(case.schedule)
     ours = {cls for cls in olrs.Schedule.registry.values() if cls.__module__.startswith("optax_lrs.")}
-    ours = {cls for cls in ours if issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))}  # laws are values too
+    ours = {cls for cls in ours if issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))}  # laws are values as well
     assert ours <= seen, f"not in cases.py: {ours - seen}"
 
 
@@ -43,7 +43,7 @@ def test_the_example_of_the_class(cls, rule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("total", [10**5, 2**24, 2**31 - 1])  # more of them in benchmarks/precision/precision.py
+@pytest.mark.parametrize("total", [10**5, 2**24, 2**31 - 1])  # benchmarks/precision/precision.py checks more
 def test_float32_is_within_2e_6_of_the_oracle_at_any_horizon(total):
     random = np.random.default_rng(total).integers(0, total, 2000)
     for case in cases.cases(total):
@@ -52,7 +52,7 @@ def test_float32_is_within_2e_6_of_the_oracle_at_any_horizon(total):
         steps = np.concatenate([np.arange(500), *corners, np.arange(last - 3000, last + 2), random])
         steps = np.unique(steps[(steps >= 0) & (steps <= 2**31 - 1)])
         if "stretched" in case.name:
-            steps = steps[-3000::3]  # its oracle is exact and slow
+            steps = steps[-3000::3]  # its oracle is exact but slow
         error = rules.precision(case.schedule, case.oracle, steps)
         assert error <= 2e-6, f"{case} is off by {error:.1e} at horizon {total}"
         np.testing.assert_allclose(case.schedule.at(steps), case.oracle(steps), rtol=1e-11, atol=1e-37)
@@ -119,12 +119,15 @@ def test_steps_at_the_edge_of_64_bits():
 
 
 def test_conventions_for_the_first_and_last_step():
-    """Ours is the majority's: 0 at the first step, the peak at step w, the end at step T, which no update sees."""
+    """Ours is the most common convention: rate 0 at step 0 and the peak at step w.
+
+    The end is at step T, after the last update.
+    """
     lr = olrs.WSD(peak=1.0, total_steps=40, warmup_steps=4, decay_steps=8)
     assert lr.at([0, 4, 31, 32, 39, 40]).tolist() == [0, 1, 1, 1, 0.125, 0]
-    # A first update that is not lost on a rate of zero (torchtitan): enter the schedule one step late.
+    # No first update at rate zero (torchtitan): start the schedule one step late.
     assert olrs.shifted(lr, by=-1).at([0, 3, 38]).tolist() == [0.25, 1, 0.125]
-    # A last update that reaches the end (MaxText, and the papers' code): the last update is step T - 1.
+    # A last update at the end rate (MaxText, the papers' code): the last update is step T - 1.
     assert olrs.WSD(peak=1.0, total_steps=39, warmup_steps=4, decay_steps=7).at([32, 39]).tolist() == [1, 0]
 
 

@@ -1,4 +1,4 @@
-"""The stability-gap measures: golden values, a slow oracle, and what always holds."""
+"""The measures of the stability gap: golden values, a slow oracle, and invariants."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_what_always_holds(record, window):
         assert value >= 0 and measure(table, window=1, at=t) == 0
         assert measure(table, window=window + 1, at=t) >= value and measure(table, window=window, at=t + 1) >= value
         assert measure(np.sort(table)[:, :: 1 if measure is theory.windowed_forgetting else -1], window=window) == 0
-    if not first and t + 1 <= ends[-1] and t not in ends:  # the same task goes on
+    if not first and t + 1 <= ends[-1] and t not in ends:  # the same task continues
         assert theory.min_accuracy(table, ends, at=t + 1) <= theory.min_accuracy(table, ends, at=t)
     assert theory.windowed_plasticity(table[:, ::-1], window=window) == theory.windowed_forgetting(table, window=window)
 
@@ -116,7 +116,7 @@ def test_losses_are_accuracies_upside_down(record, window):
 @settings(deadline=None, max_examples=50)
 @given(records(), st.integers(2, 9))
 def test_evaluations_every_so_many_updates(record, every):
-    """A record without its empty columns, and the steps of the others, is the same record."""
+    """Dropping a record's empty columns, and giving the steps of the others, changes nothing."""
     table, ends, _ = record
     ends, kept = ends * every, np.arange(1, table.shape[1] + 1) * every
     spread = np.full((len(table), kept[-1]), np.nan)
@@ -136,11 +136,11 @@ def test_what_was_not_evaluated_is_not_made_up():
     assert np.isnan(theory.average_accuracy(table, [2, 4])) and np.isnan(theory.min_accuracy(table, [2, 4]))
     assert np.isnan(theory.worst_case_accuracy(table, [2, 4])) and np.isnan(theory.average_forgetting(table, [2, 4]))
     assert theory.average_accuracy([[0.9, 0.8]], [9], steps=[3, 5], at=4) == 0.9
-    assert np.isnan(theory.average_accuracy([[0.9, 0.8], [0.1, 0.8]], [4, 9], steps=[3, 8], at=5))  # of before the task
+    assert np.isnan(theory.average_accuracy([[0.9, 0.8], [0.1, 0.8]], [4, 9], steps=[3, 8], at=5))  # before the task
 
 
 def test_a_long_record_with_a_wide_window():
-    """O(n): the plain way takes 1e10 comparisons here."""
+    """The time is O(n): the direct way takes 1e10 comparisons here."""
     row = np.concatenate([np.linspace(0, 1, 50_000), np.linspace(1, 0, 50_000)])
     assert theory.windowed_forgetting([row], window=50_000) == pytest.approx(1.0, rel=1e-12)
     assert theory.windowed_forgetting([row], window=25_001) == pytest.approx(25_000 / 49_999, rel=1e-12)

@@ -1,4 +1,4 @@
-"""The theory of arXiv:2501.18965 and arXiv:2310.07831: published and computed values, properties, real descents."""
+"""Theory of arXiv:2501.18965 and arXiv:2310.07831: goldens, properties, and real descents."""
 
 import math
 import subprocess
@@ -171,7 +171,7 @@ def test_golden_standard_bound():
 
 
 def test_golden_worst_cases():
-    """Above the exact worst case (PEPit, the authors' output), by a factor of about two."""
+    """The bound is about twice the exact worst case (PEPit, the authors' output)."""
     exact = dict(constant=0.178098, cosine=0.133231, linear=0.129211, inverse_sqrt=0.154199, wsd=0.139602)
     ours = dict(constant=0.307224, cosine=0.272700, linear=0.264809, inverse_sqrt=0.281685, wsd=0.291030)
     shapes = dict(constant=np.ones(60), cosine=ref.cosine(60), inverse_sqrt=ref.inverse_sqrt(60))
@@ -185,7 +185,7 @@ def test_golden_worst_cases():
 
 
 def test_golden_arrays():
-    """Those of the references, and that our schedules are the same."""
+    """The references' arrays, and that our schedules give the same."""
     assert ref.wsd(10, 0.2).tolist() == [1.0] * 9 + [0.5]
     close(ref.wsd(10, 0.4), [1.0] * 7 + [0.75, 0.5, 0.25])
     close(ref.wsd(10, 0.4, "sqrt"), [1.0] * 7 + [0.5, 0.292893218813, 0.133974596216])
@@ -222,7 +222,10 @@ def test_two_stage_factor_is_the_root():
 
 @pytest.mark.parametrize("steps, ratios", [(4000, RATIOS), (50_000, (2, 4))])
 def test_two_stage_factor_on_the_papers_grid(steps, ratios):
-    """What the paper's real runs used: .525 and .375 (124M and 210M parameters, 50k steps to 100k and 200k)."""
+    """The factors of the paper's real runs: .525 and .375.
+
+    The runs had 124M and 210M parameters, and grew from 50k steps to 100k and 200k.
+    """
     golden = dict(zip(RATIOS, (0.625, 0.525, 0.475, 0.425, 0.400, 0.375)))
     grid = np.linspace(0.2, 1, 33)
     rate = theory.optimal_rate(ref.wsd(steps, 0.2))
@@ -262,7 +265,7 @@ def test_adapted_cooldown():
 
 @pytest.mark.parametrize("decay", [profiles.one_minus_sqrt, profiles.cosine, profiles.power(2.0)], ids=repr)
 def test_transfer_with_other_profiles(decay):
-    """Against the bound of the schedules themselves."""
+    """It agrees with the bound of the schedules themselves."""
 
     def rate(steps, d):
         return theory.optimal_rate(olrs.WSD(peak=1.0, total_steps=steps, decay_steps=d, decay=decay), total_steps=steps)
@@ -361,7 +364,7 @@ def test_no_digits_are_lost_with_any_rates():
 
 
 def test_differences_of_sums_from_the_start_would_lose_them():
-    """That the test above can fail."""
+    """The previous test can fail."""
     lrs = np.minimum(1.0, np.arange(10**6, 0, -1) / 10**6).astype(np.float32)
     sums = np.cumsum(lrs, dtype=np.float32)
     ahead = np.append(sums[-1] - sums[:-1], lrs[-1])
@@ -402,8 +405,8 @@ def test_linear_decay_is_best_of_the_shapes():
     assert min(bounds, key=bounds.get) == "linear"
 
 
-def test_the_minimiser_of_the_bound_is_linear_decay():
-    """To the eye, but for the last rate: it is free, as x_T is where it has not yet moved anything."""
+def test_the_minimizer_of_the_bound_is_linear_decay():
+    """The rates are close to linear, except for the last, which has not yet moved x_T."""
 
     def objective(logs):
         terms, gradient = theory.last_iterate_terms_and_gradient(np.exp(logs))
@@ -438,7 +441,7 @@ def test_nothing_is_nan():
         assert jax.jit(theory.average_iterate_bound)(zeros) == np.inf
     assert theory.optimal_rate([1.0, 0.5], 0.0) == np.inf
     assert theory.optimal_bound([1.0, 0.5], 0.0) == 0.0
-    tiny = jnp.asarray([1e-25, 1e-25], jnp.float32)  # their squares leave float32
+    tiny = jnp.asarray([1e-25, 1e-25], jnp.float32)  # their squares underflow in float32
     close(jax.jit(theory.last_iterate_terms)(tiny), theory.last_iterate_terms([1e-25, 1e-25]), rtol=1e-6)
 
 
@@ -522,7 +525,7 @@ def test_any_schedule_will_do():
     wanted = theory.optimal_bound(SHAPES["cosine"])
     schedule = optax.cosine_decay_schedule(1.0, T)
     bound = theory.optimal_bound(schedule, total_steps=T)
-    close(bound, wanted, rtol=1e-5)  # Optax is off at the end by cancellation, in float32
+    close(bound, wanted, rtol=1e-5)  # Optax loses digits at the end, in float32
     assert isinstance(bound, np.float64)
     close(
         theory.optimal_bound(lambda step: 1.0 - step / T, total_steps=T),
@@ -710,13 +713,16 @@ def test_linear_decay_keeps_its_guarantee():
         value(ref.subgradient_descent(subgradient, np.zeros(20), lrs)[0][T - 1])
         for lrs in (optimum.lrs, np.full(T, optimum.lrs[0]))
     ]
-    assert ends[0] < 0.01 < optimum.bound  # far below, where a constant is not
+    assert ends[0] < 0.01 < optimum.bound  # far below the constant's
     assert 0.1 < ends[1]
 
 
 @pytest.mark.parametrize("shape", ["optimum", "linear", "constant", "cosine"])
 def test_nothing_has_a_better_guarantee_than_linear_decay(shape):
-    """On G max(x), against a subgradient that resists: a coordinate not yet seen stays at 0 (after Nemirovski)."""
+    """On G max(x), against a resisting subgradient (after Nemirovski).
+
+    A coordinate that has not been seen stays at 0.
+    """
     norm, distance = 2.0, 3.0
     optimum = theory.worst_case_optimum(total_steps=T, grad_norm=norm, distance=distance)
     lrs = optimum.lrs if shape == "optimum" else optimum.lrs[0] * SHAPES[shape]
@@ -730,14 +736,14 @@ def test_nothing_has_a_better_guarantee_than_linear_decay(shape):
     assert np.all(norms == norm)
     assert gap >= optimum.bound * (1 - 1e-12)  # for any rates
     if shape == "optimum":
-        close(gap, optimum.bound, rtol=1e-12)  # and these have it
+        close(gap, optimum.bound, rtol=1e-12)  # these rates reach it
 
 
 def test_the_worst_case_optimum():
     lrs, bound = theory.worst_case_optimum(total_steps=200, grad_norm=2.0, distance=3.0)
     close(lrs, [3 / (2 * math.sqrt(200)) * (1 - t / 200) for t in range(1, 201)], rtol=1e-13)
     close(bound, 6 / math.sqrt(200), rtol=1e-14)
-    # eq. (T2): of all weights w, those of linear decay make (D²/2 + Σ w² G²/2) / Σ w lowest
+    # Eq. (T2): linear decay's weights minimize (D²/2 + Σ w² G²/2) / Σ w.
     weights = np.full(200, 3 / (2 * math.sqrt(200)))
     np.testing.assert_allclose(
         lrs, weights * (weights.sum() - weights.cumsum()) / weights.sum(), rtol=1e-12, atol=1e-15
