@@ -5,16 +5,18 @@
 # [tool.uv.sources]
 # optax_lrs = { path = "..", editable = true }
 # ///
-"""Goes on from a pre-training run to new data in ten ways, and says what each learns and forgets.
+"""Continues a pre-training run on new data in ten ways, and shows what each learns and forgets.
 
-    uv run examples/continual.py      (or: pip install -e '.[examples]' && python examples/continual.py)
+    uv run examples/continual.py      # or: pip install -e '.[examples]' && python examples/continual.py
 
-The model has read Python's standard library; the new data are the source of the installed packages (a weak shift) and C
-headers (a strong one). All ways see the same number of new tokens: a constant low rate, repeated cosines, re-warming
-with 0, 1, 5 and 25% of old data, the infinite schedule, a WSD branch, merged checkpoints in place of a decay, and a training
-from scratch on both as the reference. It pre-trains its own small model, or takes the runs of examples/pretrain.py: --from.
-SIGTERM and Ctrl-C save a checkpoint and exit with status 143 or 130; the same command with --resume continues, bit for
-bit, also after a kill. Runs on all devices of one machine.
+The model has read Python's standard library. The new data are the source of the installed packages
+(a weak shift) and C headers (a strong shift). The ten ways see the same number of new tokens: a
+constant low rate, repeated cosines, re-warming with 0, 1, 5 and 25% of old data, the infinite
+schedule, a WSD branch, merged checkpoints instead of a decay, and training from scratch on both
+texts as the reference. The example pre-trains a small model itself, or uses the runs of
+examples/pretrain.py (--from). SIGTERM and Ctrl-C save a checkpoint and exit with status 143 or 130.
+The same command with --resume then continues, bit for bit, also after a kill. It runs on all
+devices of one machine.
 """
 
 import argparse
@@ -32,7 +34,7 @@ import jax
 from new_data.arms import Arm, arms, beginnings
 from new_data.begin import SHARED, Beginning, found_in, pretrain
 from new_data.data import SHIFTS, mixed_batches, new_text
-from new_data.loop import Job, Merging, ends, go_on
+from new_data.loop import Job, Merging, ends, train_arm
 from new_data.picture import draw
 from new_data.step import Continuation
 from pretrain import Parser, mesh_axes, positive
@@ -48,35 +50,43 @@ PEAK = 1e-2
 GIVEN = dict(width=64, depth=2, heads=4, context=64, batch_size=16, seed=0, steps=1000)  # without --from
 
 
-# fmt: off
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("continual.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to compare").add_argument
-    add("--new-steps", type=positive, default=300, metavar="STEPS", help="on new data (default: %(default)s)")
-    add("--shift", nargs="+", choices=list(SHIFTS), help="of the machine's own texts (default: all)")
-    add("--new", nargs="+", metavar="PATH", help="other new data: text files or folders, each a shift of its own")
+    add("--new-steps", type=positive, default=300, metavar="STEPS", help="updates on new data (default: %(default)s)")
+    add("--shift", nargs="+", choices=list(SHIFTS), help="shifts to texts of this machine (default: all)")
+    add("--new", nargs="+", metavar="PATH", help="other new data: text files or folders, each a separate shift")
     add("--arms", nargs="+", metavar="NAME", help='such as "re-warm, 5%% replay" (default: all)')
 
     add = parser.add_argument_group("the pre-training run").add_argument
-    add("--from", dest="start", type=pathlib.Path, metavar="DIR", help="what pretrain.py --out was; missing runs are trained")
-    add("--data", nargs="+", default=[], metavar="PATH", help="that it reads (default: Python's own source)")
-    add("--peak", type=float, help=f"of all schedules (default: {PEAK:g}, or that of the runs in --from)")
+    add(
+        "--from",
+        dest="start",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="the --out of pretrain.py; missing runs are trained",
+    )
+    add("--data", nargs="+", default=[], metavar="PATH", help="the old data (default: Python's standard library)")
+    add("--peak", type=float, help=f"peak of all schedules (default: {PEAK:g}, or as in --from)")
     for name, value in GIVEN.items():
-        add(f"--{name.replace('_', '-')}", type=int if name == "seed" else positive,
-            help=f"(default: {value}, or as in --from)")
+        add(
+            f"--{name.replace('_', '-')}",
+            type=int if name == "seed" else positive,
+            help=f"(default: {value}, or as in --from)",
+        )
 
     add = parser.add_argument_group("validation, checkpoints, results").add_argument
     add("--out", type=pathlib.Path, default=pathlib.Path("continual_runs"), help="(default: %(default)s)")
     add("--eval-every", type=positive, default=25, metavar="STEPS", help="(default: %(default)s)")
     add("--eval-batches", type=positive, default=16, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
-    add("--resume", action="store_true", help="continue where the checkpoints in --out end; start what has none")
-    add("--fallback", action="store_true", help="with --resume: if the last checkpoint is damaged, from an earlier one")
+    add("--resume", action="store_true", help="continue from the checkpoints in --out; start runs without one")
+    add("--fallback", action="store_true", help="with --resume: use an earlier checkpoint if the last is damaged")
     add("--overwrite", action="store_true", help="replace the runs in --out")
 
     add = parser.add_argument_group("devices").add_argument
     add("--mesh", type=mesh_axes, default={}, metavar="data=4,model=2", help="(default: all devices along data)")
-    add("--virtual-devices", type=positive, metavar="N", help="pretend that the CPU is N devices")
+    add("--virtual-devices", type=positive, metavar="N", help="split the CPU into N virtual devices")
     options = parser.parse_args(argv)
     if options.resume and options.overwrite:
         parser.error("--resume and --overwrite exclude each other")
@@ -88,16 +98,15 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--new-steps {options.new_steps} is less than 20: too few to decay and to merge in")
     given = [name for name in GIVEN if getattr(options, name) is not None]
     if options.start and given:
-        parser.error(f"--{given[0].replace('_', '-')} is that of the runs in --from {options.start}")
+        parser.error(f"--{given[0].replace('_', '-')} is set by the runs in --from {options.start}")
     for name in GIVEN:
         setattr(options, name, GIVEN[name] if getattr(options, name) is None else getattr(options, name))
     return options
-# fmt: on
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Everything that the arguments decide, checked."""
+    """Everything that follows from the arguments, checked."""
 
     before: Plan  # of pre-training
     begun: dict[str, Beginning]
@@ -112,7 +121,7 @@ def slug(name: str) -> str:
 
 
 def make_plan(options: argparse.Namespace) -> Comparison:
-    """Raises ValueError where the arguments do not fit together. Writes nothing."""
+    """Checks the arguments and writes nothing; ValueError if they do not fit together."""
     found = found_in(options.start) if options.start else {}
     for settings in [one.settings for one in found.values()][:1]:
         vars(options).update({name: settings[name] for name in ("steps", "batch_size", "seed")}, **settings["model"])
@@ -122,7 +131,7 @@ def make_plan(options: argparse.Namespace) -> Comparison:
     old = read_text(options.data)
     for one in found.values():
         if one.settings["text"] != old.fingerprint:
-            raise ValueError(f"{one.folder.path} has read another text than {old.source}; give it as --data")
+            raise ValueError(f"{one.folder.path} has read another text than {old.source}; pass that text with --data")
     named = {pathlib.Path(path).resolve().name: path for path in options.new or []}
     if len(named) < len(options.new or []) or "pretrain" in map(slug, named):
         raise ValueError(f"--new {' '.join(options.new)}: results are named after the last part, which must differ")
@@ -150,12 +159,12 @@ def make_plan(options: argparse.Namespace) -> Comparison:
     if unknown:
         raise ValueError(f"--arms {unknown.pop()}: there are {', '.join(ways)}")
     ways = {name: arm for name, arm in ways.items() if name in (options.arms or ways)}
-    needed = {"annealed", *(arm.start for arm in ways.values())}  # the former is what forgetting is told against
+    needed = {"annealed", *(arm.start for arm in ways.values())}  # forgetting is measured against "annealed"
     begun = {name: one for name, one in every.items() if name in needed}
 
     folders = {}
     for shift, new in news.items():
-        # Texts that are too short are told before anything is written.
+        # Texts that are too short raise before anything is written.
         mixed_batches(old, new, replay=0.5, context=size.context, batch_size=options.batch_size, seed=0, rows=[0])
         validation_batches(new, context=size.context, batch_size=options.batch_size, count=options.eval_batches)
         for name, arm in ways.items():
@@ -180,7 +189,10 @@ def make_plan(options: argparse.Namespace) -> Comparison:
 
 
 def rows_of(shift: str, pretrained: tuple[float, float], found: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """One a way: losses in nats per byte; what was forgotten is the old loss against the pre-trained model's."""
+    """One row for each way: losses in nats per byte.
+
+    "Forgotten" is the old loss minus that of the pre-trained model.
+    """
     all_ends = {"pre-trained": pretrained, **found}
     return [
         {"shift": shift, "arm": name, "old": old, "new": new, "average": (old + new) / 2, "forgotten": old - pretrained[0]}
@@ -199,7 +211,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[str, dict[str, olrs.Run]]] | None:
-    """All runs, those finished before too; None if it was stopped."""
+    """Trains all unfinished runs; returns the rows and all records, or None if it was stopped."""
     options, before, mesh = plan.before.options, plan.before, plan.before.mesh
     model = Model(before.size, mesh, options.seed)
     old_validation = put_validation(mesh, before.validation_NxBxL)
@@ -213,7 +225,7 @@ def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[st
     states: dict[str, Any] = {}
 
     def state(name: str | None) -> Any:
-        """Of a pre-training run, read when it is first needed."""
+        """The last state of a pre-training run, read when it is first needed."""
         if name is not None and name not in states:
             states[name] = plan.begun[name].state(model)
         return states.get(name)
@@ -236,7 +248,7 @@ def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[st
                 runs[shift][name] = olrs.Run.read(folder.record)
                 continue
             job = Job(name, arm, before.steps, plan.total_steps, before.text, new, before.size, folder, options)
-            run = go_on(job, training, state(arm.start), validation, stop)
+            run = train_arm(job, training, state(arm.start), validation, stop)
             if run is None:
                 return None
             runs[shift][name] = run
@@ -245,7 +257,7 @@ def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[st
 
 
 def complain(error: Exception, advice: str = "") -> int:
-    """One line, whatever was quoted; the exit status."""
+    """Prints the error as one line; returns the exit status."""
     print("continual.py: error:", " ".join(str(error).split()) + advice, file=sys.stderr)
     return 2
 
@@ -269,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with jax.set_mesh(plan.before.mesh):
             found = compare(plan, stop)
     except olrs.checkpoint.CheckpointError as error:
-        return complain(error, "; --resume --fallback takes the last good one, --overwrite starts again")
+        return complain(error, "; --resume --fallback uses the last good one, --overwrite starts again")
     if found is None:
         print(f"stopped by {signal.Signals(stop.signal).name}: the same command with --resume continues")
         return 128 + stop.signal

@@ -5,13 +5,14 @@
 # [tool.uv.sources]
 # optax_lrs = { path = "..", editable = true }
 # ///
-"""Pre-trains a small byte-level transformer under several learning-rate schedules and compares them.
+"""Pre-trains a small byte-level transformer under several schedules and compares them.
 
-    uv run examples/pretrain.py      (or: pip install -e '.[examples]' && python examples/pretrain.py)
+    uv run examples/pretrain.py      # or: pip install -e '.[examples]' && python examples/pretrain.py
 
-By default it reads the source of Python's own standard library and compares constant, cosine and WSD in a few minutes
-on two CPU cores. The same command trains on GPUs, TPUs and several hosts; see --help. SIGTERM and Ctrl-C save a
-checkpoint and exit with status 143 or 130; the same command with --resume continues, bit for bit.
+By default it reads the source of Python's standard library and compares constant, cosine and WSD in
+a few minutes on two CPU cores. The same command trains on GPUs, TPUs and several hosts; see --help.
+SIGTERM and Ctrl-C save a checkpoint and exit with status 143 or 130. The same command with --resume
+then continues, bit for bit.
 """
 
 import argparse
@@ -33,14 +34,14 @@ from training.transformer import Size
 
 import optax_lrs as olrs
 
-# Of the default schedules. The peak is high enough that the noise of a constant rate costs something.
+# For the default schedules. At this peak the noise of a constant rate raises the loss.
 PEAK = 1e-2
 DEFAULT_STEPS = 600
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        """One line, without the usage."""
+        """Prints one line, without the usage."""
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
@@ -60,37 +61,65 @@ def mesh_axes(text: str) -> dict[str, int]:
     return axes
 
 
-# fmt: off
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("pretrain.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to compare").add_argument
-    add("--schedule", nargs="+", action="extend", default=[], metavar="REPR",
+    add(
+        "--schedule",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="REPR",
         help='such as "WSD(peak=3e-3, total_steps=400, decay_steps=80)"; several are compared, each from the same '
-        "parameters on the same data (default: constant, cosine and WSD)")
-    add("--schedule-file", nargs="+", action="extend", default=[], metavar="JSON", help="as written by to_json")
-    add("--steps", type=positive, help="updates a schedule (default: the schedules' own total_steps, else 600)")
-    add("--seed", type=int, default=0, help="of the parameters and the data order (default: %(default)s)")
+        "parameters on the same data (default: constant, cosine and WSD)",
+    )
+    add(
+        "--schedule-file",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="JSON",
+        help="files as Schedule.write writes them",
+    )
+    add("--steps", type=positive, help="updates for each schedule (default: the schedules' total_steps, else 600)")
+    add("--seed", type=int, default=0, help="for the parameters and the data order (default: %(default)s)")
 
     add = parser.add_argument_group("data and model").add_argument
-    add("--data", nargs="+", default=[], metavar="PATH", help="text files or folders (default: Python's own source)")
-    add("--batch-size", type=positive, default=16, help="windows an update, over all devices (default: %(default)s)")
+    add(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="text files or folders (default: Python's standard library)",
+    )
+    add(
+        "--batch-size",
+        type=positive,
+        default=16,
+        help="windows for each update, over all devices (default: %(default)s)",
+    )
     for field in dataclasses.fields(Size):
         add(f"--{field.name}", type=positive, default=field.default, help="(default: %(default)s)")
 
     add = parser.add_argument_group("validation, checkpoints, results").add_argument
-    add("--out", type=pathlib.Path, default="pretrain_runs", help="of all results, on every host (default: %(default)s)")
+    add(
+        "--out",
+        type=pathlib.Path,
+        default="pretrain_runs",
+        help="the folder of all results, on every host (default: %(default)s)",
+    )
     add("--eval-every", type=positive, default=50, metavar="STEPS", help="(default: %(default)s)")
     add("--eval-batches", type=positive, default=32, help="(default: %(default)s)")
     add("--checkpoint-every", type=positive, default=100, metavar="STEPS", help="(default: %(default)s)")
-    add("--resume", action="store_true", help="continue where the checkpoints in --out end; start what has none")
-    add("--fallback", action="store_true", help="with --resume: if the last checkpoint is damaged, from an earlier one")
+    add("--resume", action="store_true", help="continue from the checkpoints in --out; start runs without one")
+    add("--fallback", action="store_true", help="with --resume: use an earlier checkpoint if the last is damaged")
     add("--overwrite", action="store_true", help="replace the runs in --out")
 
     add = parser.add_argument_group("devices").add_argument
     add("--mesh", type=mesh_axes, default={}, metavar="data=4,model=2", help="(default: all devices along data)")
-    add("--virtual-devices", type=positive, metavar="N", help="pretend that the CPU is N devices")
-    add("--distributed", action="store_true", help="one of several processes: run the same command in each")
-    add("--coordinator", metavar="HOST:PORT", help="of process 0, where the cluster does not tell; also:")
+    add("--virtual-devices", type=positive, metavar="N", help="split the CPU into N virtual devices")
+    add("--distributed", action="store_true", help="one of several processes; run the same command in each")
+    add("--coordinator", metavar="HOST:PORT", help="address of process 0, if the cluster does not provide it; also:")
     add("--num-processes", type=positive)
     add("--process-id", type=int)
     options = parser.parse_args(argv)
@@ -101,11 +130,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if not options.distributed and (options.coordinator, options.num_processes, options.process_id) != (None,) * 3:
         parser.error("--coordinator, --num-processes and --process-id need --distributed")
     return options
-# fmt: on
 
 
 def start_devices(options: argparse.Namespace) -> None:
-    """Before anything touches a device: afterwards their number is fixed."""
+    """Sets up the devices. Must run before anything uses one: afterwards their number is fixed."""
     if options.virtual_devices:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", options.virtual_devices)
@@ -114,7 +142,7 @@ def start_devices(options: argparse.Namespace) -> None:
 
 
 def chosen_schedules(options: argparse.Namespace) -> dict[str, olrs.Schedule]:
-    """By name; the name is also the run's folder."""
+    """The schedules by name; the name is also that of the run's folder."""
     chosen = []
     for text in options.schedule:
         try:
@@ -146,7 +174,7 @@ def chosen_schedules(options: argparse.Namespace) -> dict[str, olrs.Schedule]:
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
-    """Raises ValueError where the arguments do not fit together. Writes nothing."""
+    """Checks the arguments and writes nothing; ValueError if they do not fit together."""
     schedules = chosen_schedules(options)
     lengths = [getattr(schedule, "total_steps", 0) for schedule in schedules.values()]
     steps = options.steps or max(lengths) or DEFAULT_STEPS
@@ -173,7 +201,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 
 def table(runs: dict[str, olrs.Run], schedules: dict[str, olrs.Schedule], unigram_entropy: float) -> str:
-    """Validation losses, best first."""
+    """The validation losses, best first."""
     ends = {name: run.val_losses[-1] for name, run in runs.items()}
     best = min((end for end in ends.values() if np.isfinite(end)), default=np.nan)
     width = max(len(name) for name in [*runs, "unigram entropy"])
@@ -185,7 +213,7 @@ def table(runs: dict[str, olrs.Run], schedules: dict[str, olrs.Schedule], unigra
 
 
 def complain(error: Exception, advice: str = "") -> int:
-    """One line, whatever was quoted; the exit status."""
+    """Prints the error as one line; returns the exit status."""
     print("pretrain.py: error:", " ".join(str(error).split()) + advice, file=sys.stderr)
     return 2
 
@@ -200,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     leader = jax.process_index() == 0
     say = print if leader else lambda *_: None
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("checked")  # nobody writes before everybody has looked
+        multihost_utils.sync_global_devices("checked")  # no process writes before all have checked
     if leader:
         for folder in plan.folders.values():
             folder.claim(overwrite=options.overwrite)
@@ -215,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for name, schedule in plan.schedules.items():
         if getattr(schedule, "total_steps", plan.steps) != plan.steps:
-            say(f"note: {name} ends at step {schedule.total_steps}, this training at {plan.steps}")
+            say(f"note: {name} ends at step {schedule.total_steps}, and the training at {plan.steps}")
 
     stop = Stop()
     runs: dict[str, olrs.Run] = {}

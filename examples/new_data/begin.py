@@ -1,4 +1,7 @@
-"""The pre-training runs to go on from: those of examples/pretrain.py in a folder, and the missing ones trained here."""
+"""The pre-training runs to continue from.
+
+They are read from a folder of examples/pretrain.py; missing ones are trained here.
+"""
 
 import dataclasses
 import json
@@ -12,7 +15,7 @@ from training.sharded_step import Model, make_training
 
 import optax_lrs as olrs
 
-SHARED = ("model", "steps", "batch_size", "seed", "text")  # settings that all runs of a comparison have in common
+SHARED = ("model", "steps", "batch_size", "seed", "text")  # settings that all runs of a comparison share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Beginning:
 
 
 def part(schedule: olrs.Schedule, steps: int) -> str | None:
-    """What a run with this schedule is good for: see continual_arms.beginnings."""
+    """The role of a run with this schedule: a key of `arms.beginnings`, or None."""
     lrs = schedule.at(np.arange(steps + 1))
     if isinstance(schedule, olrs.Infinite) and lrs[-1] == schedule.plateau < lrs.max():
         return "plateau"
@@ -47,7 +50,7 @@ def part(schedule: olrs.Schedule, steps: int) -> str | None:
 
 
 def found_in(place: pathlib.Path) -> dict[str, Beginning]:
-    """The finished runs in a folder that examples/pretrain.py wrote (its --out), by what they are good for."""
+    """The finished runs in the --out folder of examples/pretrain.py, by their role."""
     found: dict[str, Beginning] = {}
     for path in sorted(place.glob("*/settings.json")):
         try:
@@ -57,7 +60,7 @@ def found_in(place: pathlib.Path) -> dict[str, Beginning]:
         except (ValueError, TypeError, KeyError):
             raise ValueError(f"{path} is not readable as settings of pretrain.py") from None
         if missing:
-            raise ValueError(f"{path} has no {missing[0]}: no settings of pretrain.py")
+            raise ValueError(f"{path} has no {missing[0]}: these are not settings of pretrain.py")
         folder = RunFolder(path.parent, settings, schedule=schedule)
         kind = part(schedule, settings["steps"])
         if kind is None or kind in found or not folder.finished():
@@ -65,7 +68,7 @@ def found_in(place: pathlib.Path) -> dict[str, Beginning]:
         for other in list(found.values())[:1]:
             apart = [key for key in SHARED if settings[key] != other.settings[key]]
             if apart:
-                raise ValueError(f"{path.parent} and {other.folder.path} have another {apart[0]}: nothing to compare")
+                raise ValueError(f"{path.parent} and {other.folder.path} differ in {apart[0]} and cannot be compared")
         found[kind] = Beginning(schedule, folder)
     if not found:
         raise ValueError(f"--from {place} holds no finished run of pretrain.py")
@@ -73,7 +76,7 @@ def found_in(place: pathlib.Path) -> dict[str, Beginning]:
 
 
 def pretrain(plan: Plan, name: str, model: Model, validation_NxBxL: Any, stop: Stop) -> bool:
-    """Trains one of the missing ones, as examples/pretrain.py does. False if it was stopped."""
+    """Trains a missing run as examples/pretrain.py does; False if it was stopped."""
     if plan.folders[name].finished():
         return True
     return train(plan, name, model, validation_NxBxL, stop) is not None

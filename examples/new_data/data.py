@@ -1,12 +1,12 @@
-"""Where the new data comes from, and batches that mix old data into it: replay.
+"""The new data, and batches that mix old data into it (replay).
 
-Two shifts, both away from the source of Python's standard library, from what the machine has:
+There are two shifts away from the source of Python's standard library, from files on this machine:
 
-- weak: the same language by other people, the Python source of the installed packages;
-- strong: C headers, Python's own first; where there are too few, those of the installed packages, of the system, and then
-  whatever documentation in plain text there is.
+- weak: the same language by other people, the Python source of the installed packages
+- strong: C headers, starting with Python's own; if these are too few, those of the installed
+  packages and of the system, and then plain-text documentation
 
-How far they are is measured, not believed: continual.py prints the old model's loss on both.
+continual.py measures the size of the shifts: it prints the old model's loss on both texts.
 
 Letters in names are axes: B batch, L position.
 """
@@ -21,15 +21,15 @@ import grain
 import numpy as np
 from training.byte_text import ByteText, is_text, read_text, split, windows
 
-MOST = 8_000_000  # bytes of a shift: more than a run of this size reads
-ENOUGH = 800_000  # bytes, after which no further place is asked
+MOST = 8_000_000  # bytes of a shift; more than a run of this size reads
+ENOUGH = 800_000  # bytes, after which no further place is searched
 LEAST = 200_000
 
 File = tuple[str, bytes]
 
 
 def files_below(root: str | pathlib.Path, *patterns: str) -> Iterable[File]:
-    """Text files by the hash of their names, so that the first megabytes are a fair sample of all."""
+    """Text files in the order of a hash of their names: the first ones are a fair sample."""
     root = pathlib.Path(root)
     skipped = {"tests", "test", "__pycache__"}
     paths = {path for pattern in patterns for path in root.rglob(pattern) if path.is_file()}
@@ -39,7 +39,7 @@ def files_below(root: str | pathlib.Path, *patterns: str) -> Iterable[File]:
         try:
             content = (root / name).read_bytes()
         except OSError:
-            continue  # unreadable, or gone meanwhile
+            continue  # unreadable, or deleted by now
         if is_text(content):
             yield name, content
 
@@ -48,7 +48,7 @@ def packages() -> pathlib.Path:
     return pathlib.Path(sysconfig.get_path("purelib"))
 
 
-# By name: (what it is, files), in the order in which they are asked.
+# By name: (description, files), in the order in which they are searched.
 Place = tuple[str, Callable[[], Iterable[File]]]
 SHIFTS: dict[str, list[Place]] = {
     "weak": [
@@ -83,19 +83,22 @@ def new_text(shift: str) -> ByteText:
             break
     if size < LEAST:
         places = ", ".join(what for what, _ in SHIFTS[shift])
-        raise ValueError(f"too little text for the {shift} shift: {size} bytes in {places}; bring some: --new PATH")
+        raise ValueError(
+            f"too little text for the {shift} shift: {size} bytes in {places}; pass other text with --new PATH"
+        )
     return split(list(files.items()), " and ".join(taken))
 
 
 def mixed_batches(
     old: ByteText, new: ByteText, *, replay: float, context: int, batch_size: int, seed: int, rows: Sequence[int]
 ) -> grain.DatasetIterator:
-    """Like byte_text.training_batches, with old data at a share of `replay`; 1 is old data alone.
+    """Like byte_text.training_batches, with a share `replay` of old data; 1 is old data alone.
 
-    The tokens of an update stay what they are: old windows take the place of new ones, evenly spread, so that the first n
-    windows hold n × replay old ones, up to one. No batch need hold a whole number of them. (grain keeps a share as whole
-    numbers, the smaller one 100: 1, 5, 10, 25, 50% are exact, others to a thousandth.) Both streams are shuffled on their
-    own, and begin again, shuffled anew, where they end.
+    The number of tokens for each update stays the same: old windows replace new ones, evenly
+    spread, so that the first n windows have n × replay old ones, to within one. A batch need not
+    have a whole number of them. (grain stores a share as whole numbers, the smaller one 100: 1, 5,
+    10, 25, 50% are exact, others to a thousandth.) The two streams are shuffled separately, and
+    restart with a new order where they end.
     """
     if not 0 <= replay <= 1:
         raise ValueError(f"replay {replay} is not a share from 0 to 1")
@@ -107,7 +110,7 @@ def mixed_batches(
                 f"too little text in {text.source}: {len(text.train)} training bytes make {count} windows of {context}, "
                 f"a batch takes {batch_size}"
             )
-        # Windows are known by where they start; the new ones come after the old.
+        # A window is identified by its start; new windows come after the old ones.
         starts = grain.MapDataset.range(count).shuffle(seed=seed_of_it).repeat()
         streams.append(starts.map(lambda number, offset=offset: offset + number * context))
         offset += len(text.train)

@@ -1,4 +1,4 @@
-"""Goes on with one arm, from its last checkpoint or from where the pre-training run ended."""
+"""Trains one arm, from its last checkpoint or from the end of the pre-training run."""
 
 import argparse
 import dataclasses
@@ -18,8 +18,8 @@ from training.transformer import Size
 
 import optax_lrs as olrs
 
-RECORDER = "0/.*"  # of norms, first in the chain of examples/pretrain.py
-MERGED = 10  # checkpoints are averaged where merging takes the place of a decay
+RECORDER = "0/.*"  # of norms; first in the chain of examples/pretrain.py
+MERGED = 10  # checkpoints to average where merging replaces a decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Job:
 
     name: str
     arm: Arm
-    at: int  # the first step on new data; an arm from scratch begins at 0
+    at: int  # the first step on new data; an arm from scratch starts at 0
     end: int
     old: ByteText
     new: ByteText
@@ -42,7 +42,7 @@ class Job:
 
 
 class Merging:
-    """The checkpoints that are averaged at the end: parameters alone, evenly spread over the last steps."""
+    """The checkpoints to average at the end: only parameters, evenly spread over the last steps."""
 
     def __init__(self, job: Job):
         every = max(1, job.arm.merge_steps // MERGED)
@@ -55,28 +55,28 @@ class Merging:
 
     @classmethod
     def clear(cls, folder: RunFolder) -> None:
-        """Of a run that is replaced: other parameters of the same steps."""
+        """Deletes the checkpoints of a replaced run: its parameters differ at the same steps."""
         shutil.rmtree(cls.place(folder), ignore_errors=True)
 
     def look(self, done: int, params: Any) -> None:
-        # A resumed run comes by once more, with the same parameters.
+        # A resumed run passes this step again, with the same parameters.
         if done in self.steps and done not in self.checkpoints.steps():
             self.checkpoints.save(done, params)
-            self.checkpoints.wait()  # before the checkpoint from which a resumed run would go on
+            self.checkpoints.wait()  # before the checkpoint from which a resumed run would continue
 
     def close(self) -> None:
         self.checkpoints.close()
 
     def mean(self, params: Any) -> Any:
-        """As if the rate had decayed linearly over those steps (WSM, arXiv:2507.17634)."""
+        """The average: as if the rate had decayed linearly over those steps (arXiv:2507.17634)."""
         weights = olrs.merge_weights(len(self.steps), decay=olrs.profiles.linear)
         return olrs.checkpoint.average(
             self.checkpoints.folder, params, weights=weights, steps=self.steps, path="", item="state"
         )
 
 
-def go_on(job: Job, training: Continuation, found: Any, validation: tuple[Any, Any], stop: Stop) -> olrs.Run | None:
-    """The record of this arm, also of the part before a resumption; None if it was stopped."""
+def train_arm(job: Job, training: Continuation, found: Any, validation: tuple[Any, Any], stop: Stop) -> olrs.Run | None:
+    """Trains; returns the record of this arm, resumed parts included, or None if it was stopped."""
     options, folder, mesh = job.options, job.folder, training.model.mesh
     batches = mixed_batches(
         job.old, job.new, replay=job.arm.replay, context=job.size.context, batch_size=options.batch_size,
@@ -123,7 +123,10 @@ def go_on(job: Job, training: Continuation, found: Any, validation: tuple[Any, A
 
 
 def record_of(job: Job, state: State) -> olrs.Run:
-    """By step from the first on new data; `val_losses` are those on the new text, the old text's are a note."""
+    """The record, from the first step on new data.
+
+    `val_losses` are those on the new text; those on the old text are a note.
+    """
     losses, lrs, old, new = (np.asarray(values_T, np.float64) for values_T in state.record)
     steps = np.arange(job.first, job.end)
     looks = np.flatnonzero(np.isfinite(old))
@@ -137,6 +140,6 @@ def record_of(job: Job, state: State) -> olrs.Run:
 
 
 def ends(run: olrs.Run) -> tuple[float, float]:
-    """The last losses on the old and the new text; of merged parameters, where they were merged."""
+    """The final losses on the old and the new text; those of merged parameters, if merged."""
     merged = run.notes.get("merged")
     return (merged["old"], merged["new"]) if merged else tuple(run.notes["validation"][-1][1:])

@@ -1,4 +1,4 @@
-"""The picture of a comparison: a column a shift; the rates, the loss on the old text, the loss on the new."""
+"""Plots a comparison: rates, loss on the old text, loss on the new; a column for each shift."""
 
 import pathlib
 from typing import Any
@@ -10,7 +10,10 @@ import optax_lrs as olrs
 
 
 def draw(path: pathlib.Path, runs: dict[str, dict[str, olrs.Run]], rows: list[dict[str, Any]], at: int) -> None:
-    """`rows` are the ends, with those of the pre-trained model; a training from scratch is a line across."""
+    """Draws the picture; training from scratch is a horizontal line.
+
+    `rows` have the final losses, also those of the pre-trained model.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

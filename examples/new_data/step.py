@@ -1,6 +1,7 @@
-"""The device side of going on: a state made of a pre-training run's, one training step, and validation on both texts.
+"""The device programs for new data: a state from a pre-training run, a step, and validation.
 
-Letters in names are axes: T updates done, one more than there are steps; N batches, B batch, L position.
+Letters in names are axes: T updates done, one more than there are steps; N batches, B batch, L
+position.
 """
 
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ import optax_lrs as olrs
 
 
 class Record(NamedTuple):
-    """By the number of updates done, pre-training included; nan where nothing was seen. The whole is part of the state."""
+    """What was observed, by the number of updates, pre-training included; nan where nothing was.
 
-    losses_T: jax.Array  # of the batch that the update was made of; nan at 0
+    It is part of the state.
+    """
+
+    losses_T: jax.Array  # of the batch of the update; nan at 0
     lrs_T: jax.Array
     old_T: jax.Array  # validation loss on the old text after the update
     new_T: jax.Array
@@ -32,7 +36,10 @@ class State(NamedTuple):
 
 
 class Continuation:
-    """Compiled once for all arms: their schedules are tables of one length in the optimizer state."""
+    """The programs, compiled once for all arms.
+
+    The arms' schedules are tables of one length in the optimizer state.
+    """
 
     def __init__(self, model: Model, total_steps: int):
         self.model, self.total_steps = model, total_steps
@@ -63,17 +70,17 @@ class Continuation:
         return State(params, self.tx.init(params), record)
 
     def begin(self, schedule: olrs.Schedule, found: Any = None, *, drop: str | tuple[str, ...] = ()) -> State:
-        """The first state of an arm: of a pre-training run's last state `found`, or, without one, from scratch.
+        """The first state of an arm, from a pre-training run's last state `found` or from scratch.
 
-        `drop` are the paths of what that has and this has no place for.
+        `drop` are the paths of states in `found` that this optimizer does not have.
         """
         state = self.fresh(self.make() if found is None else found.params)
         if found is not None:
-            # Adam's moments and all counts go on.
+            # Adam's moments and all counts are kept.
             state = state._replace(opt_state=olrs.adopt(state.opt_state, found.opt_state, drop=drop))
         table = olrs.Tabulated(lrs=schedule.at(np.arange(self.total_steps + 1)))
         state = state._replace(opt_state=olrs.with_schedule(state.opt_state, table))
-        return jax.tree.map(jnp.copy, state)  # what is donated must be nobody else's
+        return jax.tree.map(jnp.copy, state)  # donated arrays must not be shared
 
     def _step(self, state: State, done, bytes_BxL):
         loss, grads = jax.value_and_grad(self.model.loss)(state.params, bytes_BxL)

@@ -1,6 +1,7 @@
-"""Text files as bytes, and the order in which training reads them.
+"""Reads text files as bytes, and orders them for training.
 
-Letters in names are axes: B batch, L position (one more than the model's context: inputs and targets overlap).
+Letters in names are axes: B batch, L position (one more than the model's context, because inputs
+and targets overlap).
 """
 
 import dataclasses
@@ -18,22 +19,25 @@ VALIDATION_SHARE = 0.05  # of the bytes, at least
 
 @dataclasses.dataclass(frozen=True)
 class ByteText:
-    """The two splits, each one long array of bytes."""
+    """The training and validation splits, each as one long array of bytes."""
 
     train: np.ndarray
     validation: np.ndarray
-    source: str  # for people
-    fingerprint: str  # for checkpoints: equal if and only if every byte is
+    source: str  # shown to people
+    fingerprint: str  # compared by checkpoints: equal if and only if all bytes are
 
     def unigram_entropy(self) -> float:
-        """Nats per byte of the best model that ignores context: what a trained model must be clearly below."""
+        """The loss in nats per byte of the best model without context.
+
+        A trained model must be clearly below it.
+        """
         counts = np.bincount(self.validation, minlength=256)
         p = counts[counts > 0] / counts.sum()
         return float(-np.sum(p * np.log(p)))
 
 
 def standard_library() -> list[tuple[str, bytes]]:
-    """Python's own source: some 12 MB of real text that every machine has."""
+    """The source of Python's standard library: about 12 MB of real text on every machine."""
     root = pathlib.Path(sysconfig.get_path("stdlib"))
     skipped = {"site-packages", "dist-packages", "test", "tests", "__pycache__"}
     paths = [path for path in root.rglob("*.py") if not skipped & set(path.relative_to(root).parts)]
@@ -51,7 +55,7 @@ def is_text(content: bytes) -> bool:
 
 
 def texts_in(place: str) -> list[tuple[str, bytes]]:
-    """The file, or every text file below the folder, as (name, content)."""
+    """The file, or all text files below the folder, as (name, content)."""
     path = pathlib.Path(place)
     if not path.exists():
         raise ValueError(f"--data {place}: no such file or folder")
@@ -60,7 +64,7 @@ def texts_in(place: str) -> list[tuple[str, bytes]]:
         if not is_text(content):
             raise ValueError(f"--data {place}: not a text file (it is not UTF-8, or has NUL bytes)")
         return [(path.name, content)]
-    # Hidden files and folders (.git and the like) are nobody's prose.
+    # Hidden files and folders, such as .git, are skipped.
     found = [
         p for p in path.rglob("*") if p.is_file() and not any(s.startswith(".") for s in p.relative_to(path).parts)
     ]
@@ -73,15 +77,18 @@ def texts_in(place: str) -> list[tuple[str, bytes]]:
 
 
 def read_text(places: Sequence[str] = ()) -> ByteText:
-    """All text of `places` (the standard library if there are none), split by file into training and validation."""
+    """All text of `places`, split by file into training and validation.
+
+    Without places it reads the standard library.
+    """
     files = [file for place in places for file in texts_in(place)] if places else standard_library()
     return split(files, f"{len(files)} files of " + (", ".join(places) or "Python's standard library"))
 
 
 def split(files: Sequence[tuple[str, bytes]], source: str) -> ByteText:
-    """The files, each one in the training or in the validation split."""
-    # In the order of a hash of the name: looks shuffled, is the same on every machine, and a file's place does not
-    # depend on the folder's other files. The first ones become the validation split.
+    """Splits the files: each one is in training or in validation."""
+    # The order of a hash of the name looks shuffled and is the same on every machine, and a file's
+    # place does not depend on the other files. The first files become the validation split.
     files = sorted(files, key=lambda file: hashlib.blake2b(file[0].encode()).digest() + file[1])
     texts = [np.frombuffer(content + SEPARATOR, np.uint8) for _, content in files]
     ends = np.cumsum([len(text) for text in texts])
@@ -89,7 +96,7 @@ def split(files: Sequence[tuple[str, bytes]], source: str) -> ByteText:
     n = 1 + int(np.searchsorted(ends, VALIDATION_SHARE * total))
     everything = np.concatenate(texts)
     cut = int(ends[n - 1])
-    if cut > total // 2:  # too few files to split by file: keep the tail of the text instead
+    if cut > total // 2:  # too few files to split by file: use the end of the text instead
         cut = round(VALIDATION_SHARE * total)
         train, validation = everything[:-cut], everything[-cut:]
     else:
@@ -111,8 +118,9 @@ def training_batches(
 ) -> grain.DatasetIterator:
     """An endless iterator of uint8 [len(rows), context + 1], whose state is a small JSON value.
 
-    Every process shuffles the same window numbers, groups them into the same global batches, and only then reads the
-    bytes of its own rows. So the order does not depend on how many processes share the work.
+    All processes shuffle the same window numbers and group them into the same global batches. Only
+    then does each read the bytes of its own rows. So the order does not depend on the number of
+    processes.
     """
     count = (len(text.train) - 1) // context
     if count < batch_size:
@@ -127,7 +135,10 @@ def training_batches(
 
 
 def validation_batches(text: ByteText, *, context: int, batch_size: int, count: int) -> np.ndarray:
-    """uint8 [count, batch_size, context + 1]: windows spread evenly over the validation text, always the same."""
+    """Windows spread evenly over the validation text, always the same.
+
+    Their shape is [count, batch_size, context + 1], in uint8.
+    """
     room = len(text.validation) - (context + 1)
     if room < 0:
         raise ValueError(

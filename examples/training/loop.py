@@ -1,4 +1,4 @@
-"""Trains one schedule, from its last checkpoint or the start: the loop, its bar, and how it is stopped.
+"""Trains under one schedule, from its last checkpoint or from the start.
 
 Letters in names are axes: N batches, B batch, L position.
 """
@@ -20,12 +20,12 @@ from training.transformer import Size
 
 import optax_lrs as olrs
 
-LOOK_EVERY = 10  # steps between two looks at the device, for the bar and at signals
+LOOK_EVERY = 10  # steps between reads from the device, for the bar, and checks of signals
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that the arguments decide, checked."""
+    """Everything that follows from the arguments, checked."""
 
     options: argparse.Namespace
     size: Size
@@ -38,7 +38,7 @@ class Plan:
 
 
 class Stop:
-    """Remembers the first SIGTERM or Ctrl-C; a second one acts as usual."""
+    """Remembers the first SIGTERM or Ctrl-C; a second one ends the process as usual."""
 
     def __init__(self):
         self.signal = 0
@@ -50,7 +50,10 @@ class Stop:
         signal.signal(number, signal.SIG_DFL)
 
     def agreed(self, step: int) -> bool:
-        """Whether to stop after this step. If any process was told to, all do: they must save the same step."""
+        """Whether to stop after this step.
+
+        If any process got a signal, all stop, because they must save the same step.
+        """
         if jax.process_count() > 1 and step % LOOK_EVERY == 0:
             self.signal = int(np.max(multihost_utils.process_allgather(np.int32(self.signal))))
             return self.signal != 0
@@ -58,9 +61,10 @@ class Stop:
 
 
 class Bar:
-    """Progress with loss, applied rate, speed and time left, on process 0.
+    """Shows loss, applied rate, speed and remaining time, on process 0.
 
-    It looks at values one step old: the device has its next step already and never waits for the host.
+    It reads values of the previous step: the device already has its next step and never waits for
+    the host.
     """
 
     def __init__(self, name: str, start: int, steps: int, tokens_per_step: int):
@@ -75,7 +79,7 @@ class Bar:
         )  # fmt: skip
 
     def look(self, done: int, loss: jax.Array, lr: jax.Array, val_loss: jax.Array | None) -> None:
-        loss, lr = float(loss), float(lr)  # waits for the step before the one just queued
+        loss, lr = float(loss), float(lr)  # waits for the step before the latest one
         now = time.monotonic()
         if done > self._looked:
             self._speed = (done - self._looked) * self._tokens_per_step / (now - self._clock)
@@ -92,7 +96,7 @@ class Bar:
 
 
 def train(plan: Plan, name: str, model: Model, validation_NxBxL: jax.Array, stop: Stop) -> olrs.Run | None:
-    """The whole record of this schedule's run, also of the part before a resumption; None if it was stopped."""
+    """Trains; returns the whole record of the run, resumed parts included, or None if stopped."""
     options, folder, steps = plan.options, plan.folders[name], plan.steps
     training = make_training(model, plan.schedules[name], steps)
     rows = local_rows(plan.mesh, options.batch_size)

@@ -1,4 +1,4 @@
-"""The picture of a comparison: rates above, losses below, one color a schedule."""
+"""Plots a comparison: rates above, losses below, one color for each schedule."""
 
 import itertools
 import pathlib
@@ -7,12 +7,12 @@ import numpy as np
 
 import optax_lrs as olrs
 
-# Okabe and Ito's palette: told apart by color-blind readers and in gray.
+# The palette of Okabe and Ito: distinct for color-blind readers and in gray.
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
 def spread(heights: list[float], gap: float) -> list[float]:
-    """The heights, moved up as little as needed for labels `gap` apart."""
+    """The heights, moved up as little as needed so that labels are `gap` apart."""
     order = np.argsort(heights)
     moved = np.array(heights, float)
     for below, above in itertools.pairwise(order):
@@ -33,7 +33,7 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
         )
         ends = []
         for i, run in enumerate(runs.values()):
-            # Curves that coincide stay visible: the earlier ones are wider.
+            # Earlier curves are wider, so that curves that coincide stay visible.
             line = dict(color=COLORS[i % len(COLORS)], lw=max(1.6, 3.4 - 0.9 * i), solid_capstyle="round")
             above.plot(run.steps, run.lrs, **line)
             below.plot(run.steps, run.losses, color=line["color"], lw=0.5, alpha=0.25)
@@ -41,7 +41,7 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
             below.plot(run.steps[seen], run.val_losses[seen], marker="o", ms=4, **line)
             ends.append(run.val_losses[seen][-1] if seen.any() else np.nan)
 
-        # The first steps are off the picture, and a run that diverged must not flatten the others.
+        # The first steps are outside the plot, and a diverged run must not flatten the others.
         top = unigram_entropy * 1.05
         low = np.nanmin([*ends, top])
         below.set_ylim(low - 0.12 * (top - low), top)

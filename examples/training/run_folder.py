@@ -1,8 +1,9 @@
-"""One folder a run: its settings, its checkpoints, and at the end its record.
+"""The folder of a run: its settings, its checkpoints, and at the end its record.
 
-- `settings.json`: what decides the result; written first, compared when the run is resumed;
-- `checkpoints/`: Orbax, asynchronous, the last two, with the schedule and a checksum;
-- `run.npz`: the record as an `optax_lrs.Run`; written last, so it also says that the run is finished.
+- `settings.json`: all settings that affect the result; written first, compared when the run is
+  resumed
+- `checkpoints/`: the last two, written in the background, with the schedule and checksums
+- `run.npz`: the record as an `optax_lrs.Run`; written last, so it also marks the run as finished
 """
 
 import json
@@ -30,7 +31,11 @@ def short(value: Any) -> str:
 
 
 class RunFolder:
-    """`schedule` is stored with each checkpoint; `fallback` resumes from an earlier one if the last is damaged."""
+    """The folder of one run.
+
+    `schedule` is stored with each checkpoint. With `fallback`, a run resumes from an earlier
+    checkpoint if the last one is damaged.
+    """
 
     def __init__(
         self, path: pathlib.Path, settings: dict, *, schedule: olrs.Schedule | None = None, fallback: bool = False
@@ -43,7 +48,7 @@ class RunFolder:
         self.checkpoints = olrs.checkpoint.Checkpoints(path / "checkpoints", schedule=schedule, keep=2)
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
-        """Raises ValueError unless this run may be written here. Touches nothing."""
+        """Raises ValueError if this run must not be written here. Changes nothing."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; choose another --out")
         if not self.path.exists() or not any(self.path.iterdir()):
@@ -70,14 +75,14 @@ class RunFolder:
             raise ValueError(f"{self.path} holds another run, cannot resume it: " + "; ".join(differences))
 
     def claim(self, *, overwrite: bool) -> None:
-        """Makes the folder this run's. For one process alone, after every check has passed."""
+        """Takes the folder for this run. Call it in one process only, after all checks."""
         if self._settings_file.exists():
             if not overwrite:
-                return  # a resumed run: its settings are these
+                return  # a resumed run has these settings
             self.record.unlink(missing_ok=True)
             shutil.rmtree(self.checkpoints.folder, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed: a kill at any moment leaves either no settings or all of them.
+        # Written to a draft and renamed: a kill at any moment leaves either no settings or all.
         draft = self.path / "settings.json.tmp"
         draft.write_text(json.dumps(self.settings, indent=2) + "\n")
         os.replace(draft, self._settings_file)
@@ -86,14 +91,17 @@ class RunFolder:
         return self.record.exists()
 
     def save(self, step: int, state: Any, position: dict) -> None:
-        """Starts writing; training goes on meanwhile."""
+        """Starts writing in the background."""
         self.checkpoints.save(step, state, position=position)
 
     def restore(self, shapes: Any) -> tuple[int, Any, dict] | None:
-        """Step, state and position of the last complete checkpoint, laid out as `shapes` says; None if there is none."""
+        """Step, state (laid out as `shapes`) and position of the last checkpoint.
+
+        None if there is none.
+        """
         if self.checkpoints.latest is None:
             return None
-        # Without a schedule there is nothing to compare: `check` has compared the settings.
+        # Without a schedule nothing is left to compare: `check` has compared the settings.
         on_mismatch = "error" if self.checkpoints.schedule else "keep"
         found = self.checkpoints.restore(shapes, on_mismatch=on_mismatch, fallback=self._fallback)
         return found.step, found.state, found.extra["position"]

@@ -1,4 +1,4 @@
-"""The three device programs (make a state, train one step, validate) and where their arrays live.
+"""The three device programs (make a state, train one step, validate) and their shardings.
 
 Letters in names are axes: T step of the run, N batches, B batch, L position.
 """
@@ -19,9 +19,10 @@ import optax_lrs as olrs
 
 
 class Record(NamedTuple):
-    """What was observed at each step, nan where nothing was.
+    """What was observed at each step; nan where nothing was.
 
-    It is a part of the state, so a checkpoint cannot disagree with its history, and no step waits for the host.
+    It is part of the state: so a checkpoint always agrees with its history, and no step waits for
+    the host.
     """
 
     losses_T: jax.Array
@@ -36,7 +37,10 @@ class State(NamedTuple):
 
 
 def make_mesh(axes: dict[str, int]) -> Mesh:
-    """All devices, laid out as `axes` says, such as {"data": 4, "model": 2}; by default all along `data`."""
+    """A mesh of all devices, such as {"data": 4, "model": 2}.
+
+    By default all devices are along `data`.
+    """
     devices = jax.device_count()
     sizes = {"data": devices, "model": 1} if not axes else {"data": 1, "model": 1} | axes
     if sizes["data"] * sizes["model"] != devices:
@@ -59,25 +63,28 @@ def check_fit(mesh: Mesh, size: Size, batch_size: int) -> None:
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
-    """Which rows of a global batch the devices of this process hold."""
+    """The rows of a global batch that the devices of this process hold."""
     cuts = NamedSharding(mesh, P("data")).addressable_devices_indices_map((batch_size,)).values()
     return np.unique(np.concatenate([np.arange(batch_size)[cut] for cut in cuts]))
 
 
 def put_batch(mesh: Mesh, rows_BxL: np.ndarray, batch_size: int) -> jax.Array:
-    """The global batch, of which each process brings its own rows."""
+    """The global batch, from each process's own rows."""
     sharding = NamedSharding(mesh, P("data"))
     return jax.make_array_from_process_local_data(sharding, rows_BxL, (batch_size, *rows_BxL.shape[1:]))
 
 
 def put_validation(mesh: Mesh, bytes_NxBxL: np.ndarray) -> jax.Array:
-    """All validation batches, which every process has in full."""
+    """All validation batches; every process has all of them."""
     sharding = NamedSharding(mesh, P(None, "data"))
     return jax.make_array_from_callback(bytes_NxBxL.shape, sharding, lambda cut: bytes_NxBxL[cut])
 
 
 class Model:
-    """Loss and validation of one size of transformer on one mesh: compiled once, whatever the schedule."""
+    """Loss and validation of one size of transformer on one mesh.
+
+    They are compiled once for all schedules.
+    """
 
     def __init__(self, size: Size, mesh: Mesh, seed: int):
         self.mesh = mesh
@@ -111,7 +118,7 @@ class Training(NamedTuple):
 
 def make_training(model: Model, schedule: optax.Schedule, steps: int) -> Training:
     tx = optax.chain(
-        olrs.record_grad_norm(norms=("l1", "l2"), steps=steps),  # of the raw gradients; refinement reads them
+        olrs.record_grad_norm(norms=("l1", "l2"), steps=steps),  # norms of the raw gradients, for refinement
         optax.clip_by_global_norm(1.0),
         optax.scale_by_adam(b1=0.9, b2=0.95),
         optax.add_decayed_weights(0.1, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)),
@@ -120,13 +127,13 @@ def make_training(model: Model, schedule: optax.Schedule, steps: int) -> Trainin
 
     def init() -> State:
         params = model.make()
-        # Three arrays, not one thrice: each is donated on its own.
+        # Three separate arrays, because each one is donated.
         return State(params, tx.init(params), Record(*(jnp.full(steps, jnp.nan) for _ in range(3))))
 
     def train_step(state: State, step, bytes_BxL):
         loss, grads = jax.value_and_grad(model.loss)(state.params, bytes_BxL)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        (lr,) = olrs.learning_rates(opt_state).values()  # what this update was scaled by, not what was asked for
+        (lr,) = olrs.learning_rates(opt_state).values()  # the rate that scaled this update
         record = state.record._replace(
             losses_T=state.record.losses_T.at[step].set(loss), lrs_T=state.record.lrs_T.at[step].set(lr)
         )
@@ -134,7 +141,7 @@ def make_training(model: Model, schedule: optax.Schedule, steps: int) -> Trainin
 
     shapes = jax.eval_shape(init)
     replicated = NamedSharding(model.mesh, P())
-    # Adam's moments lie as their parameters do; counts, rates and the schedule are everywhere.
+    # Adam's moments are sharded as their parameters; counts, rates and the schedule are replicated.
     opt_shardings = optax.tree_map_params(
         tx,
         lambda _, sharding: sharding,

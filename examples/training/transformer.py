@@ -1,10 +1,11 @@
 """A decoder-only transformer over bytes, in flax nnx, with a named sharding on every weight.
 
-Letters in names are axes: B batch, L position, V byte value, D width, F hidden width, H heads, K head width.
+Letters in names are axes: B batch, L position, V byte value, D width, F hidden width, H heads, K
+head width.
 
-Each matrix is cut along both axes of the mesh: `model` takes heads, hidden units and byte values (tensor parallelism),
-`data` takes the width (FSDP: a weight is gathered where it is used). XLA inserts the collectives; on one device there
-are none, and nothing here changes.
+Each matrix is sharded along both axes of the mesh: `model` splits heads, hidden units and byte
+values (tensor parallelism), and `data` splits the width (FSDP: a weight is gathered where it is
+used). XLA inserts the collectives. On one device there are none, and the code is the same.
 """
 
 import dataclasses
@@ -18,10 +19,10 @@ BYTES = 256
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What decides the shapes: two models of one size can share a checkpoint.
+    """The numbers that determine all shapes: models of one size can share a checkpoint.
 
-    With the defaults the buffers of a step stay below 32 MB, where glibc stops giving memory back to the system after
-    every step: at depth 3 a fifth of a CPU's time went into page faults.
+    With the defaults the buffers of a step stay below 32 MB. Above that, glibc returns memory to
+    the system after every step: at depth 3 a fifth of a CPU's time went into page faults.
     """
 
     width: int = 128
@@ -30,12 +31,15 @@ class Size:
     context: int = 64
 
     def __post_init__(self):
-        if self.width % (2 * self.heads):  # rotary positions turn pairs of channels
+        if self.width % (2 * self.heads):  # rotary positions rotate pairs of channels
             raise ValueError(f"width {self.width} must be a multiple of 2 x heads = {2 * self.heads}")
 
 
 def matrix(rngs: nnx.Rngs, shape, *, inputs: int, names, gain: float = 1.0) -> nnx.Param:
-    """A weight with standard deviation gain/√inputs, which keeps activations of order one at any width."""
+    """A weight with standard deviation gain/√inputs.
+
+    It keeps activations of order one at any width.
+    """
     value = jax.random.normal(rngs.params(), shape, jnp.float32) * gain * inputs**-0.5
     return nnx.Param(value, out_sharding=names)
 
@@ -46,7 +50,7 @@ def rms_norm(x_BxLxD, scale_D):
 
 
 def rotate(x_BxLxHxK):
-    """Rotary positions: channel pairs turn with the position, at a speed of their own."""
+    """Rotary positions: each pair of channels rotates with the position, at its own speed."""
     _, length, _, channels = x_BxLxHxK.shape
     speed_k = 10_000.0 ** -(jnp.arange(channels // 2) / (channels // 2))
     angle_Lx1xk = (jnp.arange(length)[:, None] * speed_k)[:, None, :]
@@ -59,7 +63,7 @@ class Attention(nnx.Module):
     def __init__(self, size: Size, rngs: nnx.Rngs):
         D, H, K = size.width, size.heads, size.width // size.heads
         self.qkv_Dx3xHxK = matrix(rngs, (D, 3, H, K), inputs=D, names=("data", None, "model", None))
-        # Two residual branches a block: the small gain keeps the sum over all of them of order one.
+        # Each block has two residual branches; the small gain keeps the sum over all of order one.
         gain = (2 * size.depth) ** -0.5
         self.out_HxKxD = matrix(rngs, (H, K, D), inputs=D, names=("model", None, "data"), gain=gain)
 
@@ -77,7 +81,7 @@ class FeedForward(nnx.Module):
         self.down_FxD = matrix(rngs, (F, D), inputs=F, names=("model", "data"), gain=(2 * size.depth) ** -0.5)
 
     def __call__(self, x_BxLxD):
-        # Squared ReLU: as good as GELU at this size, and a CPU computes it without exponentials.
+        # Squared ReLU is as good as GELU at this size, and needs no exponentials on a CPU.
         return jnp.square(jax.nn.relu(x_BxLxD @ self.up_DxF[...])) @ self.down_FxD[...]
 
 
@@ -102,9 +106,10 @@ class Transformer(nnx.Module):
         self.head_DxV = matrix(rngs, (D, BYTES), inputs=D, names=("data", "model"), gain=0.1)
 
     def __call__(self, bytes_BxL):
-        """Logits of the next byte at every position."""
-        # A product with one-hot rows, not a look-up: the gradient of a look-up is a scatter, slow on CPUs and TPUs alike
-        # (a third of the whole step here), and a product needs no gathered table when the table is sharded.
+        """Logits of the next byte at each position."""
+        # A product with one-hot rows instead of a lookup: the gradient of a lookup is a scatter,
+        # which is slow on CPUs and TPUs (a third of the whole step here), and a product does not
+        # need to gather a sharded table.
         x_BxLxD = jax.nn.one_hot(bytes_BxL, BYTES) @ self.embed_VxD[...]
         for block in self.blocks:
             x_BxLxD = block(x_BxLxD)

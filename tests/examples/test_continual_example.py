@@ -171,7 +171,7 @@ def test_killed_and_resumed_is_the_same_run(straight, texts, tmp_path, number):
 # ── where it goes on from ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_arms_go_on_from_their_pre_training_run(example):
+def test_arms_continue_from_their_pre_training_run(example):
     from new_data.arms import arms, beginnings
 
     begun = beginnings(0.01, 600)
@@ -356,40 +356,13 @@ def test_a_bare_machine_is_told(example, monkeypatch, tmp_path):
 
     nowhere = [("moon rocks", lambda: continual_data.files_below(tmp_path, "*.h"))]
     monkeypatch.setitem(continual_data.SHIFTS, "strong", nowhere)
-    with pytest.raises(ValueError, match=r"strong shift: 0 bytes in moon rocks; bring some: --new PATH"):
+    with pytest.raises(ValueError, match=r"strong shift: 0 bytes in moon rocks; pass other text with --new PATH"):
         continual_data.new_text("strong")
     (tmp_path / "lone.txt").write_text("x = 1\n" * 100_000)
     monkeypatch.setitem(
         continual_data.SHIFTS, "strong", [*nowhere, ("notes", lambda: continual_data.files_below(tmp_path, "*.txt"))]
     )
     assert continual_data.new_text("strong").source == "1 files of notes"
-
-
-def test_claims_are_figured_in_pairs():
-    """benchmarks/continual/continual.py: shares and intervals over seeds, of made-up runs."""
-    sys.path.insert(0, str(ROOT / "benchmarks" / "continual"))
-    try:
-        import claims as continual_claims
-        from claims import Table, mean
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks" / "continual"))
-
-    arms = {"pre-trained, annealed": 1.0, "re-warm": 1.8, "re-warm, 5% replay": 1.2, "joint, from scratch": 1.0}
-    runs = [dict(shift="weak", arm=arm, seed=seed, old=old + 0.1 * seed, new=2.0, average=(old + 0.1 * seed + 2) / 2)
-            for arm, old in arms.items() for seed in (0, 1, 2)]  # fmt: skip
-    curves = [dict(shift="weak", arm="re-warm", seed=seed, step=step, old=1.0 + 0.1 * seed + rise, new=2.0)
-              for seed in (0, 1, 2) for step, rise in ((0, 0.0), (1, 0.3), (10, 0.9), (20, 0.8))]  # fmt: skip
-    table = Table(runs, curves)
-    np.testing.assert_allclose(
-        table.end("weak", "re-warm, 5% replay", "forgotten"), 0.2
-    )  # in pairs: without the seed's 0.1
-    np.testing.assert_allclose(table.rise("weak", "re-warm"), 0.9)
-    np.testing.assert_allclose(table.rise("weak", "re-warm", within=0.1), 0.3)
-    found = continual_claims.gap(table, "weak", "re-warm")
-    assert found["windowed forgetting"] == pytest.approx(0.9) and found["windowed recovery"] == pytest.approx(0.1)
-    # Student's t with two degrees of freedom: 4.3027 standard errors.
-    middle, low, high = mean(np.array([1.0, 2.0, 3.0]))
-    assert (middle, high - middle, middle - low) == pytest.approx((2.0, 2.4841, 2.4841), rel=1e-4)
 
 
 # ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -404,7 +377,7 @@ BAD = {
     "a new text named as the pre-training": (["--new", "{tmp}/pretrain"], "must differ"),
     "too few steps": (["--new-steps", "7"], "--new-steps 7"),
     "no peak": (["--peak", "-1"], "--peak -1"),
-    "from nowhere": (["--from", "{tmp}/nowhere"], "--width is that of the runs"),
+    "from nowhere": (["--from", "{tmp}/nowhere"], "--width is set by the runs"),
     "resume and overwrite": (["--resume", "--overwrite"], "--overwrite"),
     "out is a file": (["--out", "{tmp}/prose.txt"], "is a file"),
     "something else is there": (["--out", "{tmp}/taken"], "not a run"),
