@@ -23,6 +23,8 @@ from ._horizon import Horizon as Horizon
 from ._parse import parse as parse
 from ._run import Run as Run
 from ._schedule import Schedule as Schedule
+from ._value import Note as Note
+from ._value import Static as Static
 from .adoption import adopt as adopt
 from .adoption import adopt_with_report as adopt_with_report
 from .adoption import migrate as migrate

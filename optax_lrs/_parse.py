@@ -1,4 +1,4 @@
-"""From text to a schedule: what ``repr`` prints can be pasted back, and nothing is ever executed."""
+"""From text to a schedule: what ``repr`` prints can be pasted back, and nothing is executed."""
 
 from __future__ import annotations
 
@@ -6,79 +6,81 @@ import ast
 from typing import Any
 
 from optax_lrs._schedule import Schedule
-from optax_lrs._value import Value, build
+from optax_lrs._value.arguments import text as checked_text
+from optax_lrs._value.value import build
 
 
 def parse(text: str) -> Schedule:
-    """The schedule that a ``repr`` describes, built from registered classes only; the text is read, never evaluated.
+    """Returns the schedule that a ``repr`` describes. The text is read, never evaluated.
 
-    It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them, not functions (``join(...)``). A
-    table of more than a thousand entries is printed abridged: take ``to_json``.
+    Builds registered classes only. It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them,
+    and not functions (``join(...)``). A table of more than a thousand entries is printed abridged; save it with ``to_json``.
+
+    A class of your own must be imported before. It is found by its name, or as ``module.Name`` if another class has that
+    name, too; ``repr`` prints the one that is needed.
 
     Args:
-        text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000, decay=one_minus_sqrt)"``. Profiles may be
-            written with or without ``profiles.``; sums, products and powers of numbers are allowed.
+        text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000, decay=one_minus_sqrt)"``. The prefixes
+            ``olrs.``, ``optax_lrs.`` and ``profiles.`` may be written or left out. Numbers may be sums, products, quotients
+            and powers.
 
     Raises:
-        ValueError: if the text is no schedule, or names an unknown class or field, or the schedule's own rules fail.
-        TypeError: if a field has the wrong type.
+        ValueError: if the text does not describe a schedule, if it names an unknown or ambiguous class or an unknown
+            argument, or if the schedule's own rules fail.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> parse("Cosine(peak=3e-4, total_steps=10 * 1000)")
         Cosine(peak=0.0003, total_steps=10000, warmup_steps=0, end=0.0)
     """
-    if not isinstance(text, str):
-        raise TypeError(f"parse: text must be a str, got {text!r:.60}")
+    checked_text("parse", "text", text)
     try:
         schedule = _read(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, RecursionError, MemoryError):
         raise ValueError(f"not a schedule: {text!r:.200}") from None
     if not isinstance(schedule, Schedule):
-        raise ValueError(f"not a schedule: {text!r}")
+        raise ValueError(f"not a schedule: {text!r:.200}")
     return schedule
 
 
 def _read(node: ast.expr) -> Any:
     match node:
-        case ast.Constant(value=int() | float() | str() | None as value) if not isinstance(value, bool):
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
         case ast.Tuple(elts=items) | ast.List(elts=items):
             return tuple(_read(item) for item in items)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_operand(operand)
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow() as op, right=right):
-            return _combine(op, _operand(left), _operand(right))
+            return _combined(op, _operand(left), _operand(right))
         case ast.Name() | ast.Attribute():
-            name = _name(node)
-            if name not in Value.registry:
-                raise ValueError(f"unknown name {ast.unparse(node)!r}")
-            return build(name)
-        case ast.Call(func=func, args=args, keywords=keywords) if all(keyword.arg for keyword in keywords):
-            fields = {keyword.arg: _read(keyword.value) for keyword in keywords}
+            return build(_name(node))
+        case ast.Call(func=func, args=args, keywords=keywords):
+            fields = {keyword.arg: _read(keyword.value) for keyword in keywords if keyword.arg}
             if len(fields) < len(keywords):
-                raise ValueError(f"a field is given twice: {ast.unparse(node)!r}")
+                raise ValueError(f"an argument is given twice, or by **: {ast.unparse(node)!r:.200}")
             return build(_name(func), *map(_read, args), **fields)
-    raise ValueError(f"cannot read {ast.unparse(node)!r}")
+    raise ValueError(f"cannot read {ast.unparse(node)!r:.200}")
 
 
 def _name(node: ast.expr) -> str:
-    """The last part of a name such as ``olrs.profiles.linear``."""
+    """A name or a dotted name, such as ``olrs.profiles.linear``."""
     match node:
         case ast.Name(id=name):
             return name
-        case ast.Attribute(attr=name, value=ast.Name() | ast.Attribute()):
-            return name
-    raise ValueError(f"cannot read {ast.unparse(node)!r}")
+        case ast.Attribute(attr=name, value=ast.Name() | ast.Attribute() as value):
+            return f"{_name(value)}.{name}"
+    raise ValueError(f"cannot read {ast.unparse(node)!r:.200}")
 
 
 def _operand(node: ast.expr) -> int | float:
     value = _read(node)
-    if not isinstance(value, (int, float)):
-        raise ValueError(f"not a number: {ast.unparse(node)!r}")
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"not a number: {ast.unparse(node)!r:.200}")
     return value
 
 
-def _combine(op: ast.operator, a: int | float, b: int | float) -> int | float:
+def _combined(op: ast.operator, a: int | float, b: int | float) -> int | float:
     try:
         match op:
             case ast.Add():

@@ -1,12 +1,14 @@
-"""Schedule: a value that says which learning rate belongs to which step."""
+"""Schedule: a value that maps steps to learning rates."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from optax_lrs._clock import Clock
 from optax_lrs._value import Value
@@ -22,11 +24,12 @@ _BLOCK = 1 << 14  # steps that `at` takes at a time: their intermediate results 
 
 
 class Schedule(Value, abstract=True):
-    """A learning rate for every step: an ``optax.Schedule`` that is a value.
+    """A learning rate for every step: an ``optax.Schedule`` that is also a value.
 
-    A schedule is called with a step and returns a float32 array of the step's shape. It may be given to any optimizer,
-    and unlike a closure it prints, compares, pickles, goes to JSON and back, sits in an optimizer state, is swept by
-    ``vmap`` and differentiated in its rates, and does not recompile a training step when a rate changes.
+    Call a schedule with a step to get a float32 array of the step's shape. Pass it to any optimizer that takes an
+    ``optax.Schedule``. Unlike a closure, it prints, compares, pickles, and converts to JSON and back; it can be stored in
+    an optimizer state; ``vmap`` sweeps its rates and ``grad`` differentiates in them; and a training step does not
+    recompile when a rate changes.
 
     Steps count from 0: ``schedule(0)`` is the rate of the first update. Every schedule is defined for all steps and
     constant after its end.
@@ -40,8 +43,8 @@ class Schedule(Value, abstract=True):
             def rate(self, clock):
                 return self.peak * clock.left(0, self.total_steps)
 
-    It must be elementwise in the step, must not branch on a ``float`` field with a Python ``if``, and takes functions from
-    ``clock.xp`` (``clock.xp.sin``), which is NumPy on the host and ``jax.numpy`` on the device.
+    The formula must be elementwise in the step and must not branch on a ``float`` field with a Python ``if``. It takes
+    functions from ``clock.xp`` (``clock.xp.sin``), which is NumPy on the host and ``jax.numpy`` on the device.
     """
 
     paper: ClassVar[str] = ""
@@ -50,59 +53,81 @@ class Schedule(Value, abstract=True):
     """Arguments of a small instance, for tests, tables and galleries."""
 
     def check(self) -> None:
-        """Holds the fields to the glossary: what a name promises is true in every schedule, yours included.
+        """Raises ``ValueError`` if the fields contradict each other.
 
-        Rates are not negative, ``end`` is at most ``peak``, and the phases fit into ``total_steps``.
+        This holds in every schedule, yours included: rates are not negative, ``end`` is at most ``peak``, and the phases
+        fit into ``total_steps``. An override calls ``super().check()`` and adds its own rules with :meth:`require`.
         """
+        given = {key: getattr(self, key) for key in self._kinds if getattr(self, key) is not None}
         for key in RATES:
-            if getattr(self, key, None) is not None and key in self._kinds:
-                self.require(bool(np.all(np.asarray(getattr(self, key)) >= 0)), f"{key} must not be negative", key)
-        if "peak" in self._kinds and "end" in self._kinds:
-            self.require(
-                self.end <= self.peak, "end is a rate, not a share of the peak, and at most peak", "end", "peak"
-            )
-        if getattr(self, "total_steps", None) is not None:
-            phases = [key for key in PHASES if key in self._kinds]
-            fits = sum(getattr(self, key) for key in phases) <= self.total_steps
+            if key in given:
+                self.require(np.all(np.asarray(given[key]) >= 0), f"{key} must not be negative", key)
+        if "peak" in given and "end" in given:
+            rule = "end is a rate, not a share of the peak, and at most peak"
+            self.require(np.all(given["end"] <= given["peak"]), rule, "end", "peak")
+        if "total_steps" in given:
+            phases = [key for key in PHASES if key in given]
+            fits = sum(given[key] for key in phases) <= given["total_steps"]
             self.require(fits, f"{' + '.join(phases)} must be at most total_steps", *phases, "total_steps")
 
     @property
     def ends_at(self) -> int | None:
         """The step from which the rate is constant; None if it never is."""
-        return getattr(self, "total_steps", None)
+        known = "total_steps" in self._kinds or hasattr(type(self), "total_steps")
+        return getattr(self, "total_steps") if known else None
 
     @property
     def corners(self) -> tuple[int, ...]:
-        """The steps at which one phase ends and another begins; the first and the last of them included."""
-        length = {key: getattr(self, key) for key in (*PHASES, "total_steps") if key in self._kinds}
+        """The steps at which one phase ends and another begins, including the first step and the last."""
+        length = {key: getattr(self, key) or 0 for key in (*PHASES, "total_steps") if key in self._kinds}
         total, warmup, decay = (length.get(key, 0) for key in ("total_steps", "warmup_steps", "decay_steps"))
         return tuple(sorted({0, warmup, max(total - decay, warmup), max(total, warmup)}))
 
     def decayed_from(self, at: int, steps: int | None = None) -> Schedule:
-        """What :func:`optax_lrs.decay_from` returns: this schedule with its own decay begun at ``at``; equal before it."""
-        raise TypeError(f"decay_from: {type(self).__name__} has no plateau and decay of its own, from at={at} on;"
-                        " with_cooldown(schedule, at=..., steps=...) decays from any step")  # fmt: skip
+        """Returns this schedule with its own decay moved to ``at``, and unchanged before: see :func:`optax_lrs.decay_from`.
+
+        Raises:
+            TypeError: if the schedule has no plateau and decay of its own.
+        """
+        raise TypeError(
+            f"decay_from: {self._name} has no plateau and decay of its own, from at={at} on; "
+            "with_cooldown(schedule, at=..., steps=...) decays from any step"
+        )
 
     def rate(self, clock: Clock) -> Any:
-        """The formula: the rate as a function of the clock's fractions."""
-        raise NotImplementedError(f"{type(self).__name__} defines no rate(clock)")
+        """Returns the learning rate as a formula in the clock's fractions: what a subclass defines.
+
+        Args:
+            clock: the step, with fractions of phases (``clock.done``, ``clock.left``) and functions (``clock.xp``).
+
+        Returns:
+            The rate, elementwise in the step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define rate(clock)")
 
     def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
-        """The rate at ``step`` (an int or float, or an array of them), as strong float32 of the step's shape."""
+        """Returns the rate at ``step`` (an int or float, or an array of them), as strong float32 of the step's shape."""
         if isinstance(step, (list, tuple)):
             step = np.asarray(step)
-        if _is_no_int32(step):
-            return jnp.asarray(self.at(step), jnp.float32)
+        if _overflows_int32(step):
+            return jnp.asarray(self.at(np.asarray(step)), jnp.float32)
         return _on_device(self, step)
 
+    @overload
+    def at(self, steps: float | np.integer[Any] | np.floating[Any]) -> np.float64: ...
+    @overload
+    def at(self, steps: Sequence[Any] | np.ndarray | jax.Array) -> NDArray[np.float64]: ...
     def at(self, steps: Any) -> Any:
-        """The rate at ``steps`` on the host, in float64 by NumPy: touches no device, costs a few microseconds.
+        """Returns the rate at ``steps`` from NumPy in float64: no device is used, and it takes a few microseconds.
 
         Args:
             steps: an int or float, or a sequence or array of them, of any size.
 
         Returns:
-            A NumPy float64 scalar or array of the shape of ``steps``.
+            A ``np.float64`` for a number, and a float64 array of the same shape for a sequence or an array.
+
+        Raises:
+            TypeError: if ``steps`` are not numbers.
         """
         formula = self if self._plain else jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self)
         if type(steps) is int or type(steps) is float:
@@ -130,7 +155,7 @@ def _on_device(schedule: Schedule, step: jax.typing.ArrayLike) -> jax.Array:
     return jnp.broadcast_to(schedule.rate(Clock.of_device(step)), jnp.shape(step)).astype(jnp.float32)
 
 
-def _is_no_int32(step: Any) -> bool:
+def _overflows_int32(step: Any) -> bool:
     """Whether JAX would raise (Python ints) or, worse, wrap around (NumPy's)."""
     if isinstance(step, int):
         return not -_LAST <= step <= _LAST

@@ -211,14 +211,7 @@ def row(
         if not hasattr(value, "dtype"):
             raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}")
         return value
-    try:
-        if np.asarray(value).dtype.kind not in "iufO":
-            raise TypeError
-        array = np.array(value, np.float64)  # a copy: changes of the caller's array must not reach it
-    except OverflowError:
-        raise ValueError(f"{owner}: {name} must be finite, got {value!r:.60}") from None
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}") from None
+    array = _float64(owner, name, value)
     if array.ndim != 1 or not array.size or not np.all(np.abs(array) <= _LARGEST):
         raise ValueError(f"{owner}: {name} must be one or more finite numbers in a row, got {value!r:.60}")
     if length is not None and array.size != length:
@@ -226,6 +219,34 @@ def row(
     inside = (low is None or np.all(array >= low)) and (high is None or np.all(array <= high))
     if not (inside and (above is None or np.all(array > above)) and (below is None or np.all(array < below))):
         raise ValueError(f"{owner}: every entry of {name} must be {_rule(low, high, above, below)}, got {value!r:.60}")
+    return array
+
+
+def array(owner: str, name: str, value: Any) -> Any:
+    """Returns a number as :func:`number` does, and an array of any shape as a read-only float64 copy.
+
+    Raises:
+        TypeError: if ``value`` is neither a number nor a list, tuple or array of numbers.
+        ValueError: if it is empty, or an entry is not finite in float32.
+    """
+    if not isinstance(value, (list, tuple, np.ndarray)) or np.ndim(value) == 0:
+        return number(owner, name, value)
+    array = _float64(owner, name, value)
+    if not array.size or not np.all(np.abs(array) <= _LARGEST):
+        raise ValueError(f"{owner}: {name} must be one or more finite numbers, got {value!r:.60}")
+    return array
+
+
+def _float64(owner: str, name: str, value: Any) -> np.ndarray:
+    """The numbers as a read-only copy, so that later changes of the caller's array do not reach it."""
+    try:
+        if np.asarray(value).dtype.kind not in "iufO":
+            raise TypeError
+        array = np.array(value, np.float64)
+    except OverflowError:
+        raise ValueError(f"{owner}: {name} must be finite, got {value!r:.60}") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name} must be an array of numbers, got {value!r:.60}") from None
     array.flags.writeable = False
     return array
 

@@ -3,51 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
 import numpy as np
 
-from optax_lrs._value import arguments
-from optax_lrs._value.fields import Note, Unseen, kind_of
+from optax_lrs._value.arguments import did_you_mean, is_traced
+from optax_lrs._value.fields import Kind, Subtree, Unseen, kind_of
+from optax_lrs._value.files import write_whole
+from optax_lrs._value.registry import Registry
 
 JSON_VERSION = 1
-_NUMBERS = (float, float | None, jax.Array)
 _REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
-class Value:
+class Value(Subtree):
     """A frozen dataclass that is a pytree: numbers are its leaves, counts its structure.
 
-    The type of a field says what becomes of it, so that no field needs a marker:
+    The type of a field decides what it is, so no field needs a marker:
 
-    ==========================  =================================================================
-    ``float``, ``jax.Array``    a leaf: traced, swept by ``vmap``, differentiated, never recompiled for
-    ``float | None``            the same, or nothing
-    a ``Value``, a tuple of them  a subtree
-    ``Note``                    text beside the structure: printed and saved, and otherwise without effect
-    anything else (``int``, …)  structure: known when a program is traced, compared by ``jit``
-    ==========================  =================================================================
+    ==========================================  =========================================================
+    ``float``, ``jax.Array``, ``np.ndarray``,   a leaf: traced, swept by ``vmap``, differentiated; a new
+    ``jax.typing.ArrayLike``                    number does not recompile
+    a ``Value`` such as ``Schedule``            a subtree
+    ``int``, ``bool``, ``str``, ``Literal``     structure: known when a program is traced, compared by ``jit``
+    ``tuple[T, ...]``, ``tuple[T, T]``          as ``T``; a list becomes a tuple
+    ``T | None``, ``T | U``                     as ``T`` and ``U``, which are both leaves and subtrees, or both
+                                                structure
+    ``Static[T]``                               structure, of any hashable type
+    ``Note``                                    text that is printed and saved and otherwise has no effect
+    ==========================================  =========================================================
+
+    A number given for a ``float`` becomes a float. ``jax.Array`` and ``np.ndarray`` mean a 1-D array of numbers,
+    ``ArrayLike`` a number or an array of any shape. ``int | float`` is a ``float``. Any other type is a ``TypeError``
+    when the class is defined.
 
     Subclasses are keyword-only frozen dataclasses without a decorator. They are either abstract (``abstract=True``)
     or final: to change a value, wrap it.
     """
 
-    registry: ClassVar[dict[str, type[Value]]] = {}
+    registry: ClassVar[Registry] = Registry()
     """Every concrete class by name: what :func:`optax_lrs.parse` and ``from_json`` may build, and nothing else."""
 
     _keyword_only: ClassVar[bool] = True
+    _name: ClassVar[str] = ""  # in error messages
+    _key: ClassVar[str] = ""  # in the registry and in JSON
+    _kinds: ClassVar[dict[str, Kind]] = {}
     _nodes: ClassVar[tuple[str, ...]] = ()
     _statics: ClassVar[tuple[str, ...]] = ()
     _notes: ClassVar[tuple[str, ...]] = ()
-    _kinds: ClassVar[dict[str, Any]] = {}
     _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
 
     def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any):
@@ -55,65 +66,72 @@ class Value:
         if abstract:
             return
         for base in cls.__mro__[1:]:
-            if base in Value.registry.values():
+            if "_key" in vars(base) and base is not Value:
                 raise TypeError(f"{cls.__name__} subclasses {base.__name__}, which is final: wrap it instead")
         dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=cls._keyword_only)(cls)
+        cls._kinds = {field.name: kind_of(field.type, cls, field.name) for field in dataclasses.fields(cls)}
+        cls._nodes = tuple(key for key, kind in cls._kinds.items() if kind.is_node)
+        cls._notes = tuple(key for key, kind in cls._kinds.items() if kind.holds == "note")
+        cls._statics = tuple(key for key, kind in cls._kinds.items() if kind.holds == "structure")
         cls._name = name or cls.__name__
-        cls._kinds = {field.name: kind_of(field.type, cls.__module__) for field in dataclasses.fields(cls)}
-        cls._nodes = tuple(key for key, kind in cls._kinds.items() if _is_node(kind))
-        cls._notes = tuple(key for key, kind in cls._kinds.items() if kind == Note)
-        cls._statics = tuple(key for key in cls._kinds if key not in (*cls._nodes, *cls._notes))
-        known = Value.registry.get(cls._name)
-        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"the name {cls._name!r} is taken by {known.__module__}.{known.__qualname__}")
-        Value.registry[cls._name] = cls
+        cls._key = Value.registry.add(cls, cls._name)
+        _explain_wrong_arguments(cls)
         jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
 
     # ── construction ──────────────────────────────────────────────────────────────────────────
 
     def __post_init__(self) -> None:
         for key, kind in self._kinds.items():
-            object.__setattr__(self, key, _checked(type(self)._name, key, kind, getattr(self, key)))
+            object.__setattr__(self, key, kind.check(self._name, key, getattr(self, key)))
+        items = [item for key in self._nodes for item in _items(getattr(self, key))]
         # Inside a transformation a leaf may be a tracer, a PartitionSpec, a ShapeDtypeStruct: nothing to check then.
-        if self._is_concrete():
+        known = all(isinstance(item, Value) or item is None or type(item) in (float, np.ndarray) for item in items)
+        if known:
             self.check()
-        children = [item for key in self._nodes for item in _items(getattr(self, key)) if isinstance(item, Value)]
-        object.__setattr__(self, "_plain", self._is_concrete() and all(child._plain for child in children))
+        plain = known and all(item._plain for item in items if isinstance(item, Value))
+        object.__setattr__(self, "_plain", plain)
 
     def check(self) -> None:
-        """Raises ``ValueError`` where the fields contradict each other. Called only with plain numbers."""
+        """Raises ``ValueError`` if the fields contradict each other.
 
-    def require(self, holds: bool, rule: str, *names: str) -> None:
-        """Raises ``ValueError`` with the rule and the offending arguments unless it holds."""
+        Called when a value is built from plain numbers; not inside a transformation, where numbers are unknown.
+        """
+
+    def require(self, holds: Any, rule: str, *names: str) -> None:
+        """Raises ``ValueError`` with the rule and the arguments of these names, unless ``holds``."""
         if not holds:
-            raise ValueError(f"{type(self)._name}: {rule}, got {', '.join(f'{n}={getattr(self, n)!r}' for n in names)}")
-
-    def _is_concrete(self) -> bool:
-        """Whether every number of this value itself (not of the values inside it) is known, on the host."""
-        numbers = (getattr(self, key) for key in self._nodes if self._kinds[key] in _NUMBERS)
-        return all(number is None or type(number) in (float, np.ndarray) for number in numbers)
+            raise ValueError(f"{self._name}: {rule}, got {', '.join(f'{n}={getattr(self, n)!r}' for n in names)}")
 
     def replace(self, **changes: Any) -> Self:
-        """The same value with some fields changed; checked like a new one."""
+        """Returns the same value with some fields changed; it is checked like a new one."""
         return dataclasses.replace(self, **changes)
+
+    if not TYPE_CHECKING:  # a type checker would accept every attribute
+
+        def __getattr__(self, name):
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_"):
+                hint = did_you_mean(name, [each for each in dir(type(self)) + [*self._kinds] if each[0] != "_"])
+                message += f". {hint}" if hint else ""
+            raise AttributeError(message, name=name, obj=None)  # an obj would make Python suggest a second time
 
     # ── pytree ────────────────────────────────────────────────────────────────────────────────
 
-    def _flatten(self):
+    def _flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         nodes = tuple(getattr(self, key) for key in self._nodes)
         statics = tuple(getattr(self, key) for key in self._statics)
         if not self._notes:
             return nodes, statics
         # A compiled program serves every note, so what it returns has none: that of its first caller may be wrong.
-        traced = any(isinstance(item, jax.core.Tracer) for item in nodes)
+        traced = is_traced(*nodes)
         return nodes, (*statics, *(Unseen("" if traced else getattr(self, key)) for key in self._notes))
 
-    def _flatten_with_keys(self):
+    def _flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...]]:
         nodes, statics = self._flatten()
         return tuple((jax.tree_util.GetAttrKey(key), node) for key, node in zip(self._nodes, nodes)), statics
 
     @classmethod
-    def _unflatten(cls, statics, nodes):
+    def _unflatten(cls, statics: Sequence[Any], nodes: Sequence[Any]) -> Self:
         # Not through __init__: what comes here was checked when it was built, and may be anything that JAX puts at a leaf.
         self = object.__new__(cls)
         for key, item in zip((*cls._statics, *cls._notes), statics):
@@ -139,22 +157,29 @@ class Value:
     # ── text ──────────────────────────────────────────────────────────────────────────────────
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._told())
-        return f"{type(self)._name}({fields})"
+        fields = ", ".join(f"{key}={_text(getattr(self, key))}" for key in self._shown())
+        return f"{self.registry.shown(type(self), self._name)}({fields})"
 
-    def _told(self) -> tuple[str, ...]:
+    def _shown(self) -> tuple[str, ...]:
         """The fields that are printed and saved: all but empty notes."""
         return tuple(key for key in self._kinds if key not in self._notes or getattr(self, key))
 
     def to_dict(self) -> dict[str, Any]:
-        """The value as a dict of names, numbers, lists and dicts, for YAML and config libraries; ``from_dict`` reads it."""
+        """Returns the value as a dict of names, numbers, lists and dicts, for YAML and config libraries.
+
+        :meth:`from_dict` reads it. A class of this package is written by its bare name, any other as ``module:Name``.
+
+        Raises:
+            TypeError: if a field of type ``Static[...]`` holds something that JSON cannot.
+        """
         return _to_tree(self)
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
-        """The value that a mapping describes: its class under ``type``, its fields by name, values inside it likewise.
+        """Returns the value that a mapping describes: its class under ``type``, its fields by name.
 
-        Builds registered classes only. Fields that have a default may be left out.
+        Values inside it are mappings, too. Builds registered classes only: a class of your own must be imported before.
+        Its bare name is enough if no other class has it. Fields that have a default may be left out.
 
         Raises:
             ValueError: if ``tree`` or something inside it has no ``type``, or names an unknown class or field.
@@ -171,15 +196,16 @@ class Value:
         return value
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The value as JSON text; ``from_json`` gives it back, equal to the last bit."""
+        """Returns the value as JSON text; :meth:`from_json` gives it back, equal to the last bit."""
         return json.dumps({"version": JSON_VERSION, **self.to_dict()}, indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The value that ``to_json`` wrote. Builds registered classes only; executes nothing.
+        """Returns the value that :meth:`to_json` wrote. Builds registered classes only; executes nothing.
 
         Raises:
             ValueError: if the text is not JSON, was written by a newer version, or names an unknown class or field.
+            TypeError: if a field has the wrong type.
         """
         try:
             tree = json.loads(text)
@@ -196,100 +222,126 @@ class Value:
             raise ValueError(f"version={version!r}: this optax_lrs reads version {JSON_VERSION}")
         return cls.from_dict(tree)
 
-    def write(self, path: str | os.PathLike) -> None:
-        """Writes the value to a JSON file, whole or not at all: what was there stays until the new text is complete."""
-        path = Path(path)
-        draft = path.with_name(path.name + ".part")
-        draft.write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
-        os.replace(draft, path)
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes the value to a JSON file, whole or not at all: the old contents stay until the new ones are complete."""
+        write_whole(path, f"{self.to_json(indent=1)}\n".encode())
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> Self:
-        """The value in a JSON file, written by ``write`` or from ``to_json``.
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Returns the value in a JSON file that :meth:`write` wrote, or that holds the text of :meth:`to_json`.
 
         Raises:
-            ValueError: if the file holds none, or one of a newer version; the message names the file.
+            ValueError: if the file does not hold such a value, or one of a newer version; the message names the file.
             OSError: if it cannot be read.
         """
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (ValueError, TypeError) as error:  # UnicodeDecodeError is a ValueError
-            raise ValueError(f"{os.fspath(path)} holds no {cls.__name__.lower()}: {error}") from None
+            raise ValueError(f"{os.fspath(path)} is not a saved {cls.__name__.lower()}: {error}") from None
 
 
 def build(name: str, /, *args: Any, **fields: Any) -> Value:
-    """The registered class of that name, built from these fields; every mistake is a ``ValueError`` or ``TypeError``."""
-    if name not in Value.registry:
-        known = ", ".join(sorted(Value.registry))
-        raise ValueError(f"unknown name {name!r}; known are {known}")
-    cls = Value.registry[name]
-    unknown = [key for key in fields if key not in cls._kinds]
-    if unknown:
-        raise ValueError(f"{name} has no field {unknown[0]!r}; it has {', '.join(cls._kinds) or 'none'}")
-    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
-    missing = [key for key in required[len(args) :] if key not in fields]
-    if missing:
-        raise ValueError(f"{name} lacks the field {missing[0]!r}")
+    """Returns the registered class of that name, built from these fields.
+
+    Raises:
+        ValueError: if the name is unknown or ambiguous, or the arguments are not those of the class.
+        TypeError: if a field has the wrong type.
+    """
+    cls = Value.registry.find(name)
+    wrong = _wrong_arguments(cls, args, fields)
+    if wrong:
+        raise ValueError(wrong)
     return cls(*args, **fields)
 
 
+# ── wrong arguments ───────────────────────────────────────────────────────────────────────────
+
+
+def _explain_wrong_arguments(cls: type[Value]) -> None:
+    """Lets the class raise a ``TypeError`` that lists its arguments instead of Python's."""
+    generated = cls.__init__
+
+    @functools.wraps(generated)
+    def __init__(self: Value, *args: Any, **fields: Any) -> None:
+        try:
+            generated(self, *args, **fields)
+        except TypeError:
+            wrong = _wrong_arguments(cls, args, fields)
+            if not wrong:
+                raise
+            raise TypeError(wrong) from None
+
+    setattr(cls, "__init__", __init__)
+
+
+def _wrong_arguments(cls: type[Value], args: Sequence[Any], fields: Mapping[str, Any]) -> str:
+    """What is wrong with the arguments of a call of the class, in one line; empty if they fit."""
+    known = list(cls._kinds)
+    has = f"Arguments: {', '.join(known)}." if known else "It takes no arguments."
+    unknown = [key for key in fields if key not in known]
+    if unknown:
+        hint = did_you_mean(unknown[0], known) or _in_other_case(cls, fields)
+        return f"{cls._name}: unknown argument {unknown[0]!r}. {hint + ' ' if hint else ''}{has}"
+    if args and cls._keyword_only:
+        hint = f" Write {known[0]}={args[0]!r:.40}." if known and known[0] not in fields else ""
+        return f"{cls._name}: arguments are given by name, got {args[0]!r:.40}.{hint} {has}"
+    if len(args) > len(known):
+        return f"{cls._name}: got {len(args)} arguments by position, at most {len(known)} fit. {has}"
+    twice = [key for key in known[: len(args)] if key in fields]
+    if twice:
+        return f"{cls._name}: the argument {twice[0]!r} is given by position and by name. {has}"
+    defaults = (dataclasses.MISSING, dataclasses.MISSING)
+    required = [field.name for field in dataclasses.fields(cls) if (field.default, field.default_factory) == defaults]
+    missing = [repr(key) for key in required if key not in known[: len(args)] and key not in fields]
+    if missing:
+        return f"{cls._name}: missing argument{'s' if len(missing) > 1 else ''} {', '.join(missing)}. {has}"
+    return ""
+
+
+def _in_other_case(cls: type[Value], fields: Mapping[str, Any]) -> str:
+    """The hint for ``cosine(peak=...)``: the class of that name in another case that has these fields."""
+    for key, other in Value.registry.items():
+        if key.lower() == cls._name.lower() and other is not cls and set(fields) <= set(other._kinds):
+            return f"Did you mean {other._name!r}?"
+    return ""
+
+
+# ── trees and text ────────────────────────────────────────────────────────────────────────────
+
+
 def _items(node: Any) -> tuple[Any, ...]:
-    return node if isinstance(node, tuple) else (node,)
-
-
-def _is_node(kind: Any) -> bool:
-    if kind in _NUMBERS or (isinstance(kind, type) and issubclass(kind, Value)):
-        return True
-    return typing.get_origin(kind) is tuple and any(_is_node(item) for item in typing.get_args(kind))
-
-
-def _checked(owner: str, key: str, kind: Any, value: Any) -> Any:
-    """The value as its field wants it: floats for numbers, ints for counts, tuples for sequences."""
-    if kind is float:
-        return arguments.number(owner, key, value)
-    if kind is jax.Array:
-        return arguments.row(owner, key, value)
-    if kind is int:
-        return arguments.whole(owner, key, value)
-    if kind == Note:
-        return arguments.text(owner, key, value)
-    if isinstance(kind, type) and issubclass(kind, Value):
-        if isinstance(value, kind):
-            return value
-        raise TypeError(f"{owner}: {key} must be a {kind.__name__}, got {value!r}")
-    if isinstance(kind, types.UnionType):  # the only union in use is `X | None`
-        (inner,) = (item for item in typing.get_args(kind) if item is not type(None))
-        return None if value is None else _checked(owner, key, inner, value)
-    if typing.get_origin(kind) is tuple:
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-            raise TypeError(f"{owner}: {key} must be a sequence, got {value!r}")
-        return tuple(_checked(owner, key, typing.get_args(kind)[0], item) for item in value)
-    return value
+    """The leaves and values in a field: itself, or those in its tuples."""
+    return tuple(item for each in node for item in _items(each)) if isinstance(node, tuple) else (node,)
 
 
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
+    if is_traced(a, b):
         return False
     return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a) == np.asarray(b)))
 
 
 def _text(item: Any) -> str:
-    if isinstance(item, (jax.core.Tracer, jax.ShapeDtypeStruct)) or not hasattr(item, "__array__"):
+    if is_traced(item) or isinstance(item, jax.ShapeDtypeStruct) or not hasattr(item, "__array__"):
         return repr(item)
     array = np.asarray(item)
     if array.size > _REPR_LIMIT:
-        return f"[{', '.join(map(repr, array[:3].tolist()))}, ..., {array[-1].item()!r}]"
+        flat = array.ravel()
+        return f"[{', '.join(map(repr, flat[:3].tolist()))}, ..., {flat[-1].item()!r}]"
     return repr(array.tolist())
 
 
 def _to_tree(item: Any) -> Any:
     if isinstance(item, Value):
-        return {"type": type(item)._name, **{key: _to_tree(getattr(item, key)) for key in item._told()}}
+        return {"type": item._key, **{key: _to_tree(getattr(item, key)) for key in item._shown()}}
     if isinstance(item, tuple):
         return [_to_tree(each) for each in item]
-    return np.asarray(item).tolist() if hasattr(item, "__array__") else item
+    if hasattr(item, "__array__"):
+        return np.asarray(item).tolist()
+    if item is None or isinstance(item, (bool, int, float, str)):
+        return item
+    raise TypeError(f"cannot be written as JSON: {item!r:.60}")
 
 
 def _from_tree(tree: Any) -> Any:

@@ -22,8 +22,8 @@ UNKNOWN = "?"
 def described(schedule: Value) -> dict[str, Any]:
     """A schedule as JSON can hold it. Float32 numbers, as of a live schedule, are written with as few digits as they
     need, so that a rate of 3e-4 reads 0.0003 again."""
-    fields = {key: _described(getattr(schedule, key)) for key in schedule._told()}
-    return {"type": type(schedule)._name, **fields}
+    fields = {key: _described(getattr(schedule, key)) for key in schedule._shown()}
+    return {"type": schedule._key, **fields}
 
 
 def _described(item: Any) -> Any:

@@ -68,7 +68,7 @@ def _rows(group: Sequence[Any]) -> int:
 
 
 def _is_schedule(kind: Any) -> bool:
-    return kind is Schedule or Schedule in getattr(kind, "__args__", ())
+    return kind.type is Schedule or Schedule in getattr(kind.type, "__args__", ())
 
 
 def _head(part: SubFigure, heading: str) -> None:

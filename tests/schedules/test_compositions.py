@@ -191,7 +191,7 @@ def wrong(name, kind):
         return NO_SCHEDULES
     if kind is profiles.Profile:
         return [None, "linear", profiles.power, ONE, 0.5]
-    if kind is Note:
+    if kind == Note:
         return [value for value in NO_NUMBERS if not isinstance(value, str)]
     optional = kind == (tuple[int, ...] | None)
     return [
@@ -224,9 +224,9 @@ def mistakes(draw):
         )
     )
     name = draw(st.sampled_from(list(cls._kinds)))
-    kind = cls._kinds[name]
+    kind = cls._kinds[name].type
     values = st.sampled_from(wrong(name, kind)) | st.binary() | st.complex_numbers()
-    values = values if kind is Note else values | st.text()
+    values = values if kind == Note else values | st.text()
     if kind in (int, int | None):
         values |= st.floats() | (
             st.integers(max_value=-1) if name.endswith("_steps") or kind is not int else st.nothing()

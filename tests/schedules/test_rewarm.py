@@ -204,7 +204,6 @@ def test_a_class_of_ones_own_joins_in():
             return self.replace(total_steps=at + 1)
 
     assert olrs.decay_from(Mine(peak=1.0, total_steps=10), at=5).total_steps == 6
-    del olrs.Schedule.registry["Mine"]
 
 
 def rewarm(**changes):

@@ -1,0 +1,38 @@
+"""The error for a misspelt name of a module, with the name that was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from optax_lrs._value.arguments import did_you_mean
+
+_EXPORTED = re.compile(r"^from optax_lrs\S* import \w+ as (\w+)$", re.MULTILINE)
+
+
+def no_attribute(module: str, name: str, public: Collection[str], folder: str) -> AttributeError:
+    """The ``AttributeError`` for ``module.name``, which suggests a public name of the module or of a package inside it.
+
+    Args:
+        module: the module's name.
+        name: the missing attribute.
+        public: the module's public names.
+        folder: the module's folder. The names of the packages inside it are read from their ``__init__.py``,
+            so that an error imports nothing.
+    """
+    message = f"module {module!r} has no attribute {name!r}"
+    if not name.startswith("_"):
+        inside = _inside(folder)
+        exact = next((each for each in inside if each.lower() == name.lower()), None)
+        near = did_you_mean(name, public) if exact is None else f"Did you mean {module}.{inside[exact]}.{exact}?"
+        message += f". {near}" if near else ""
+    return AttributeError(message, name=name, obj=None)  # an obj would make Python suggest a second time
+
+
+def _inside(folder: str) -> dict[str, str]:
+    """The public names of the packages in a folder, and which of them has each."""
+    found = {}
+    for file in sorted(Path(folder).glob("[a-z]*/__init__.py")):
+        found |= dict.fromkeys(_EXPORTED.findall(file.read_text(encoding="utf-8")), file.parent.name)
+    return found
