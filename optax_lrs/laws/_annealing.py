@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from optax_lrs._value import Static
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
 from optax_lrs.laws._one_power import log_sum, power_column, power_slope
@@ -70,7 +71,7 @@ class Annealing(Law):
     drop_scale: float
     decay_factor: float = 0.999
     warmup: str = "counted"
-    report: FitReport | None = None
+    report: Static[FitReport | None] = None
 
     @classmethod
     def published(cls) -> Self:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from optax_lrs._value import Static
 from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._annealing import Annealing
 from optax_lrs.laws._fit import FitReport
@@ -97,7 +98,7 @@ class ContinualAnnealing(Law):
     switch_step: int
     decay_factor: float = 0.999
     warmup: str = "counted"
-    report: FitReport | None = None
+    report: Static[FitReport | None] = None
 
     @classmethod
     def published(cls, domain: Literal["general", "target"], *, switch_step: int) -> Self:

@@ -45,7 +45,7 @@ class Law(Value, abstract=True):
             power_scale: float
             shift: float
             warmup: str = "counted"
-            report: FitReport | None = None
+            report: Static[FitReport | None] = None
 
             @classmethod
             def plan(cls, lrs, steps, warmup):

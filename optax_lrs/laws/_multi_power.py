@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from optax_lrs._value import Static
 from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._kernel_sums import LOWEST, Terms, plan_terms
@@ -86,7 +87,7 @@ class MultiPower(Law):
     drop_exponent: float
     lr_exponent: float
     warmup: str = "counted"
-    report: FitReport | None = None
+    report: Static[FitReport | None] = None
 
     @classmethod
     def published(cls, size: Literal["25M", "100M", "400M"]) -> Self:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optax_lrs._value import Static
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._law import Law
 from optax_lrs.laws._warmup import slopes_by_rate, treated
@@ -45,7 +46,7 @@ class OnePower(Law):
     power_scale: float
     power_exponent: float
     warmup: str = "counted"
-    report: FitReport | None = None
+    report: Static[FitReport | None] = None
 
     @classmethod
     def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:

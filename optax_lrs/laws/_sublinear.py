@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from optax_lrs._value import Static
 from optax_lrs._value.arguments import number
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._kernel_sums import LOWEST
@@ -90,7 +91,7 @@ class SublinearPower(Law):
     lr_exponent: float
     lr_power: float = 0.8
     warmup: str = "summed"
-    report: FitReport | None = None
+    report: Static[FitReport | None] = None
 
     def check(self) -> None:
         super().check()

@@ -175,7 +175,7 @@ def test_a_schedule_file(tmp_path):
     good = path.read_bytes()
     for data in (b"", good[:40], b"\xff\xfe", b"{}", good.replace(b'"version": 1', b'"version": 2'), b"[1]"):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match=r"lr\.json holds no schedule: "):
+        with pytest.raises(ValueError, match=r"lr\.json is not a saved schedule: "):
             olrs.Schedule.read(path)
         assert path.read_bytes() == data
     with pytest.raises(FileNotFoundError):

@@ -144,7 +144,7 @@ def test_bad_input_is_one_line_and_status_2(arguments, capsys):
 def test_bad_json_file(tmp_path, capsys):
     (tmp_path / "lr.json").write_text(json.dumps({"version": 1, "type": "Cosine"}))
     assert main(["show", str(tmp_path / "lr.json")]) == 2
-    assert "lacks the field 'peak'" in capsys.readouterr().err
+    assert "missing arguments 'peak'" in capsys.readouterr().err
 
 
 def test_as_a_module():

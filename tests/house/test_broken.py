@@ -77,7 +77,7 @@ class DiffersOnTheHost(olrs.Schedule):
 
 
 class RecompilesForARate(olrs.Schedule):
-    peak: object  # not a float, hence structure
+    peak: olrs.Static[float]  # not a float, hence structure
     slope: float
     total_steps: int
 
