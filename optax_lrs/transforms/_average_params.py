@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 from optax_lrs._float32 import wide
-from optax_lrs._paths import parameter_path
 from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
+from optax_lrs._states.found import unboxed
 from optax_lrs._value.arguments import given_params, number, row, whole
 from optax_lrs.transforms._metric import MOST
 
@@ -33,6 +33,13 @@ class AverageParamsState(NamedTuple):
     latest: Any  # a tree as the parameters: type and placement of the parameter, shape [latest, *its shape]; or None
 
     roles = Roles(updates="count", counts=("samples", "skipped"), measured=("average", "latest"))
+
+    def averaged(self) -> tuple[Any, jax.Array]:
+        """Returns the average, a tree like the parameters, and whether there is one yet."""
+        samples = unboxed(self.samples)
+        if self.latest is None:
+            return self.average, samples > 0
+        return jax.tree.map(lambda kept: _mean_of_latest(kept, samples), self.latest), samples > 0
 
 
 def average_params(
@@ -128,6 +135,7 @@ def average_params(
         TypeError: if an argument has the wrong type.
 
     Example:
+        >>> from optax_lrs import read_average
         >>> tx = optax.chain(optax.sgd(1.0), average_params(every_steps=2))
         >>> params = {"w": jnp.zeros(2)}
         >>> state = tx.init(params)
@@ -218,63 +226,6 @@ def average_params(
         return updates, after._replace(count=count)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def read_average(opt_state: Any, params: optax.Params) -> optax.Params:
-    """The average that :func:`average_params` has in an optimizer state, in the parameters' types.
-
-    Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and whatever else nests
-    states. Before the first sample, or if the window of ``weights`` was over before it began, it is the parameters themselves;
-    so are, at any time, parameters that are not averaged: integers, and those that a mask leaves out. Averages of several
-    groups (``optax.partition``) make one tree. It may be called inside ``jit``.
-
-    Args:
-        opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
-        params: the parameters as they are now, as given to the optimizer.
-
-    Returns:
-        A tree as ``params``.
-
-    Raises:
-        ValueError: if the state holds no average, two of the same parameter, or one of other parameters.
-
-    Example:
-        >>> tx = optax.chain(optax.sgd(1.0), average_params(alpha=0.5))
-        >>> params = {"w": jnp.zeros(2)}
-        >>> print(read_average(tx.init(params), params)["w"])
-        [0. 0.]
-    """
-    opt_state = getattr(opt_state, "opt_state", opt_state)
-    is_state = lambda node: isinstance(node, AverageParamsState)  # noqa: E731
-    states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_state) if is_state(node)]
-    if not states:
-        raise ValueError("read_average: this optimizer state holds no average; put average_params last in the chain")
-    found = {}
-    for state in states:
-        (samples,) = jax.tree.leaves(state.samples)  # flax.nnx boxes each leaf of an optimizer state
-        exact = state.average is None
-        for key, leaf in jax.tree.flatten_with_path(state.latest if exact else state.average)[0]:
-            path = parameter_path(key)
-            if path in found:
-                raise ValueError(f"read_average: this optimizer state holds two averages of {path!r}")
-            found[path] = (samples, exact, leaf)
-
-    def read(key, p):
-        samples, exact, leaf = found.pop(parameter_path(key), (None, False, p))
-        if samples is None:
-            return p
-        if leaf.shape[exact:] != jnp.shape(p):
-            raise ValueError(
-                f"read_average: the average of {parameter_path(key)!r} is of shape {leaf.shape[exact:]}, "
-                f"the parameter of {jnp.shape(p)}"
-            )
-        average = _mean_of_latest(leaf, samples) if exact else leaf
-        return jnp.where(samples > 0, average.astype(p.dtype), p)
-
-    read_all = jax.tree_util.tree_map_with_path(read, params)
-    if found:
-        raise ValueError(f"read_average: params has no {next(iter(found))!r}, of which the state holds an average")
-    return read_all
 
 
 def _mean_of_latest(kept: jax.Array, samples: jax.Array) -> jax.Array:

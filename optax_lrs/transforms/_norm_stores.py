@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_lrs._states.found import unboxed
+
 ROWS = 32  # the most rows that a bin becomes in a Run; see `BinnedNorms.observed`
 _TINY = float(np.finfo(np.float32).tiny)  # replaces a norm of zero, which has no logarithm
 
@@ -188,5 +190,4 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _host(leaf: Any) -> np.ndarray:
-    (array,) = jax.tree.leaves(leaf)  # flax.nnx boxes each leaf of an optimizer state
-    return np.array(array, np.float64)
+    return np.array(unboxed(leaf), np.float64)

@@ -218,7 +218,7 @@ def test_mistakes_when_it_is_read():
         olrs.read_average((state, state), params)
     with pytest.raises(ValueError, match="params has no 'w', of which the state holds an average"):
         olrs.read_average(state, {"v": jnp.zeros(2)})
-    with pytest.raises(ValueError, match=r"the average of 'w' is of shape \(2,\), the parameter of \(3,\)"):
+    with pytest.raises(ValueError, match=r"the average of 'w' has shape \(2,\), the parameter \(3,\)"):
         olrs.read_average(state, {"w": jnp.zeros(3)})
 
 

@@ -1,0 +1,124 @@
+"""Replaces the live schedules in an optimizer state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optax_lrs._float32 import on_mesh
+from optax_lrs._paths import name as path_name
+from optax_lrs._schedule import Schedule
+from optax_lrs._states.found import (
+    Found,
+    boxed,
+    is_known_state,
+    nodes_in,
+    unboxed,
+    value_at,
+    with_states,
+    with_value_at,
+)
+from optax_lrs._value.arguments import instance, is_traced
+
+
+def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None) -> Any:
+    """Returns the optimizer state with another live schedule; the step and everything else stay.
+
+    Nothing recompiles if the new schedule is of the same class with the same step counts as the old
+    one, so a controller on the host may change the rates at every step. Otherwise the next step
+    compiles once.
+
+    A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at ``path``,
+    which ends in ``live`` or ``again``.
+
+    Args:
+        opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth, or with
+            a state that declares ``live_schedules`` (:class:`optax_lrs.transforms.Roles`).
+        schedule: the new schedule.
+        path: change only the live schedules at or below this path, as :func:`learning_rates` names it;
+            None for all.
+
+    Returns:
+        A new state, placed on devices like the old one.
+
+    Raises:
+        ValueError: if there is no live schedule (at that path), or a state holds a schedule and does not
+            declare what it is.
+        TypeError: if ``schedule`` is not a :class:`Schedule`.
+
+    Example:
+        >>> from optax_lrs import Constant, scale_by_live_schedule
+        >>> tx = scale_by_live_schedule(Constant(value=0.1))
+        >>> state = with_schedule(tx.init({}), Constant(value=0.5))
+        >>> print(tx.update({"w": jnp.ones(1)}, state)[0]["w"])
+        [-0.5]
+    """
+    instance("with_schedule", "schedule", schedule, Schedule, example="Constant(value=0.1)")
+    found: list[str] = []
+
+    def within(name: str) -> bool:
+        return not path or name == path or name.startswith(f"{path}/")
+
+    def change(state: Found) -> Any:
+        node = state.node
+        if state.roles is None:
+            _require_no_schedule(state, within)
+            return node
+        like = _reference(state)
+        for name in (*state.roles.live_schedules, *state.roles.phase_schedules):
+
+            def replace(key: Any, old: Any, name: str = name) -> Any:
+                where = "/".join(filter(None, (state.path, name, path_name(key))))
+                if not isinstance(old, Schedule) or not within(where):
+                    return old
+                found.append(where)
+                return _placed(schedule, jax.tree.leaves(old)[0] if like is None else like)
+
+            held = value_at(node, name)
+            new = jax.tree_util.tree_map_with_path(replace, held, is_leaf=lambda node: isinstance(node, Schedule))
+            node = with_value_at(node, name, new)
+        return node
+
+    replaced = with_states(opt_state, change)
+    if not found:
+        where = f" at {path!r}" if path else ""
+        raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
+    return replaced
+
+
+def _require_no_schedule(state: Found, within: Any) -> None:
+    """Raises if a state without roles holds a schedule: whether it is the one of the rate is not known."""
+    stops = lambda node: node is not state.node and (isinstance(node, Schedule) or is_known_state(node))  # noqa: E731
+    for key, node in nodes_in(state.node, stops):
+        where = path_name((*state.key, *key))
+        if isinstance(node, Schedule) and within(where):
+            kind = type(state.node).__name__
+            raise ValueError(
+                f"with_schedule: {kind} holds a schedule at {where!r} and declares no roles, so it is not known whether it"
+                f" is the rate's: declare it, {kind}.roles = optax_lrs.transforms.Roles(live_schedules=...) or"
+                " Roles(settings=...), or choose other schedules by path="
+            )
+
+
+def _reference(state: Found) -> Any:
+    """A count of the state: a replicated scalar, placed as the numbers of the schedule must be."""
+    roles = ("rate_steps", "phase_steps", "schedule_steps")
+    return next((count for role in roles for _, count in state.values(role)), None)
+
+
+def _placed(schedule: Schedule, like: Any) -> Schedule:
+    """The schedule with its numbers placed, committed and boxed as another leaf is: so nothing recompiles."""
+    old = unboxed(like)
+
+    def place(leaf: Any) -> Any:
+        if is_traced(old, leaf):
+            return boxed(on_mesh(leaf), like)
+        new: Any = np.asarray(leaf, np.float32)
+        if isinstance(old, jax.Array):
+            new = jax.device_put(new, old.sharding) if old.committed else jnp.asarray(new)
+        return boxed(new, like)
+
+    return jax.tree.map(place, schedule)
