@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from normalized_networks.networks import MLP
 from sklearn.datasets import load_digits
 
 import optax_lrs as olrs
@@ -68,7 +69,7 @@ def main(argv=None) -> dict[str, list[float]]:
     images = jnp.asarray(load_digits().data[: options.images] / 16, jnp.float32)
 
     # 1. A normalization before each nonlinearity, no bias in front of it.
-    model = nn.nnx.MLP(images.shape[1], (WIDTH, WIDTH), CLASSES, rngs=nnx.Rngs(options.seed))
+    model = MLP(images.shape[1], (WIDTH, WIDTH), CLASSES, rngs=nnx.Rngs(options.seed))
     apply, params = nn.nnx.functional(model)
 
     # 2. What may be projected: measured, not guessed by name.

@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from normalized_networks.linen_layers import NormDense
 from reporting import Bar, progress
 from tuned import interval
 
 import optax_lrs as olrs
 from optax_lrs.nn import LayerConfig
-from optax_lrs.nn.linen import NormDense
 
 ARMS = ("as published", "LayerNorm", "NaP")
 RATES = (1e-3, 3e-3, 1e-2)

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from networks import CLASSES, digits
+from normalized_networks.linen_networks import MLP, ResNet
+from normalized_networks.linen_transformer import Transformer
 from reporting import Bar
 
 import optax_lrs as olrs
 from optax_lrs import nn
 from optax_lrs.nn import LayerConfig
-from optax_lrs.nn.linen import MLP, ResNet, Transformer
 
 HIDDEN = r"layers_[0-9]+/.*"
 REDRAWN = 25  # steps between new labels: there is always something to learn, and norms grow

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
+from normalized_networks.linen_layers import NormDense
+from normalized_networks.linen_networks import MLP
 
 from optax_lrs.nn import LayerConfig
-from optax_lrs.nn.linen import MLP, NormDense
 
 CLASSES = 10
 NORMS = {"none": None, "LayerNorm": "layer", "RMSNorm": "rms"}

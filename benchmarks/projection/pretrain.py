@@ -1,7 +1,7 @@
 """Pre-training with and without a projection, on the text of examples/pretrain.py.
 
 The example's own transformer has no normalization behind its branches, so the scale of most of its
-kernels matters. Here the model is the transformer of optax_lrs.nn. Its scale-invariant patterns are
+kernels matters. Here the model is the transformer of examples/normalized_networks. Its scale-invariant patterns are
 measured; of these the embedding is left out, as in the paper. Steps, optimizer and weight decay are
 those of the example, except that projected weights have no decay, since it would have no effect.
 """
@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from normalized_networks.linen_transformer import Transformer
 from reporting import Bar, progress
 from tuned import interval
 
 import optax_lrs as olrs
 from optax_lrs import nn
 from optax_lrs.nn import LayerConfig
-from optax_lrs.nn.linen import Transformer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
 

@@ -1,7 +1,8 @@
-"""Networks whose outputs do not depend on the scale of their hidden weights, and a test of which do not.
+"""Finds the parameters whose scale no output depends on, and has layers that make hidden weights so.
 
-:func:`scale_invariant_leaves` is for any model in JAX. The layers are there twice, for flax's two interfaces, and are
-imported when they are asked for: ``optax_lrs.nn.nnx`` and ``optax_lrs.nn.linen``.
+:func:`scale_invariant_leaves` is for any model in JAX, and :func:`functional` of ``optax_lrs.nn.nnx``
+turns an nnx model into a function for it. The layers are in ``optax_lrs.nn.nnx``, which is imported
+at its first use.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from optax_lrs.nn._report import Joint as Joint
 from optax_lrs.nn._report import Leaf as Leaf
 
 if TYPE_CHECKING:
-    from optax_lrs.nn import linen as linen
     from optax_lrs.nn import nnx as nnx
 
 
 def __getattr__(name: str) -> Any:
-    """flax's two interfaces, imported at the first use."""
-    if name in ("linen", "nnx"):
-        return importlib.import_module(f"optax_lrs.nn.{name}")
+    """Imports ``nnx`` at its first use: it needs flax."""
+    if name == "nnx":
+        return importlib.import_module("optax_lrs.nn.nnx")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "nnx"})

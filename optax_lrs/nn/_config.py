@@ -85,20 +85,3 @@ class LayerConfig:
 
 
 DEFAULT = LayerConfig()
-
-
-def rotate(x: jax.Array) -> jax.Array:
-    """Rotary positions: pairs of channels turn with the position; (..., length, heads, channels), no norm changes."""
-    length, channels = x.shape[-3], x.shape[-1]
-    speed = 10_000.0 ** -(jnp.arange(channels // 2) / (channels // 2))
-    angle = (jnp.arange(length)[:, None] * speed)[:, None, :]
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1).astype(x.dtype)
-
-
-def checked_heads(features: int, heads: int) -> int:
-    """The channels of a head, an even number, for rotary positions."""
-    if heads < 1 or features % (2 * heads):
-        raise ValueError(f"features must be a multiple of 2 x heads, got features={features} and heads={heads}")
-    return features // heads

@@ -1,4 +1,4 @@
-"""Layers and networks: hidden kernels without a bias whose scale no output depends on, alike in nnx and linen."""
+"""Layers, and the example networks: no output depends on the scale of hidden kernels, alike in nnx and linen."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,9 @@ import pytest
 from flax import linen as flax_linen
 from flax import nnx as flax_nnx
 from jax.sharding import PartitionSpec as P
+from normalized_networks import linen_layers, linen_networks, linen_transformer, networks, transformer
 
-from optax_lrs import _paths, nn
+from optax_lrs import _paths, nn, project_weights
 from optax_lrs.nn import LayerConfig
 
 KEY = jax.random.key(0)
@@ -19,14 +20,14 @@ TOKENS = jax.random.randint(KEY, (2, 7), 0, 11)
 
 # A network in nnx, the same in linen, and a batch.
 NETWORKS = {
-    "mlp": (lambda c, rngs: nn.nnx.MLP(5, (8, 12), 3, config=c, rngs=rngs),
-            lambda c: nn.linen.MLP((8, 12), 3, config=c), VECTORS),
-    "resnet": (lambda c, rngs: nn.nnx.ResNet(2, (4, 6), 3, blocks=1, config=c, rngs=rngs),
-               lambda c: nn.linen.ResNet((4, 6), 3, blocks=1, config=c), IMAGES),
-    "transformer": (lambda c, rngs: nn.nnx.Transformer(11, 8, 1, 2, config=c, rngs=rngs),
-                    lambda c: nn.linen.Transformer(11, 8, 1, 2, config=c), TOKENS),
-    "scanned": (lambda c, rngs: nn.nnx.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c, rngs=rngs),
-                lambda c: nn.linen.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c), TOKENS),
+    "mlp": (lambda c, rngs: networks.MLP(5, (8, 12), 3, config=c, rngs=rngs),
+            lambda c: linen_networks.MLP((8, 12), 3, config=c), VECTORS),
+    "resnet": (lambda c, rngs: networks.ResNet(2, (4, 6), 3, blocks=1, config=c, rngs=rngs),
+               lambda c: linen_networks.ResNet((4, 6), 3, blocks=1, config=c), IMAGES),
+    "transformer": (lambda c, rngs: transformer.Transformer(11, 8, 1, 2, config=c, rngs=rngs),
+                    lambda c: linen_transformer.Transformer(11, 8, 1, 2, config=c), TOKENS),
+    "scanned": (lambda c, rngs: transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c, rngs=rngs),
+                lambda c: linen_transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c), TOKENS),
 }  # fmt: skip
 CASES = [
     pytest.param("mlp", PLAIN, id="mlp"),
@@ -102,7 +103,7 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
 
 def test_the_head_is_not_invariant_and_epsilon_is_what_is_left():
     """The change that the documentation tells: epsilon / (2 variance), times 1 - 1/c²."""
-    layer = nn.linen.NormDense(256, config=LayerConfig(norm="rms", epsilon=1e-2), linear=True)
+    layer = linen_layers.NormDense(256, config=LayerConfig(norm="rms", epsilon=1e-2), linear=True)
     x = jax.random.normal(KEY, (4, 64))
     params = layer.init(KEY, x)
     variance = jnp.mean(jnp.square(x @ params["params"]["dense"]["kernel"]), axis=-1)
@@ -118,7 +119,7 @@ def test_partitions_are_told_as_flax_tells_them(scan_layers):
     wanted = {"attention/query/kernel": P(*first, "data", "model", None), "attention/out/kernel":
               P(*first, "model", None, "data"), "forward/up/dense/kernel": P(*first, "data", "model"),
               "forward/down/dense/kernel": P(*first, "model", "data")}  # fmt: skip
-    module = nn.linen.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config)
+    module = linen_transformer.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config)
     specs = flax_linen.get_partition_spec(jax.eval_shape(module.init, KEY, TOKENS))["params"]
     specs = {
         _paths.name(k): s for k, s in jax.tree_util.tree_flatten_with_path(specs, is_leaf=lambda x: isinstance(x, P))[0]
@@ -130,7 +131,7 @@ def test_partitions_are_told_as_flax_tells_them(scan_layers):
     mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     with jax.set_mesh(mesh):
         model = flax_nnx.eval_shape(
-            lambda: nn.nnx.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config, rngs=flax_nnx.Rngs(0))
+            lambda: transformer.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config, rngs=flax_nnx.Rngs(0))
         )
         found = flax_nnx.get_partition_spec(flax_nnx.state(model))
     found = {_paths.parameter_path(k): s
@@ -142,7 +143,7 @@ def test_partitions_are_told_as_flax_tells_them(scan_layers):
 
 def test_bfloat16_computes_and_float32_stores():
     config = LayerConfig(dtype=jnp.bfloat16)
-    layer = nn.linen.NormDense(16, config=config)
+    layer = linen_layers.NormDense(16, config=config)
     x = jax.random.normal(KEY, (8, 4))
     params = layer.init(KEY, x)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
@@ -151,7 +152,7 @@ def test_bfloat16_computes_and_float32_stores():
     # A power of two changes no rounding in front of the normalization.
     np.testing.assert_array_equal(layer.apply(jax.tree.map(lambda p: 4 * p, params), x), y)
     abstract = flax_nnx.eval_shape(
-        lambda: nn.nnx.MLP(4, (8,), 2, config=LayerConfig(param_dtype=jnp.bfloat16), rngs=flax_nnx.Rngs(0))
+        lambda: networks.MLP(4, (8,), 2, config=LayerConfig(param_dtype=jnp.bfloat16), rngs=flax_nnx.Rngs(0))
     )
     assert {leaf.dtype for leaf in jax.tree.leaves(flax_nnx.state(abstract))} == {jnp.dtype("bfloat16")}
 
@@ -172,6 +173,37 @@ def test_functional_keeps_everything_else_as_it_is():
     assert 0 < float(jnp.mean(apply(params, x) == 0)) < 1
 
 
+class Small(flax_linen.Module):
+    """A linen model of a user's own: a normalized layer with no bias, and a head."""
+
+    @flax_linen.compact
+    def __call__(self, x):
+        x = flax_linen.Dense(16, use_bias=False, name="hidden")(x)
+        return flax_linen.Dense(3, name="head")(jax.nn.relu(flax_linen.LayerNorm(use_scale=False, name="norm")(x)))
+
+
+def test_linen_parameters_are_audited_and_projected():
+    model = Small()
+    params = jax.jit(model.init)(KEY, VECTORS)
+    audit = nn.scale_invariant_leaves(model.apply, params, VECTORS)
+    assert audit.patterns == ("params/hidden/kernel",)
+    tx = project_weights(audit.patterns, separate=audit.separate)
+    grown = jax.tree.map(lambda p: 3 * p, params)
+    projected = tx.project(grown, tx.init(params))
+    np.testing.assert_allclose(projected["params"]["hidden"]["kernel"], params["params"]["hidden"]["kernel"], rtol=1e-5)
+    np.testing.assert_array_equal(projected["params"]["head"]["kernel"], grown["params"]["head"]["kernel"])
+    np.testing.assert_allclose(
+        jnp.linalg.norm(projected["params"]["hidden"]["kernel"]), jnp.linalg.norm(params["params"]["hidden"]["kernel"])
+    )
+
+
+def test_functional_takes_a_linen_model_through_the_bridge():
+    model = flax_nnx.bridge.ToNNX(Small(), rngs=flax_nnx.Rngs(0)).lazy_init(VECTORS)
+    apply, params = nn.nnx.functional(model)
+    np.testing.assert_allclose(apply(params, VECTORS), model(VECTORS), rtol=1e-6)
+    assert nn.scale_invariant_leaves(apply, params, VECTORS).patterns == ("hidden/kernel",)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="norm must be 'layer' or 'rms', got 'batch'"):
         LayerConfig(norm="batch")
@@ -181,11 +213,11 @@ def test_bad_input():
         LayerConfig(norm="rms", use_bias=True)
     with pytest.raises(TypeError, match="activation must be a function, got 'relu'"):
         LayerConfig(activation="relu")
-    with pytest.raises(ValueError, match="multiple of 2 x heads, got features=8 and heads=3"):
-        nn.nnx.Attention(8, 3, rngs=flax_nnx.Rngs(0))
+    with pytest.raises(ValueError, match="features must be a multiple of 2 x heads=3, got 8"):
+        transformer.Attention(8, 3, rngs=flax_nnx.Rngs(0))
     with pytest.raises(ValueError, match="depth must be at least 1"):
-        nn.nnx.Transformer(8, 8, 0, 2, rngs=flax_nnx.Rngs(0))
+        transformer.Transformer(8, 8, 0, 2, rngs=flax_nnx.Rngs(0))
     with pytest.raises(ValueError, match="needs a stage"):
-        nn.linen.ResNet((), 3).init(KEY, IMAGES)
+        linen_networks.ResNet((), 3).init(KEY, IMAGES)
     with pytest.raises(AttributeError, match="no attribute 'haiku'"):
         nn.haiku

@@ -1,4 +1,4 @@
-"""A kernel, its normalization, its nonlinearity: dense and convolutional."""
+"""Layers of a kernel, a normalization and a nonlinearity: dense and convolutional."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from optax_lrs.nn._config import DEFAULT, LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
-    """The initializer of a kernel (or ``init``), with the metadata of its named axes if there are any."""
+    """The initializer of a kernel: ``init`` or that of the config, with the metadata of the named axes if there are any."""
     init, spec = init or config.kernel_init, config.spec(*names)
     return init if spec is None else nnx.with_partitioning(init, spec)
 
 
 def normalization(config: LayerConfig, features: int, rngs: nnx.Rngs) -> nnx.Module:
-    """The normalization of these features, the last axis."""
-    options = {"epsilon": config.epsilon, "use_scale": config.use_scale, "dtype": config.dtype,
-               "param_dtype": config.param_dtype, "use_fast_variance": False, "rngs": rngs}  # fmt: skip
+    """The normalization of the last axis, of so many features."""
+    options: dict[str, Any] = {
+        "epsilon": config.epsilon,
+        "use_scale": config.use_scale,
+        "dtype": config.dtype,
+        "param_dtype": config.param_dtype,
+        "use_fast_variance": False,
+        "rngs": rngs,
+    }
     if config.norm == "rms":
         return nnx.RMSNorm(features, **options)
     return nnx.LayerNorm(features, use_bias=config.use_bias, **options)
 
 
 class NormDense(nnx.Module):
-    r"""A dense layer without bias, a normalization, a nonlinearity: :math:`\phi(\mathrm{norm}(x W))`.
+    r"""A dense layer without bias, then a normalization and a nonlinearity: :math:`\phi(\mathrm{norm}(x W))`.
 
     No output depends on the scale of ``dense.kernel``.
 
     Args:
-        in_features: length of the last axis of the input.
-        out_features: of the output.
+        in_features: the length of the last axis of the input.
+        out_features: the length of the last axis of the output.
         config: how to normalize, compute, store and shard.
-        linear: leave the nonlinearity out.
-        names: of the kernel's axes, for ``config.axes``.
+        linear: whether to leave the nonlinearity out.
+        names: the names of the kernel's axes, for ``config.axes``.
         rngs: for the initial values.
 
     Example:
@@ -48,12 +54,25 @@ class NormDense(nnx.Module):
         True
     """
 
-    def __init__(self, in_features: int, out_features: int, *, config: LayerConfig = DEFAULT, linear: bool = False,
-                 names: tuple[str | None, str | None] = ("in", "out"), rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        config: LayerConfig = DEFAULT,
+        linear: bool = False,
+        names: tuple[str | None, str | None] = ("in", "out"),
+        rngs: nnx.Rngs,
+    ):
         self.dense = nnx.Linear(
-            in_features, out_features, use_bias=False, dtype=config.dtype, param_dtype=config.param_dtype,
-            kernel_init=initializer(config, names), rngs=rngs,
-        )  # fmt: skip
+            in_features,
+            out_features,
+            use_bias=False,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            kernel_init=initializer(config, names),
+            rngs=rngs,
+        )
         self.norm = normalization(config, out_features, rngs)
         self.activation = None if linear else config.activation
 
@@ -64,19 +83,19 @@ class NormDense(nnx.Module):
 
 
 class NormConv(nnx.Module):
-    r"""A convolution without bias, a normalization over the channels of each position, a nonlinearity.
+    r"""A convolution without bias, then a normalization over the channels and a nonlinearity.
 
-    No output depends on the scale of ``conv.kernel``, all of it: kernel positions, inputs and outputs.
+    No output depends on the scale of ``conv.kernel`` as a whole: kernel positions, inputs and outputs.
 
     Args:
         in_features: channels of the input, the last axis.
         out_features: channels of the output.
-        kernel_size: in each spatial axis.
+        kernel_size: the size in each spatial axis.
         strides: one number, or one for each spatial axis.
         padding: as in ``nnx.Conv``.
-        feature_group_count: as many as channels for a depthwise convolution.
+        feature_group_count: the number of groups; the number of channels for a depthwise convolution.
         config: how to normalize, compute, store and shard.
-        linear: leave the nonlinearity out.
+        linear: whether to leave the nonlinearity out.
         rngs: for the initial values.
 
     Example:
@@ -85,14 +104,32 @@ class NormConv(nnx.Module):
         (1, 4, 4, 16)
     """
 
-    def __init__(self, in_features: int, out_features: int, kernel_size: Sequence[int], *,
-                 strides: int | Sequence[int] = 1, padding: Any = "SAME", feature_group_count: int = 1,
-                 config: LayerConfig = DEFAULT, linear: bool = False, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: Sequence[int],
+        *,
+        strides: int | Sequence[int] = 1,
+        padding: Any = "SAME",
+        feature_group_count: int = 1,
+        config: LayerConfig = DEFAULT,
+        linear: bool = False,
+        rngs: nnx.Rngs,
+    ):
         self.conv = nnx.Conv(
-            in_features, out_features, tuple(kernel_size), strides, padding=padding, use_bias=False, dtype=config.dtype,
-            param_dtype=config.param_dtype, feature_group_count=feature_group_count,
-            kernel_init=initializer(config, (*[None] * len(kernel_size), "in", "out")), rngs=rngs,
-        )  # fmt: skip
+            in_features,
+            out_features,
+            tuple(kernel_size),
+            strides,
+            padding=padding,
+            use_bias=False,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            feature_group_count=feature_group_count,
+            kernel_init=initializer(config, (*[None] * len(kernel_size), "in", "out")),
+            rngs=rngs,
+        )
         self.norm = normalization(config, out_features, rngs)
         self.activation = None if linear else config.activation
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from optax_lrs.nn._config import DEFAULT, LayerConfig
-from optax_lrs.nn.linen._layers import NormConv, NormDense, initializer, normalization
+from normalized_networks import DEFAULT
+from normalized_networks.linen_layers import NormConv, NormDense, initializer, normalization
+from optax_lrs.nn import LayerConfig
 
 
 class MLP(linen.Module):
@@ -109,6 +110,9 @@ class ResNet(linen.Module):
 
 def _head(config: LayerConfig, features: int) -> linen.Module:
     return linen.Dense(
-        features, dtype=config.dtype, param_dtype=config.param_dtype, kernel_init=initializer(config, ("in", None)),
+        features,
+        dtype=config.dtype,
+        param_dtype=config.param_dtype,
+        kernel_init=initializer(config, ("in", None)),
         name="head",
-    )  # fmt: skip
+    )

@@ -8,17 +8,25 @@ from typing import Any
 import jax
 from flax import nnx
 
-from optax_lrs.nn._config import DEFAULT, LayerConfig, checked_heads, rotate
-from optax_lrs.nn.nnx._layers import NormDense, initializer, normalization
+from normalized_networks import DEFAULT
+from normalized_networks.rotary import checked_heads, rotate
+from optax_lrs.nn import LayerConfig
+from optax_lrs.nn.nnx import NormDense, initializer, normalization
 
 
 def kernel(config: LayerConfig, inputs: Any, outputs: Any, names: tuple[str, ...], rngs: nnx.Rngs) -> nnx.LinearGeneral:
     """A linear map without bias from some last axes to others."""
     axis = tuple(range(-len(inputs), 0)) if isinstance(inputs, tuple) else -1
     return nnx.LinearGeneral(
-        inputs, outputs, axis=axis, use_bias=False, dtype=config.dtype, param_dtype=config.param_dtype,
-        kernel_init=initializer(config, names), rngs=rngs,
-    )  # fmt: skip
+        inputs,
+        outputs,
+        axis=axis,
+        use_bias=False,
+        dtype=config.dtype,
+        param_dtype=config.param_dtype,
+        kernel_init=initializer(config, names),
+        rngs=rngs,
+    )
 
 
 class Attention(nnx.Module):
@@ -42,8 +50,9 @@ class Attention(nnx.Module):
         (1, 5, 16)
     """
 
-    def __init__(self, features: int, heads: int, *, causal: bool = True, config: LayerConfig = DEFAULT,
-                 rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self, features: int, heads: int, *, causal: bool = True, config: LayerConfig = DEFAULT, rngs: nnx.Rngs
+    ):
         shape, names = (heads, checked_heads(features, heads)), ("embed", "heads", "head_dim")
         self.query = kernel(config, features, shape, names, rngs)
         self.key = kernel(config, features, shape, names, rngs)
@@ -83,8 +92,9 @@ class FeedForward(nnx.Module):
         (2, 8)
     """
 
-    def __init__(self, features: int, hidden_features: int, *, gated: bool = False, config: LayerConfig = DEFAULT,
-                 rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self, features: int, hidden_features: int, *, gated: bool = False, config: LayerConfig = DEFAULT, rngs: nnx.Rngs
+    ):
         names = ("embed", "mlp")
         gate = None
         if gated:
@@ -118,8 +128,18 @@ class TransformerBlock(nnx.Module):
         (1, 5, 16)
     """
 
-    def __init__(self, features: int, heads: int, hidden_features: int, *, gated: bool = False, causal: bool = True,
-                 branch_scale: float = 1.0, config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        features: int,
+        heads: int,
+        hidden_features: int,
+        *,
+        gated: bool = False,
+        causal: bool = True,
+        branch_scale: float = 1.0,
+        config: LayerConfig = DEFAULT,
+        rngs: nnx.Rngs,
+    ):
         self.attention_norm = normalization(config, features, rngs)
         self.attention = Attention(features, heads, causal=causal, config=config, rngs=rngs)
         self.forward_norm = normalization(config, features, rngs)
@@ -159,22 +179,43 @@ class Transformer(nnx.Module):
         (1, 5, 256)
     """
 
-    def __init__(self, vocabulary: int, features: int, depth: int, heads: int, *, hidden_features: int | None = None,
-                 gated: bool = False, scan_layers: bool = False, config: LayerConfig = DEFAULT,
-                 rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        vocabulary: int,
+        features: int,
+        depth: int,
+        heads: int,
+        *,
+        hidden_features: int | None = None,
+        gated: bool = False,
+        scan_layers: bool = False,
+        config: LayerConfig = DEFAULT,
+        rngs: nnx.Rngs,
+    ):
         if depth < 1:
             raise ValueError(f"Transformer: depth must be at least 1, got {depth}")
 
         def block(rngs: nnx.Rngs) -> TransformerBlock:
-            return TransformerBlock(features, heads, hidden_features or 4 * features, gated=gated,
-                                    branch_scale=(2 * depth) ** -0.5, config=config, rngs=rngs)  # fmt: skip
+            return TransformerBlock(
+                features,
+                heads,
+                hidden_features or 4 * features,
+                gated=gated,
+                branch_scale=(2 * depth) ** -0.5,
+                config=config,
+                rngs=rngs,
+            )
 
         # Of order one, whatever the sizes are: the normalization's epsilon must be small against it.
         embedding_init = initializer(config, ("vocab", "embed"), jax.nn.initializers.normal(1.0))
         self.embed = nnx.Embed(
-            vocabulary, features, dtype=config.dtype, param_dtype=config.param_dtype, embedding_init=embedding_init,
+            vocabulary,
+            features,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            embedding_init=embedding_init,
             rngs=rngs,
-        )  # fmt: skip
+        )
         self.embed_norm = normalization(config, features, rngs)
         self.layers_axis = {nnx.PARTITION_NAME: (config.spec("layers") or (None,))[0]}
         if scan_layers:
@@ -190,8 +231,12 @@ class Transformer(nnx.Module):
         """(batch, length) to logits (batch, length, vocabulary)."""
         x = self.embed_norm(self.embed(tokens))
         if self.scan_layers:
-            run = nnx.scan(lambda x, block: (block(x), None), in_axes=(nnx.Carry, 0), out_axes=(nnx.Carry, 0),
-                           transform_metadata=self.layers_axis)  # fmt: skip
+            run = nnx.scan(
+                lambda x, block: (block(x), None),
+                in_axes=(nnx.Carry, 0),
+                out_axes=(nnx.Carry, 0),
+                transform_metadata=self.layers_axis,
+            )
             x, _ = run(x, self.blocks)
         else:
             for block in self.blocks:

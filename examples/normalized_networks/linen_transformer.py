@@ -8,16 +8,23 @@ from typing import Any
 import jax
 from flax import linen
 
-from optax_lrs.nn._config import DEFAULT, LayerConfig, checked_heads, rotate
-from optax_lrs.nn.linen._layers import NormDense, initializer, normalization
+from normalized_networks import DEFAULT
+from normalized_networks.linen_layers import NormDense, initializer, normalization
+from normalized_networks.rotary import checked_heads, rotate
+from optax_lrs.nn import LayerConfig
 
 
 def kernel(config: LayerConfig, outputs: Any, names: tuple[str, ...], name: str, axis: Any = -1) -> linen.DenseGeneral:
     """A linear map without bias from some last axes to others."""
     return linen.DenseGeneral(
-        outputs, axis=axis, use_bias=False, dtype=config.dtype, param_dtype=config.param_dtype,
-        kernel_init=initializer(config, names), name=name,
-    )  # fmt: skip
+        outputs,
+        axis=axis,
+        use_bias=False,
+        dtype=config.dtype,
+        param_dtype=config.param_dtype,
+        kernel_init=initializer(config, names),
+        name=name,
+    )
 
 
 class Attention(linen.Module):
@@ -165,20 +172,33 @@ class Transformer(linen.Module):
         # Of order one, whatever the sizes are: the normalization's epsilon must be small against it.
         embedding_init = initializer(config, ("vocab", "embed"), jax.nn.initializers.normal(1.0))
         x = linen.Embed(
-            self.vocabulary, self.features, dtype=config.dtype, param_dtype=config.param_dtype,
-            embedding_init=embedding_init, name="embed",
-        )(tokens)  # fmt: skip
+            self.vocabulary,
+            self.features,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            embedding_init=embedding_init,
+            name="embed",
+        )(tokens)
         x = normalization(config, "embed_norm")(x)
 
         def block(name: str) -> TransformerBlock:
-            return TransformerBlock(self.heads, self.hidden_features or 4 * self.features, gated=self.gated,
-                                    branch_scale=(2 * self.depth) ** -0.5, config=config, name=name)  # fmt: skip
+            return TransformerBlock(
+                self.heads,
+                self.hidden_features or 4 * self.features,
+                gated=self.gated,
+                branch_scale=(2 * self.depth) ** -0.5,
+                config=config,
+                name=name,
+            )
 
         if self.scan_layers:
             run = linen.scan(
-                lambda block, x, _: (block(x), None), variable_axes={"params": 0}, split_rngs={"params": True},
-                length=self.depth, metadata_params={linen.PARTITION_NAME: (config.spec("layers") or (None,))[0]},
-            )  # fmt: skip
+                lambda block, x, _: (block(x), None),
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                length=self.depth,
+                metadata_params={linen.PARTITION_NAME: (config.spec("layers") or (None,))[0]},
+            )
             x, _ = run(block("blocks"), x, None)
         else:
             for i in range(self.depth):

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 from flax import linen
 
-from optax_lrs.nn._config import DEFAULT, LayerConfig
+from normalized_networks import DEFAULT
+from optax_lrs.nn import LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
@@ -19,8 +20,14 @@ def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = No
 
 def normalization(config: LayerConfig, name: str) -> linen.Module:
     """The normalization of the last axis."""
-    options = {"epsilon": config.epsilon, "use_scale": config.use_scale, "dtype": config.dtype,
-               "param_dtype": config.param_dtype, "use_fast_variance": False, "name": name}  # fmt: skip
+    options = {
+        "epsilon": config.epsilon,
+        "use_scale": config.use_scale,
+        "dtype": config.dtype,
+        "param_dtype": config.param_dtype,
+        "use_fast_variance": False,
+        "name": name,
+    }
     return linen.RMSNorm(**options) if config.norm == "rms" else linen.LayerNorm(use_bias=config.use_bias, **options)
 
 
@@ -53,9 +60,13 @@ class NormDense(linen.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., inputs) to (..., features)."""
         x = linen.Dense(
-            self.features, use_bias=False, dtype=self.config.dtype, param_dtype=self.config.param_dtype,
-            kernel_init=initializer(self.config, self.names), name="dense",
-        )(x)  # fmt: skip
+            self.features,
+            use_bias=False,
+            dtype=self.config.dtype,
+            param_dtype=self.config.param_dtype,
+            kernel_init=initializer(self.config, self.names),
+            name="dense",
+        )(x)
         x = normalization(self.config, "norm")(x)
         return x if self.linear else self.config.activation(x)
 
@@ -93,9 +104,16 @@ class NormConv(linen.Module):
         """(..., *space, inputs) to (..., *space, features)."""
         names = (*[None] * len(self.kernel_size), "in", "out")
         x = linen.Conv(
-            self.features, tuple(self.kernel_size), self.strides, padding=self.padding, use_bias=False,
-            dtype=self.config.dtype, param_dtype=self.config.param_dtype, name="conv",
-            feature_group_count=self.feature_group_count, kernel_init=initializer(self.config, names),
-        )(x)  # fmt: skip
+            self.features,
+            tuple(self.kernel_size),
+            self.strides,
+            padding=self.padding,
+            use_bias=False,
+            dtype=self.config.dtype,
+            param_dtype=self.config.param_dtype,
+            name="conv",
+            feature_group_count=self.feature_group_count,
+            kernel_init=initializer(self.config, names),
+        )(x)
         x = normalization(self.config, "norm")(x)
         return x if self.linear else self.config.activation(x)

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from optax_lrs.nn._config import DEFAULT, LayerConfig
-from optax_lrs.nn.nnx._layers import NormConv, NormDense, initializer, normalization
+from normalized_networks import DEFAULT
+from optax_lrs.nn import LayerConfig
+from optax_lrs.nn.nnx import NormConv, NormDense, initializer, normalization
 
 
 class MLP(nnx.Module):
@@ -30,14 +31,25 @@ class MLP(nnx.Module):
         (2, 10)
     """
 
-    def __init__(self, in_features: int, hidden_features: Sequence[int], out_features: int, *,
-                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: Sequence[int],
+        out_features: int,
+        *,
+        config: LayerConfig = DEFAULT,
+        rngs: nnx.Rngs,
+    ):
         sizes = [in_features, *hidden_features]
         self.layers = nnx.List([NormDense(a, b, config=config, rngs=rngs) for a, b in itertools.pairwise(sizes)])
         self.head = nnx.Linear(
-            sizes[-1], out_features, dtype=config.dtype, param_dtype=config.param_dtype,
-            kernel_init=initializer(config, ("in", None)), rngs=rngs,
-        )  # fmt: skip
+            sizes[-1],
+            out_features,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            kernel_init=initializer(config, ("in", None)),
+            rngs=rngs,
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., in_features) to (..., out_features)."""
@@ -65,8 +77,16 @@ class ResBlock(nnx.Module):
         (1, 3, 3, 16)
     """
 
-    def __init__(self, in_features: int, out_features: int, *, strides: int = 1, branch_scale: float = 1.0,
-                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        strides: int = 1,
+        branch_scale: float = 1.0,
+        config: LayerConfig = DEFAULT,
+        rngs: nnx.Rngs,
+    ):
         self.norm = normalization(config, in_features, rngs)
         self.first = NormConv(in_features, out_features, (3, 3), strides=strides, config=config, rngs=rngs)
         self.second = NormConv(out_features, out_features, (3, 3), config=config, linear=True, rngs=rngs)
@@ -100,8 +120,16 @@ class ResNet(nnx.Module):
         (2, 10)
     """
 
-    def __init__(self, in_features: int, stage_features: Sequence[int], out_features: int, *, blocks: int = 2,
-                 config: LayerConfig = DEFAULT, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        in_features: int,
+        stage_features: Sequence[int],
+        out_features: int,
+        *,
+        blocks: int = 2,
+        config: LayerConfig = DEFAULT,
+        rngs: nnx.Rngs,
+    ):
         if not stage_features or blocks < 1:
             raise ValueError(f"ResNet: needs a stage and a block, got {stage_features=} and {blocks=}")
         self.stem = NormConv(in_features, stage_features[0], (3, 3), config=config, linear=True, rngs=rngs)
@@ -114,9 +142,13 @@ class ResNet(nnx.Module):
         self.blocks = nnx.List(found)
         self.norm = normalization(config, features, rngs)
         self.head = nnx.Linear(
-            features, out_features, dtype=config.dtype, param_dtype=config.param_dtype,
-            kernel_init=initializer(config, ("in", None)), rngs=rngs,
-        )  # fmt: skip
+            features,
+            out_features,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            kernel_init=initializer(config, ("in", None)),
+            rngs=rngs,
+        )
         self.activation = config.activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
