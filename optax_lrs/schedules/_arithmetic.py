@@ -60,7 +60,7 @@ def summed(*schedules: Schedule) -> Summed:
 class Product(Schedule):
     """The product of schedules; built by ``product``."""
 
-    example: ClassVar = dict(
+    example: ClassVar[dict[str, Any]] = dict(
         schedules=(InverseSqrt(peak=1.0, warmup_steps=10), WSD(peak=1.0, total_steps=100, decay_steps=20))
     )
 
@@ -85,7 +85,7 @@ class Product(Schedule):
 class Summed(Schedule):
     """The sum of schedules; built by ``summed``."""
 
-    example: ClassVar = dict(
+    example: ClassVar[dict[str, Any]] = dict(
         schedules=(Cosine(peak=0.9, total_steps=50, warmup_steps=5), Linear(peak=0.1, total_steps=100))
     )
 

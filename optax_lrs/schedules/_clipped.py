@@ -53,7 +53,7 @@ class Floored(Schedule):
     and are not listed.
     """
 
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), floor=0.1)
+    example: ClassVar[dict[str, Any]] = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), floor=0.1)
 
     schedule: Schedule
     floor: float
@@ -77,7 +77,7 @@ class Capped(Schedule):
     and are not listed.
     """
 
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), ceiling=0.8)
+    example: ClassVar[dict[str, Any]] = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), ceiling=0.8)
 
     schedule: Schedule
     ceiling: float

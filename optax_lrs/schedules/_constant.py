@@ -28,7 +28,7 @@ class Constant(Schedule):
         0.0003 0.0003
     """
 
-    example: ClassVar = dict(value=1.0)
+    example: ClassVar[dict[str, Any]] = dict(value=1.0)
 
     value: float
 

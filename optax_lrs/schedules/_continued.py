@@ -125,8 +125,8 @@ def _per_cycle(name: str, values: Any, count: int) -> Sequence[Any]:
 class Continued(Schedule):
     """A schedule followed by a new warmup and a new decay; built by ``rewarm``."""
 
-    paper: ClassVar = "arXiv:2308.04014"
-    example: ClassVar = dict(
+    paper: ClassVar[str] = "arXiv:2308.04014"
+    example: ClassVar[dict[str, Any]] = dict(
         schedule=Cosine(peak=1.0, total_steps=50, warmup_steps=5, end=0.1),
         boundary=50,
         peak=0.8,

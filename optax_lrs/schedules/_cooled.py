@@ -64,7 +64,9 @@ def with_cooldown(
 class Cooled(Schedule):
     """A schedule that decays from a step on; built by ``with_cooldown``."""
 
-    example: ClassVar = dict(schedule=InverseSqrt(peak=1.0, warmup_steps=10), boundary=60, decay_steps=40)
+    example: ClassVar[dict[str, Any]] = dict(
+        schedule=InverseSqrt(peak=1.0, warmup_steps=10), boundary=60, decay_steps=40
+    )
 
     schedule: Schedule
     boundary: int

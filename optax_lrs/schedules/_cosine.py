@@ -44,8 +44,8 @@ class Cosine(Schedule):
         Loshchilov, Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, arXiv:1608.03983.
     """
 
-    paper: ClassVar = "arXiv:1608.03983"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:1608.03983"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10)
 
     peak: float
     total_steps: int

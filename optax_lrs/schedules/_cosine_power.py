@@ -51,8 +51,8 @@ class CosinePower(Schedule):
         arXiv:1903.09900.
     """
 
-    paper: ClassVar = "arXiv:1903.09900"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:1903.09900"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10)
 
     peak: float
     total_steps: int

@@ -45,7 +45,9 @@ class Cycled(Schedule):
     The corners are those of the first two cycles and of the last.
     """
 
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=50, warmup_steps=5), period_steps=50, cycles=2)
+    example: ClassVar[dict[str, Any]] = dict(
+        schedule=Cosine(peak=1.0, total_steps=50, warmup_steps=5), period_steps=50, cycles=2
+    )
 
     schedule: Schedule
     period_steps: int

@@ -45,8 +45,8 @@ class CyclicReflex(Schedule):
         arXiv:2506.11077; the formula is that of the authors' code.
     """
 
-    paper: ClassVar = "arXiv:2506.11077"
-    example: ClassVar = dict(value=0.6, amplitude=0.4, period_steps=40)
+    paper: ClassVar[str] = "arXiv:2506.11077"
+    example: ClassVar[dict[str, Any]] = dict(value=0.6, amplitude=0.4, period_steps=40)
 
     value: float
     amplitude: float

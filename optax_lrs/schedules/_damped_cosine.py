@@ -52,8 +52,8 @@ class DampedCosine(Schedule):
         Zhao et al., Chinese ModernBERT with Whole-Word Masking, arXiv:2510.12285.
     """
 
-    paper: ClassVar = "arXiv:2510.12285"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10, end=0.1, cycles=3, gamma=0.2)
+    paper: ClassVar[str] = "arXiv:2510.12285"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10, end=0.1, cycles=3, gamma=0.2)
 
     peak: float
     total_steps: int

@@ -41,7 +41,7 @@ class Exponential(Schedule):
         [1.       0.707107 0.5      0.25     0.2     ]
     """
 
-    example: ClassVar = dict(peak=1.0, factor=0.5, period_steps=20, warmup_steps=10)
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, factor=0.5, period_steps=20, warmup_steps=10)
 
     peak: float
     factor: float

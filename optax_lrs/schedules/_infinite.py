@@ -58,8 +58,10 @@ class Infinite(Schedule):
         Singh et al., Beyond Cosine Decay, arXiv:2503.02844.
     """
 
-    paper: ClassVar = "arXiv:2403.08763"
-    example: ClassVar = dict(peak=1.0, plateau=0.5, cooldown_steps=55, stable_steps=30, anneal_steps=15, end=0.1)
+    paper: ClassVar[str] = "arXiv:2403.08763"
+    example: ClassVar[dict[str, Any]] = dict(
+        peak=1.0, plateau=0.5, cooldown_steps=55, stable_steps=30, anneal_steps=15, end=0.1
+    )
 
     peak: float
     plateau: float

@@ -54,8 +54,8 @@ class InverseSqrt(Schedule):
         Zhai et al., Scaling Vision Transformers, arXiv:2106.04560.
     """
 
-    paper: ClassVar = "arXiv:1706.03762"
-    example: ClassVar = dict(peak=1.0, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:1706.03762"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, warmup_steps=10)
 
     peak: float
     warmup_steps: int = 0

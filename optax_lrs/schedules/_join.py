@@ -66,7 +66,7 @@ def switch(*schedules: Schedule, at: int | Sequence[int]) -> Switched:
 class Joined(Schedule):
     """Schedules one after another, each on its own clock; built by ``join``."""
 
-    example: ClassVar = dict(
+    example: ClassVar[dict[str, Any]] = dict(
         schedules=(Linear(peak=1.0, total_steps=40, warmup_steps=10), Linear(peak=0.5, total_steps=60, warmup_steps=5)),
         boundaries=(40,),
     )
@@ -102,7 +102,7 @@ class Joined(Schedule):
 class Switched(Schedule):
     """Schedules one after another on one clock; built by ``switch``."""
 
-    example: ClassVar = dict(
+    example: ClassVar[dict[str, Any]] = dict(
         schedules=(Constant(value=0.8), Linear(peak=1.0, total_steps=100, warmup_steps=10)), boundaries=(30,)
     )
 

@@ -48,8 +48,8 @@ class Linear(Schedule):
         arXiv:2310.07831.
     """
 
-    paper: ClassVar = "arXiv:2502.15938"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:2502.15938"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10)
 
     peak: float
     total_steps: int

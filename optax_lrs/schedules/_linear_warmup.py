@@ -40,8 +40,8 @@ class LinearWarmup(Schedule):
         Ma, Yarats, On the Adequacy of Untuned Warmup for Adaptive Optimization, arXiv:1910.04209.
     """
 
-    paper: ClassVar = "arXiv:1910.04209"
-    example: ClassVar = dict(peak=1.0, warmup_steps=20)
+    paper: ClassVar[str] = "arXiv:1910.04209"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, warmup_steps=20)
 
     peak: float
     warmup_steps: int

@@ -49,7 +49,7 @@ class OnTokens(Schedule):
     ``ends_at`` and the corners are in updates, rounded up.
     """
 
-    example: ClassVar = dict(
+    example: ClassVar[dict[str, Any]] = dict(
         schedule=Cosine(peak=1.0, total_steps=150_000, warmup_steps=10_000),
         tokens_per_step=(1000, 2000),
         boundaries=(50,),

@@ -58,8 +58,8 @@ class OneCycle(Schedule):
         Rates, arXiv:1708.07120.
     """
 
-    paper: ClassVar = "arXiv:1708.07120"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=30, start=0.04)
+    paper: ClassVar[str] = "arXiv:1708.07120"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=30, start=0.04)
 
     peak: float
     total_steps: int

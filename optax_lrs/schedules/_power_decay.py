@@ -47,8 +47,8 @@ class PowerDecay(Schedule):
         Li et al., arXiv:2602.06797.
     """
 
-    paper: ClassVar = "arXiv:2602.06797"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10, p=2.0)
+    paper: ClassVar[str] = "arXiv:2602.06797"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10, p=2.0)
 
     peak: float
     total_steps: int

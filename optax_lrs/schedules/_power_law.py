@@ -59,8 +59,8 @@ class PowerLaw(Schedule):
         Scheduler, arXiv:2408.13359.
     """
 
-    paper: ClassVar = "arXiv:2408.13359"
-    example: ClassVar = dict(
+    paper: ClassVar[str] = "arXiv:2408.13359"
+    example: ClassVar[dict[str, Any]] = dict(
         peak=0.02,
         tokens_per_step=2**32,
         sequences_per_step=1024,

@@ -44,8 +44,8 @@ class RangeTest(Schedule):
         Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
     """
 
-    paper: ClassVar = "arXiv:1506.01186"
-    example: ClassVar = dict(start=0.01, peak=1.0, total_steps=100)
+    paper: ClassVar[str] = "arXiv:1506.01186"
+    example: ClassVar[dict[str, Any]] = dict(start=0.01, peak=1.0, total_steps=100)
 
     start: float
     peak: float

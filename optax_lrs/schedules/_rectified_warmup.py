@@ -47,8 +47,8 @@ class RectifiedWarmup(Schedule):
         Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, arXiv:1908.03265.
     """
 
-    paper: ClassVar = "arXiv:1908.03265"
-    example: ClassVar = dict(peak=1.0, timescale_steps=20)
+    paper: ClassVar[str] = "arXiv:1908.03265"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, timescale_steps=20)
 
     peak: float
     timescale_steps: int

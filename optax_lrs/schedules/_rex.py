@@ -47,8 +47,8 @@ class REX(Schedule):
         arXiv:2107.04197.
     """
 
-    paper: ClassVar = "arXiv:2107.04197"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:2107.04197"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10)
 
     peak: float
     total_steps: int

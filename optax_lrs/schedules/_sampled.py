@@ -58,7 +58,9 @@ class Sampled(Schedule):
     samples and those after the corners of the schedule.
     """
 
-    example: ClassVar = dict(schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), period_steps=10)
+    example: ClassVar[dict[str, Any]] = dict(
+        schedule=Cosine(peak=1.0, total_steps=100, warmup_steps=10), period_steps=10
+    )
 
     schedule: Schedule
     period_steps: int
@@ -84,7 +86,7 @@ class Sampled(Schedule):
 class SampledAt(Schedule):
     """A schedule read at milestones; built by ``sampled(schedule, at=...)``."""
 
-    example: ClassVar = dict(schedule=REX(peak=1.0, total_steps=100), milestones=(50, 75))
+    example: ClassVar[dict[str, Any]] = dict(schedule=REX(peak=1.0, total_steps=100), milestones=(50, 75))
 
     schedule: Schedule
     milestones: tuple[int, ...]

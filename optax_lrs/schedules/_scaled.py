@@ -35,7 +35,7 @@ def scaled(schedule: Schedule, *, factor: float) -> Scaled:
 class Scaled(Schedule):
     """A schedule times a factor; built by ``scaled``."""
 
-    example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=0.5)
+    example: ClassVar[dict[str, Any]] = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=0.5)
 
     schedule: Schedule
     factor: float

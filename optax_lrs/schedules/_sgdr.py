@@ -47,8 +47,8 @@ class SGDR(Schedule):
         Loshchilov, Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, arXiv:1608.03983.
     """
 
-    paper: ClassVar = "arXiv:1608.03983"
-    example: ClassVar = dict(peak=1.0, period_steps=15, growth=2, warmup_steps=3, cycles=3)
+    paper: ClassVar[str] = "arXiv:1608.03983"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, period_steps=15, growth=2, warmup_steps=3, cycles=3)
 
     peak: float
     period_steps: int

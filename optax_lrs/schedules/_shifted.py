@@ -36,7 +36,7 @@ def shifted(schedule: Schedule, *, by: int) -> Shifted:
 class Shifted(Schedule):
     """A schedule that starts later, or in its middle; built by ``shifted``."""
 
-    example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), by=-1)
+    example: ClassVar[dict[str, Any]] = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), by=-1)
 
     schedule: Schedule
     by: int

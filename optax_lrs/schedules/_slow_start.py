@@ -48,8 +48,8 @@ class SlowStartFastDecay(Schedule):
         Adversarial Fine-tuning, arXiv:2012.13628.
     """
 
-    paper: ClassVar = "arXiv:2012.13628"
-    example: ClassVar = dict(peak=1.0, start=0.01, end=0.01, total_steps=100, warmup_steps=50)
+    paper: ClassVar[str] = "arXiv:2012.13628"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, start=0.01, end=0.01, total_steps=100, warmup_steps=50)
 
     peak: float
     total_steps: int

@@ -39,7 +39,7 @@ class Staircase(Schedule):
         [1.    1.    0.1   0.01  0.001]
     """
 
-    example: ClassVar = dict(peak=1.0, factor=0.5, period_steps=20, warmup_steps=10)
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, factor=0.5, period_steps=20, warmup_steps=10)
 
     peak: float
     factor: float

@@ -49,8 +49,10 @@ class StepDecay(Schedule):
         DeepSeek LLM, arXiv:2401.02954.
     """
 
-    paper: ClassVar = "arXiv:1706.02677"
-    example: ClassVar = dict(peak=1.0, milestones=(30, 60, 90), factors=(0.1, 0.01, 0.001), warmup_steps=5)
+    paper: ClassVar[str] = "arXiv:1706.02677"
+    example: ClassVar[dict[str, Any]] = dict(
+        peak=1.0, milestones=(30, 60, 90), factors=(0.1, 0.01, 0.001), warmup_steps=5
+    )
 
     peak: float
     milestones: tuple[int, ...]

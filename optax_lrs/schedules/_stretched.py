@@ -44,12 +44,12 @@ class Stretched(Schedule):
     Its end and its corners are rounded up to steps.
     """
 
-    example: ClassVar = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=1.5)
+    example: ClassVar[dict[str, Any]] = dict(schedule=Linear(peak=1.0, total_steps=100, warmup_steps=10), factor=1.5)
 
     schedule: Schedule
     factor: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.factor) is float:
             object.__setattr__(self, "factor", float(np.float32(self.factor)))

@@ -45,7 +45,7 @@ class Tabulated(Schedule):
         [0.   0.5  1.   0.75 0.5  0.5 ]
     """
 
-    example: ClassVar = dict(lrs=[0.0, 0.6, 1.0, 0.8, 0.3, 0.0], steps=[0, 5, 10, 40, 80, 100])
+    example: ClassVar[dict[str, Any]] = dict(lrs=[0.0, 0.6, 1.0, 0.8, 0.3, 0.0], steps=[0, 5, 10, 40, 80, 100])
 
     lrs: jax.Array
     steps: tuple[int, ...] | None = None

@@ -43,8 +43,8 @@ class Triangular2(Schedule):
         Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
     """
 
-    paper: ClassVar = "arXiv:1506.01186"
-    example: ClassVar = dict(peak=1.0, period_steps=40, floor=0.1)
+    paper: ClassVar[str] = "arXiv:1506.01186"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, period_steps=40, floor=0.1)
 
     peak: float
     period_steps: int

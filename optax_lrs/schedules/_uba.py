@@ -58,8 +58,8 @@ class UBA(Schedule):
         re-implementation's reading of the paper.
     """
 
-    paper: ClassVar = "arXiv:2505.24452"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10)
+    paper: ClassVar[str] = "arXiv:2505.24452"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10)
 
     peak: float
     total_steps: int

@@ -58,8 +58,8 @@ class WSD(Schedule):
         arXiv:2405.18392.
     """
 
-    paper: ClassVar = "arXiv:2404.06395"
-    example: ClassVar = dict(peak=1.0, total_steps=100, warmup_steps=10, decay_steps=20)
+    paper: ClassVar[str] = "arXiv:2404.06395"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, total_steps=100, warmup_steps=10, decay_steps=20)
 
     peak: float
     total_steps: int

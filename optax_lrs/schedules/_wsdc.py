@@ -53,8 +53,8 @@ class WSDC(Schedule):
         formula is our reading of the name.
     """
 
-    paper: ClassVar = "arXiv:2503.12167"
-    example: ClassVar = dict(peak=1.0, end=0.1, warmup_steps=10, stable_steps=40, decay_steps=30)
+    paper: ClassVar[str] = "arXiv:2503.12167"
+    example: ClassVar[dict[str, Any]] = dict(peak=1.0, end=0.1, warmup_steps=10, stable_steps=40, decay_steps=30)
 
     peak: float
     end: float

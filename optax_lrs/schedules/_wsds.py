@@ -53,8 +53,10 @@ class WSDS(Schedule):
         Perspective, arXiv:2410.05192.
     """
 
-    paper: ClassVar = "arXiv:2410.05192"
-    example: ClassVar = dict(peak=1.0, end=0.1, boundaries=(25, 50, 100), decay_steps=(3, 5, 10), warmup_steps=5)
+    paper: ClassVar[str] = "arXiv:2410.05192"
+    example: ClassVar[dict[str, Any]] = dict(
+        peak=1.0, end=0.1, boundaries=(25, 50, 100), decay_steps=(3, 5, 10), warmup_steps=5
+    )
 
     peak: float
     end: float

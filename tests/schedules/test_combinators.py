@@ -78,7 +78,7 @@ def test_whole_cycles_of_tokens_beyond_int32():
     np.testing.assert_allclose(lr.at(238418), left / 10**12, rtol=1e-14)
 
 
-def test_each_corner_is_told_once():
+def test_each_corner_is_listed_once():
     assert olrs.Tabulated(lrs=[1.0], steps=[3]).corners == (3,)
     assert olrs.stretched(olrs.Linear(peak=1.0, total_steps=2, warmup_steps=1), factor=0.5).corners == (0, 1)
 

@@ -269,25 +269,27 @@ def test_random_mistakes():
 
     @drawn(850)
     @given(mistakes())
-    def is_told(mistake):
+    def mistakes_are_named(mistake):
         cls, fields, name, value = mistake
         seen.append(mistake)
         if issubclass(cls, profiles.Profile):
             fields = {key: 0.5 for key in cls._kinds}
-        told(lambda: cls(**fields | {name: value}), name if name not in SAID_AS else f"{name}|{SAID_AS[name]}")
+        names_the_argument(
+            lambda: cls(**fields | {name: value}), name if name not in SAID_AS else f"{name}|{SAID_AS[name]}"
+        )
 
     @drawn(200)
     @given(contradictions())
-    def is_told_too(contradiction):
+    def contradictions_are_named(contradiction):
         seen.append(contradiction)
-        told(*contradiction)
+        names_the_argument(*contradiction)
 
-    is_told()
-    is_told_too()
+    mistakes_are_named()
+    contradictions_are_named()
     assert len(seen) >= 1000
 
 
-def told(build, name):
+def names_the_argument(build, name):
     with pytest.raises((ValueError, TypeError)) as mistake:
         build()
     mistake.match(name)
