@@ -13,20 +13,21 @@ from optax_lrs._value.value import build
 def parse(text: str) -> Schedule:
     """Returns the schedule that a ``repr`` describes. The text is read, never evaluated.
 
-    Builds registered classes only. It knows classes (``Joined(schedules=..., boundaries=...)``), as ``repr`` prints them,
-    and not functions (``join(...)``). A table of more than a thousand entries is printed abridged; save it with ``to_json``.
+    Builds registered classes only. It knows classes (``Joined(schedules=..., boundaries=...)``), as
+    ``repr`` prints them, and not functions (``join(...)``). A table of more than a thousand entries
+    is printed abridged; save it with ``to_json``.
 
-    A class of your own must be imported before. It is found by its name, or as ``module.Name`` if another class has that
-    name, too; ``repr`` prints the one that is needed.
+    A class of your own must be imported before. It is found by its name, or as ``module.Name`` if
+    another class has that name, too; ``repr`` prints the one that is needed.
 
     Args:
-        text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000, decay=one_minus_sqrt)"``. The prefixes
-            ``olrs.``, ``optax_lrs.`` and ``profiles.`` may be written or left out. Numbers may be sums, products, quotients
-            and powers.
+        text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000,
+            decay=one_minus_sqrt)"``. The prefixes ``olrs.``, ``optax_lrs.`` and ``profiles.`` may
+            be written or left out. Numbers may be sums, products, quotients and powers.
 
     Raises:
-        ValueError: if the text does not describe a schedule, if it names an unknown or ambiguous class or an unknown
-            argument, or if the schedule's own rules fail.
+        ValueError: if the text does not describe a schedule, if it names an unknown or ambiguous
+            class or an unknown argument, or if the schedule's own rules fail.
         TypeError: if an argument has the wrong type.
 
     Example:

@@ -26,15 +26,16 @@ _BLOCK = 1 << 14  # steps that `at` takes at a time: their intermediate results 
 class Schedule(Value, abstract=True):
     """A learning rate for every step: an ``optax.Schedule`` that is also a value.
 
-    Call a schedule with a step to get a float32 array of the step's shape. Pass it to any optimizer that takes an
-    ``optax.Schedule``. Unlike a closure, it prints, compares, pickles, and converts to JSON and back; it can be stored in
-    an optimizer state; ``vmap`` sweeps its rates and ``grad`` differentiates in them; and a training step does not
-    recompile when a rate changes.
+    Call a schedule with a step to get a float32 array of the step's shape. Pass it to any optimizer
+    that takes an ``optax.Schedule``. Unlike a closure, it prints, compares, pickles, and converts
+    to JSON and back; it can be stored in an optimizer state; ``vmap`` sweeps its rates and ``grad``
+    differentiates in them; and a training step does not recompile when a rate changes.
 
-    Steps count from 0: ``schedule(0)`` is the rate of the first update. Every schedule is defined for all steps and
-    constant after its end.
+    Steps count from 0: ``schedule(0)`` is the rate of the first update. Every schedule is defined
+    for all steps and constant after its end.
 
-    To write your own, name the fields and the formula; ``clock`` turns the step into fractions of phases::
+    To write your own, name the fields and the formula; ``clock`` turns the step into fractions of
+    phases::
 
         class Sawtooth(olrs.Schedule):
             peak: float
@@ -43,9 +44,9 @@ class Schedule(Value, abstract=True):
             def rate(self, clock):
                 return self.peak * clock.left(0, self.total_steps)
 
-    The formula must be elementwise in the step and must not branch on a ``float`` field with a Python ``if``. It takes
-    functions from ``clock.xp`` (``clock.xp.sin``), which is NumPy on the host and ``jax.numpy`` on the device.
-    """
+    The formula must be elementwise in the step and must not branch on a ``float`` field with a
+    Python ``if``. It takes functions from ``clock.xp`` (``clock.xp.sin``), which is NumPy on the
+    host and ``jax.numpy`` on the device."""
 
     paper: ClassVar[str] = ""
     """Where the schedule comes from: an arXiv number or a URL."""
@@ -55,9 +56,9 @@ class Schedule(Value, abstract=True):
     def check(self) -> None:
         """Raises ``ValueError`` if the fields contradict each other.
 
-        This holds in every schedule, yours included: rates are not negative, ``end`` is at most ``peak``, and the phases
-        fit into ``total_steps``. An override calls ``super().check()`` and adds its own rules with :meth:`require`.
-        """
+        This holds in every schedule, yours included: rates are not negative, ``end`` is at most
+        ``peak``, and the phases fit into ``total_steps``. An override calls ``super().check()`` and
+        adds its own rules with :meth:`require`."""
         given = {key: getattr(self, key) for key in self._kinds if getattr(self, key) is not None}
         for key in RATES:
             if key in given:
@@ -78,13 +79,15 @@ class Schedule(Value, abstract=True):
 
     @property
     def corners(self) -> tuple[int, ...]:
-        """The steps at which one phase ends and another begins, including the first step and the last."""
+        """The steps at which one phase ends and another begins, including the first step and the
+        last."""
         length = {key: getattr(self, key) or 0 for key in (*PHASES, "total_steps") if key in self._kinds}
         total, warmup, decay = (length.get(key, 0) for key in ("total_steps", "warmup_steps", "decay_steps"))
         return tuple(sorted({0, warmup, max(total - decay, warmup), max(total, warmup)}))
 
     def decayed_from(self, at: int, steps: int | None = None) -> Schedule:
-        """Returns this schedule with its own decay moved to ``at``, and unchanged before: see :func:`optax_lrs.decay_from`.
+        """Returns this schedule with its own decay moved to ``at``, and unchanged before: see
+        :func:`optax_lrs.decay_from`.
 
         Raises:
             TypeError: if the schedule has no plateau and decay of its own.
@@ -98,7 +101,8 @@ class Schedule(Value, abstract=True):
         """Returns the learning rate as a formula in the clock's fractions: what a subclass defines.
 
         Args:
-            clock: the step, with fractions of phases (``clock.done``, ``clock.left``) and functions (``clock.xp``).
+            clock: the step, with fractions of phases (``clock.done``, ``clock.left``) and functions
+                (``clock.xp``).
 
         Returns:
             The rate, elementwise in the step.
@@ -106,7 +110,8 @@ class Schedule(Value, abstract=True):
         raise NotImplementedError(f"{type(self).__name__} does not define rate(clock)")
 
     def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
-        """Returns the rate at ``step`` (an int or float, or an array of them), as strong float32 of the step's shape."""
+        """Returns the rate at ``step`` (an int or float, or an array of them), as strong float32 of
+        the step's shape."""
         if isinstance(step, (list, tuple)):
             step = np.asarray(step)
         if _overflows_int32(step):
@@ -118,13 +123,15 @@ class Schedule(Value, abstract=True):
     @overload
     def at(self, steps: Sequence[Any] | np.ndarray | jax.Array) -> NDArray[np.float64]: ...
     def at(self, steps: Any) -> Any:
-        """Returns the rate at ``steps`` from NumPy in float64: no device is used, and it takes a few microseconds.
+        """Returns the rate at ``steps`` from NumPy in float64: no device is used, and it takes a
+        few microseconds.
 
         Args:
             steps: an int or float, or a sequence or array of them, of any size.
 
         Returns:
-            A ``np.float64`` for a number, and a float64 array of the same shape for a sequence or an array.
+            A ``np.float64`` for a number, and a float64 array of the same shape for a sequence or
+            an array.
 
         Raises:
             TypeError: if ``steps`` are not numbers.
@@ -150,7 +157,8 @@ class Schedule(Value, abstract=True):
 
 @jax.jit
 def _on_device(schedule: Schedule, step: jax.typing.ArrayLike) -> jax.Array:
-    """One compiled program per kind of schedule, so that an eager call has the bits of the compiled training step."""
+    """One compiled program per kind of schedule, so that an eager call has the bits of the compiled
+    training step."""
     schedule = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), schedule)
     return jnp.broadcast_to(schedule.rate(Clock.of_device(step)), jnp.shape(step)).astype(jnp.float32)
 
@@ -159,8 +167,10 @@ def _overflows_int32(step: Any) -> bool:
     """Whether JAX would raise (Python ints) or, worse, wrap around (NumPy's)."""
     if isinstance(step, int):
         return not -_LAST <= step <= _LAST
-    is_wide = isinstance(step, (np.ndarray, np.generic)) and step.dtype.kind in "iu" and step.dtype.itemsize == 8
-    return is_wide and bool(np.any(step > _LAST) or np.any(step < -_LAST))
+    if not isinstance(step, (np.ndarray, np.generic)) or step.dtype.kind not in "iu" or step.dtype.itemsize < 8:
+        return False
+    steps = np.asarray(step)
+    return bool(np.any(steps > _LAST) or np.any(steps < -_LAST))
 
 
 def _shaped(rates: Any, steps: np.ndarray) -> Any:

@@ -1,9 +1,8 @@
 """Checks of arguments: every error names the function, the argument, the rule and the value.
 
-Each check takes the function or class to name (``owner``), the argument to name (``name``) and the value
-that the caller passed, and returns the value in the form that the package computes with. The messages
-read ``Cosine: peak must be a number, got 'x'``.
-"""
+Each check takes the function or class to name (``owner``), the argument to name (``name``) and the
+value that the caller passed, and returns the value in the form that the package computes with. The
+messages read ``Cosine: peak must be a number, got 'x'``."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ import operator
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ def is_traced(*values: Any) -> bool:
 
 
 def is_concrete(*values: Any) -> bool:
-    """Whether the numbers in all of the values can be read: no tracers and no ``ShapeDtypeStruct``."""
+    """Whether the numbers in all of the values can be read: no tracers and no
+    ``ShapeDtypeStruct``."""
     return not any(isinstance(value, (jax.core.Tracer, jax.ShapeDtypeStruct)) for value in values)
 
 
@@ -44,8 +45,8 @@ def number(
 ) -> Any:
     """Returns the value as a finite float within bounds.
 
-    Tracers, device arrays and ``ShapeDtypeStruct`` are returned unchanged: their value is unknown, or
-    would have to be fetched from the device.
+    Tracers, device arrays and ``ShapeDtypeStruct`` are returned unchanged: their value is unknown,
+    or would have to be fetched from the device.
 
     Args:
         owner: the function or class named in error messages.
@@ -60,7 +61,7 @@ def number(
     """
     of_numpy = isinstance(value, (np.ndarray, np.generic))
     if of_numpy:
-        real = value.ndim == 0 and any(jax.dtypes.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating))
+        real = value.ndim == 0 and any(jnp.issubdtype(value.dtype, kind) for kind in (np.integer, np.floating))
     else:
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real:
@@ -143,7 +144,8 @@ def whole(owner: str, name: str, value: Any, *, low: int | None = None, high: in
 
 
 def one_of(owner: str, name: str, value: Any, choices: Collection[str]) -> Any:
-    """Returns the value, which must be one of the choices; raises ``ValueError`` with the list of them."""
+    """Returns the value, which must be one of the choices; raises ``ValueError`` with the list of
+    them."""
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r:.60}")
     return value
@@ -167,14 +169,16 @@ def instance(owner: str, name: str, value: Any, kind: type[T] | tuple[type[T], .
 
 
 def function(owner: str, name: str, value: Any, *, example: str) -> Any:
-    """Returns the value, which must be callable; raises ``TypeError`` with the example otherwise."""
+    """Returns the value, which must be callable; raises ``TypeError`` with the example
+    otherwise."""
     if not callable(value):
         raise TypeError(f"{owner}: {name} must be callable, such as {example}, got {value!r:.80}")
     return value
 
 
 def given_params(owner: str, params: Any) -> Any:
-    """Returns the parameters that a transform's ``update`` was given; raises ``ValueError`` if there are none."""
+    """Returns the parameters that a transform's ``update`` was given; raises ``ValueError`` if
+    there are none."""
     if params is None:
         raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
     return params
@@ -205,7 +209,8 @@ def row(
 
     Raises:
         TypeError: if ``value`` is not a list, tuple or array of numbers.
-        ValueError: if it is empty, has another length or rank, or an entry is not finite or out of bounds.
+        ValueError: if it is empty, has another length or rank, or an entry is not finite or out of
+            bounds.
     """
     if not isinstance(value, (list, tuple, np.ndarray)):
         if not hasattr(value, "dtype"):
@@ -223,7 +228,8 @@ def row(
 
 
 def array(owner: str, name: str, value: Any) -> Any:
-    """Returns a number as :func:`number` does, and an array of any shape as a read-only float64 copy.
+    """Returns a number as :func:`number` does, and an array of any shape as a read-only float64
+    copy.
 
     Raises:
         TypeError: if ``value`` is neither a number nor a list, tuple or array of numbers.
@@ -238,7 +244,8 @@ def array(owner: str, name: str, value: Any) -> Any:
 
 
 def _float64(owner: str, name: str, value: Any) -> np.ndarray:
-    """The numbers as a read-only copy, so that later changes of the caller's array do not reach it."""
+    """The numbers as a read-only copy, so that later changes of the caller's array do not reach
+    it."""
     try:
         if np.asarray(value).dtype.kind not in "iufO":
             raise TypeError
@@ -259,7 +266,8 @@ def text(owner: str, name: str, value: Any) -> str:
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Returns the sentence ``Did you mean 'x'?`` with the nearest of the known names, or "" if none is near."""
+    """Returns the sentence ``Did you mean 'x'?`` with the nearest of the known names, or "" if none
+    is near."""
     import difflib  # only an error needs it
 
     folded = {each.lower().replace("_", ""): each for each in known}

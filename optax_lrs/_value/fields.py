@@ -1,4 +1,5 @@
-"""What the type of a field means: a leaf, a subtree, structure or a note, and how a value given for it is checked."""
+"""What the type of a field means: a leaf, a subtree, structure or a note, and how a value given for
+it is checked."""
 
 from __future__ import annotations
 
@@ -19,8 +20,9 @@ from optax_lrs._value import arguments
 T = TypeVar("T")
 
 Note = Annotated[str, "note"]
-"""The type of a text that describes a value and has no effect. It is printed, saved and pickled, but it is not part of
-the pytree's structure, of equality or of the hash: a program compiled for one note serves every other."""
+"""The type of a text that describes a value and has no effect. It is printed, saved and pickled,
+but it is not part of the pytree's structure, of equality or of the hash: a program compiled for one
+note serves every other."""
 
 
 class _Structure:
@@ -29,8 +31,9 @@ class _Structure:
 
 
 Static = Annotated[T, _Structure()]
-"""``Static[T]`` is the type of a field that is structure on purpose: a hashable value of any type ``T``, compared by
-``jax.jit``. It needs no mark if ``T`` is an ``int``, ``bool``, ``str`` or ``Literal``, or a tuple of them."""
+"""``Static[T]`` is the type of a field that is structure on purpose: a hashable value of any type
+``T``, compared by ``jax.jit``. It needs no mark if ``T`` is an ``int``, ``bool``, ``str`` or
+``Literal``, or a tuple of them."""
 
 UNDERSTOOD = (
     "float, int, bool, str, Literal, jax.Array, np.ndarray, jax.typing.ArrayLike, Note, subclasses of Value such as Schedule, "
@@ -39,11 +42,13 @@ UNDERSTOOD = (
 
 
 class Subtree:
-    """The base of all classes whose instances are subtrees of a pytree of fields, which is ``Value``."""
+    """The base of all classes whose instances are subtrees of a pytree of fields, which is
+    ``Value``."""
 
 
 class Unseen:
-    """A note inside a pytree's structure: equal to every other, so that no comparison and no cache sees it."""
+    """A note inside a pytree's structure: equal to every other, so that no comparison and no cache
+    sees it."""
 
     __slots__ = ("text",)
 
@@ -58,7 +63,8 @@ class Unseen:
 
 
 Check = Callable[[str, str, Any], Any]
-"""Takes the class's name, the field's name and the value given; returns the value to keep, or raises."""
+"""Takes the class's name, the field's name and the value given; returns the value to keep, or
+raises."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +111,8 @@ def kind_of(annotation: Any, cls: type, key: str) -> Kind:
 
 
 def _evaluated(text: str, cls: type) -> Any:
-    """The type that a string names, where the class is defined: in its module, or in the function around it."""
+    """The type that a string names, where the class is defined: in its module, or in the function
+    around it."""
     module = sys.modules.get(cls.__module__)
     names = {key: item for key, item in vars(cls).items() if isinstance(item, type)} | {cls.__name__: cls}
     frame: Any = sys._getframe()
@@ -171,7 +178,8 @@ def _structure(kind: Any, inner: Any, evaluated: Callable[[str], Any]) -> Kind:
 
 
 def _union(kind: Any, members: tuple[Any, ...], evaluated: Callable[[str], Any]) -> Kind:
-    """Numbers and arrays in any combination, with subtrees or without; or several kinds of structure; or None."""
+    """Numbers and arrays in any combination, with subtrees or without; or several kinds of
+    structure; or None."""
     some = [member for member in members if member is not type(None)]
     optional = len(some) < len(members)
     if set(some) >= _ARRAY_LIKE:
@@ -180,7 +188,7 @@ def _union(kind: Any, members: tuple[Any, ...], evaluated: Callable[[str], Any])
     else:
         kinds = []
     kinds += [_kind(member, evaluated) for member in some]
-    if any(each.is_node for each in kinds) and any(each.type is int for each in kinds):
+    if any(each.holds == "leaves" for each in kinds):
         kinds = [NUMBER if each.type is int else each for each in kinds]  # int | float: an int becomes a float
     merged = _merged(kind, kinds)
     check = _optional(merged.check) if optional else merged.check
@@ -207,7 +215,8 @@ def _merged(kind: Any, kinds: list[Kind]) -> Kind:
 
 
 def _tuple(kind: Any, members: tuple[Any, ...], origin: Any, evaluated: Callable[[str], Any]) -> Kind:
-    """``tuple[T, ...]``, ``Sequence[T]`` and ``list[T]`` of any length, or a tuple of fixed length; all become tuples."""
+    """``tuple[T, ...]``, ``Sequence[T]`` and ``list[T]`` of any length, or a tuple of fixed length;
+    all become tuples."""
     repeated = origin is not tuple or members[-1:] == (Ellipsis,)
     kinds = [_kind(member, evaluated) for member in (members[:1] if repeated else members)]
     holds = {each.holds for each in kinds}
@@ -270,7 +279,8 @@ def _leaf_or_instance(leaf: Check, classes: tuple[type, ...]) -> Check:
 
 def _items(checks: list[Check], repeated: bool) -> Check:
     def check(owner: str, key: str, value: Any) -> Any:
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        unordered = isinstance(value, (str, bytes, collections.abc.Mapping, collections.abc.Set))
+        if unordered or not hasattr(value, "__iter__"):
             raise TypeError(f"{owner}: {key} must be a sequence, got {value!r:.60}")
         items = tuple(value)
         if not repeated and len(items) != len(checks):

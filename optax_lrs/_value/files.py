@@ -7,10 +7,12 @@ from pathlib import Path
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file so that a reader, or a crash in between, sees the old contents or the new ones, never a part.
+    """Writes a file so that a reader, or a crash in between, sees the old contents or the new ones,
+    never a part.
 
-    The data go to a draft in the same folder, to the disk, and then replace the file. A symbolic link keeps
-    pointing to its target; a pipe or a device such as ``/dev/stdout`` is written to directly.
+    The data go to a draft in the same folder, to the disk, and then replace the file. A symbolic
+    link keeps pointing to its target; a pipe or a device such as ``/dev/stdout`` is written to
+    directly.
 
     Raises:
         OSError: if the file cannot be written; it is unchanged then, and the draft is removed.

@@ -12,14 +12,15 @@ _EXPORTED = re.compile(r"^from optax_lrs\S* import \w+ as (\w+)$", re.MULTILINE)
 
 
 def no_attribute(module: str, name: str, public: Collection[str], folder: str) -> AttributeError:
-    """The ``AttributeError`` for ``module.name``, which suggests a public name of the module or of a package inside it.
+    """The ``AttributeError`` for ``module.name``, which suggests a public name of the module or of
+    a package inside it.
 
     Args:
         module: the module's name.
         name: the missing attribute.
         public: the module's public names.
-        folder: the module's folder. The names of the packages inside it are read from their ``__init__.py``,
-            so that an error imports nothing.
+        folder: the module's folder. The names of the packages inside it are read from their
+            ``__init__.py``, so that an error imports nothing.
     """
     message = f"module {module!r} has no attribute {name!r}"
     if not name.startswith("_"):

@@ -20,9 +20,9 @@ _ALIASES = (_PACKAGE, "olrs")  # what people write before a public name
 class Registry(Mapping[str, type[Any]]):
     """Every class that ``parse`` and ``from_json`` may build, by the name that ``to_dict`` writes.
 
-    Modules of this package are imported when a name that they reserved is looked up. No other module ever is.
-    Iterating shows the schedules, the profiles, and every other class that has been imported.
-    """
+    Modules of this package are imported when a name that they reserved is looked up. No other
+    module ever is. Iterating shows the schedules, the profiles, and every other class that has been
+    imported."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type[Any]] = {}
@@ -32,7 +32,8 @@ class Registry(Mapping[str, type[Any]]):
     def add(self, cls: type[Any], name: str) -> str:
         """Registers a class under its bare ``name`` or ``module:Name``; returns the key.
 
-        A class of the same module and the same qualified name is replaced: a notebook cell that ran again.
+        A class of the same module and the same qualified name is replaced: a notebook cell that ran
+            again.
 
         Raises:
             TypeError: if two classes of this package share a name.
@@ -45,7 +46,8 @@ class Registry(Mapping[str, type[Any]]):
         return key
 
     def reserve(self, module: str, *names: str) -> None:
-        """Makes ``module`` be imported when one of the names is looked up; without names, when any unknown name is."""
+        """Makes ``module`` be imported when one of the names is looked up; without names, when any
+        unknown name is."""
         if names:
             self._homes |= dict.fromkeys(names, module)
         else:
@@ -55,8 +57,9 @@ class Registry(Mapping[str, type[Any]]):
         """The class of that name.
 
         Args:
-            name: a bare name, ``module:Name``, or a dotted name: ``module.Name``, or a class of this package
-                after ``olrs.`` or ``optax_lrs.`` and its folders, such as ``olrs.profiles.linear``.
+            name: a bare name, ``module:Name``, or a dotted name: ``module.Name``, or a class of
+                this package after ``olrs.`` or ``optax_lrs.`` and its folders, such as
+                ``olrs.profiles.linear``.
 
         Raises:
             ValueError: if the name is unknown or ambiguous.
@@ -79,7 +82,8 @@ class Registry(Mapping[str, type[Any]]):
         raise ValueError(f"unknown name {name!r}. {_import_hint(folder) or hint or known}")
 
     def shown(self, cls: type[Any], name: str) -> str:
-        """How ``repr`` writes the class: by its bare name if that is unambiguous, else by ``module.Name``."""
+        """How ``repr`` writes the class: by its bare name if that is unambiguous, else by
+        ``module.Name``."""
         if _is_ours(cls.__module__) or (self._ours(name) is None and self._strangers(name) == [cls]):
             return name
         return f"{cls.__module__}.{_qualified(cls, name)}"
@@ -125,13 +129,15 @@ def _last(key: str) -> str:
 
 
 def _qualified(cls: type[Any], name: str) -> str:
-    """The class's ``__qualname__`` with ``name`` at its end and without ``<locals>``: a path of identifiers."""
+    """The class's ``__qualname__`` with ``name`` at its end and without ``<locals>``: a path of
+    identifiers."""
     outer = cls.__qualname__.replace(".<locals>", "").rpartition(".")[0]
     return f"{outer}.{name}" if outer else name
 
 
 def _is_folder_of(folder: str, cls: type[Any]) -> bool:
-    """Whether ``folder``, such as ``olrs.profiles`` or nothing, is a place where a class of this package is found."""
+    """Whether ``folder``, such as ``olrs.profiles`` or nothing, is a place where a class of this
+    package is found."""
     parts = folder.split(".") if folder else []
     if parts and parts[0] in _ALIASES:
         parts = parts[1:]

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -41,16 +41,16 @@ class Value(Subtree):
     ``Note``                                    text that is printed and saved and otherwise has no effect
     ==========================================  =========================================================
 
-    A number given for a ``float`` becomes a float. ``jax.Array`` and ``np.ndarray`` mean a 1-D array of numbers,
-    ``ArrayLike`` a number or an array of any shape. ``int | float`` is a ``float``. Any other type is a ``TypeError``
-    when the class is defined.
+    A number given for a ``float`` becomes a float. ``jax.Array`` and ``np.ndarray`` mean a 1-D
+    array of numbers, ``ArrayLike`` a number or an array of any shape. ``int | float`` is a
+    ``float``. Any other type is a ``TypeError`` when the class is defined.
 
-    Subclasses are keyword-only frozen dataclasses without a decorator. They are either abstract (``abstract=True``)
-    or final: to change a value, wrap it.
-    """
+    Subclasses are keyword-only frozen dataclasses without a decorator. They are either abstract
+    (``abstract=True``) or final: to change a value, wrap it."""
 
     registry: ClassVar[Registry] = Registry()
-    """Every concrete class by name: what :func:`optax_lrs.parse` and ``from_json`` may build, and nothing else."""
+    """Every concrete class by name: what :func:`optax_lrs.parse` and ``from_json`` may build, and
+    nothing else."""
 
     _keyword_only: ClassVar[bool] = True
     _name: ClassVar[str] = ""  # in error messages
@@ -59,6 +59,8 @@ class Value(Subtree):
     _nodes: ClassVar[tuple[str, ...]] = ()
     _statics: ClassVar[tuple[str, ...]] = ()
     _notes: ClassVar[tuple[str, ...]] = ()
+    if TYPE_CHECKING:  # what the decorator adds to every subclass
+        __dataclass_fields__: ClassVar[dict[str, Any]]
     _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
 
     def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any):
@@ -84,7 +86,8 @@ class Value(Subtree):
         for key, kind in self._kinds.items():
             object.__setattr__(self, key, kind.check(self._name, key, getattr(self, key)))
         items = [item for key in self._nodes for item in _items(getattr(self, key))]
-        # Inside a transformation a leaf may be a tracer, a PartitionSpec, a ShapeDtypeStruct: nothing to check then.
+        # Inside a transformation a leaf may be a tracer, a PartitionSpec or a ShapeDtypeStruct:
+        # there is nothing to check then.
         known = all(isinstance(item, Value) or item is None or type(item) in (float, np.ndarray) for item in items)
         if known:
             self.check()
@@ -94,11 +97,12 @@ class Value(Subtree):
     def check(self) -> None:
         """Raises ``ValueError`` if the fields contradict each other.
 
-        Called when a value is built from plain numbers; not inside a transformation, where numbers are unknown.
-        """
+        Called when a value is built from plain numbers; not inside a transformation, where numbers
+        are unknown."""
 
     def require(self, holds: Any, rule: str, *names: str) -> None:
-        """Raises ``ValueError`` with the rule and the arguments of these names, unless ``holds``."""
+        """Raises ``ValueError`` with the rule and the arguments of these names, unless
+        ``holds``."""
         if not holds:
             raise ValueError(f"{self._name}: {rule}, got {', '.join(f'{n}={getattr(self, n)!r}' for n in names)}")
 
@@ -122,7 +126,8 @@ class Value(Subtree):
         statics = tuple(getattr(self, key) for key in self._statics)
         if not self._notes:
             return nodes, statics
-        # A compiled program serves every note, so what it returns has none: that of its first caller may be wrong.
+        # A compiled program serves every note, so what it returns has none: the note of its first
+        # caller would be wrong for the next one.
         traced = is_traced(*nodes)
         return nodes, (*statics, *(Unseen("" if traced else getattr(self, key)) for key in self._notes))
 
@@ -131,8 +136,9 @@ class Value(Subtree):
         return tuple((jax.tree_util.GetAttrKey(key), node) for key, node in zip(self._nodes, nodes)), statics
 
     @classmethod
-    def _unflatten(cls, statics: Sequence[Any], nodes: Sequence[Any]) -> Self:
-        # Not through __init__: what comes here was checked when it was built, and may be anything that JAX puts at a leaf.
+    def _unflatten(cls, statics: Iterable[Any], nodes: Iterable[Any]) -> Self:
+        # Not through __init__: the fields were checked when the value was built, and JAX may have
+        # replaced a leaf by anything.
         self = object.__new__(cls)
         for key, item in zip((*cls._statics, *cls._notes), statics):
             object.__setattr__(self, key, item.text if type(item) is Unseen else item)
@@ -140,7 +146,7 @@ class Value(Subtree):
             object.__setattr__(self, key, item)
         return self
 
-    # ── equality: over leaves; hash: over structure, since arrays cannot be hashed ─────────────────
+    # ── equality over leaves, hash over structure: arrays cannot be hashed ─────────────────────
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -165,9 +171,11 @@ class Value(Subtree):
         return tuple(key for key in self._kinds if key not in self._notes or getattr(self, key))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the value as a dict of names, numbers, lists and dicts, for YAML and config libraries.
+        """Returns the value as a dict of names, numbers, lists and dicts, for YAML and config
+        libraries.
 
-        :meth:`from_dict` reads it. A class of this package is written by its bare name, any other as ``module:Name``.
+        :meth:`from_dict` reads it. A class of this package is written by its bare name, any other
+        as ``module:Name``.
 
         Raises:
             TypeError: if a field of type ``Static[...]`` holds something that JSON cannot.
@@ -178,11 +186,13 @@ class Value(Subtree):
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
         """Returns the value that a mapping describes: its class under ``type``, its fields by name.
 
-        Values inside it are mappings, too. Builds registered classes only: a class of your own must be imported before.
-        Its bare name is enough if no other class has it. Fields that have a default may be left out.
+        Values inside it are mappings, too. Builds registered classes only: a class of your own must
+        be imported before. Its bare name is enough if no other class has it. Fields that have a
+        default may be left out.
 
         Raises:
-            ValueError: if ``tree`` or something inside it has no ``type``, or names an unknown class or field.
+            ValueError: if ``tree`` or something inside it has no ``type``, or names an unknown
+                class or field.
             TypeError: if a field has the wrong type.
 
         Example:
@@ -196,15 +206,18 @@ class Value(Subtree):
         return value
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Returns the value as JSON text; :meth:`from_json` gives it back, equal to the last bit."""
+        """Returns the value as JSON text; :meth:`from_json` gives it back, equal to the last
+        bit."""
         return json.dumps({"version": JSON_VERSION, **self.to_dict()}, indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Returns the value that :meth:`to_json` wrote. Builds registered classes only; executes nothing.
+        """Returns the value that :meth:`to_json` wrote. Builds registered classes only; executes
+        nothing.
 
         Raises:
-            ValueError: if the text is not JSON, was written by a newer version, or names an unknown class or field.
+            ValueError: if the text is not JSON, was written by a newer version, or names an unknown
+                class or field.
             TypeError: if a field has the wrong type.
         """
         try:
@@ -223,15 +236,18 @@ class Value(Subtree):
         return cls.from_dict(tree)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes the value to a JSON file, whole or not at all: the old contents stay until the new ones are complete."""
+        """Writes the value to a JSON file, whole or not at all: the old contents stay until the new
+        ones are complete."""
         write_whole(path, f"{self.to_json(indent=1)}\n".encode())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """Returns the value in a JSON file that :meth:`write` wrote, or that holds the text of :meth:`to_json`.
+        """Returns the value in a JSON file that :meth:`write` wrote, or that holds the text of
+        :meth:`to_json`.
 
         Raises:
-            ValueError: if the file does not hold such a value, or one of a newer version; the message names the file.
+            ValueError: if the file does not hold such a value, or one of a newer version; the
+                message names the file.
             OSError: if it cannot be read.
         """
         try:
@@ -244,7 +260,8 @@ def build(name: str, /, *args: Any, **fields: Any) -> Value:
     """Returns the registered class of that name, built from these fields.
 
     Raises:
-        ValueError: if the name is unknown or ambiguous, or the arguments are not those of the class.
+        ValueError: if the name is unknown or ambiguous, or the arguments are not those of the
+            class.
         TypeError: if a field has the wrong type.
     """
     cls = Value.registry.find(name)
@@ -299,7 +316,8 @@ def _wrong_arguments(cls: type[Value], args: Sequence[Any], fields: Mapping[str,
 
 
 def _in_other_case(cls: type[Value], fields: Mapping[str, Any]) -> str:
-    """The hint for ``cosine(peak=...)``: the class of that name in another case that has these fields."""
+    """The hint for ``cosine(peak=...)``: the class of that name in another case that has these
+    fields."""
     for key, other in Value.registry.items():
         if key.lower() == cls._name.lower() and other is not cls and set(fields) <= set(other._kinds):
             return f"Did you mean {other._name!r}?"
