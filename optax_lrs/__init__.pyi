@@ -82,17 +82,20 @@ from .schedules._sampled import sampled as sampled
 from .schedules._scaled import scaled as scaled
 from .schedules._shifted import shifted as shifted
 from .schedules._stretched import stretched as stretched
+from .transforms import Coupled as Coupled
 from .transforms import average_params as average_params
 from .transforms import decay_to_init as decay_to_init
 from .transforms import decay_weights as decay_weights
 from .transforms import layerwise_decay as layerwise_decay
 from .transforms import learning_rates as learning_rates
+from .transforms import partition_by_path as partition_by_path
 from .transforms import read_average as read_average
 from .transforms import record_grad_norm as record_grad_norm
 from .transforms import scale_by_greedy as scale_by_greedy
 from .transforms import scale_by_live_schedule as scale_by_live_schedule
 from .transforms import scale_by_plateau as scale_by_plateau
 from .transforms import scale_by_rewarming_schedule as scale_by_rewarming_schedule
+from .transforms import with_hyperparams as with_hyperparams
 from .transforms import with_rates_by_path as with_rates_by_path
 from .transforms import with_schedule as with_schedule
 

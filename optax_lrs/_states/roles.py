@@ -58,6 +58,7 @@ class Roles:
         counts: see the table.
         live_schedules: :class:`Schedule` values in the state that give its rate. ``with_schedule`` replaces them, and a
             checkpoint compares them with ``schedule=``.
+        other_schedules: schedules of other hyper-parameters. ``with_schedule`` replaces those that ``path`` names.
         phase_schedules: schedules of the rate that apply after a restart. ``with_schedule`` replaces them too.
         applied_rates: the rate of the last update: a scalar, or a dict of scalars by label. ``learning_rates`` reads it.
             The rates of states nested in this one are then not read.
@@ -95,6 +96,7 @@ class Roles:
     updates: Fields = ()
     counts: Fields = ()
     live_schedules: Fields = ()
+    other_schedules: Fields = ()
     phase_schedules: Fields = ()
     applied_rates: Fields = ()
     scales: Fields = ()

@@ -39,7 +39,13 @@ class GroupRatesState(NamedTuple):
     factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule with its numbers float32; replicated
     learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): what the last update was scaled by
 
-    roles = Roles(nested="live", settings="factors", derived="learning_rates", applied_rates="learning_rates")
+    roles = Roles(
+        nested="live",
+        other_schedules="factors",
+        settings="factors",
+        derived="learning_rates",
+        applied_rates="learning_rates",
+    )
 
 
 class RewarmingState(NamedTuple):

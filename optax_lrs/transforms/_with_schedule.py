@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -34,12 +35,16 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at ``path``,
     which ends in ``live`` or ``again``.
 
+    Schedules of other hyper-parameters, such as those of :func:`with_hyperparams`, are replaced where
+    ``path`` names them: ``with_schedule(state, schedule, path="muon/weight_decay")``.
+
     Args:
         opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth, or with
             a state that declares ``live_schedules`` (:class:`optax_lrs.transforms.Roles`).
         schedule: the new schedule.
         path: change only the live schedules at or below this path, as :func:`learning_rates` names it;
-            None for all.
+            None for all. A path may leave out keys except the last: ``muon/learning_rate`` is the rate
+            of the group ``muon``, wherever that is.
 
     Returns:
         A new state, placed on devices like the old one.
@@ -60,7 +65,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     found: list[str] = []
 
     def within(name: str) -> bool:
-        return not path or name == path or name.startswith(f"{path}/")
+        return not path or name.startswith(f"{path}/") or _means(path, name)
 
     def change(state: Found) -> Any:
         node = state.node
@@ -68,16 +73,20 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
             _require_no_schedule(state, within)
             return node
         like = _reference(state)
-        for name in (*state.roles.live_schedules, *state.roles.phase_schedules):
+        for name in (*state.roles.live_schedules, *state.roles.phase_schedules, *state.roles.other_schedules):
+            held = value_at(node, name)
+            if held is None:
+                continue
+            others = name in state.roles.other_schedules
 
-            def replace(key: Any, old: Any, name: str = name) -> Any:
+            def replace(key: Any, old: Any, name: str = name, others: bool = others) -> Any:
                 where = "/".join(filter(None, (state.path, name, path_name(key))))
-                if not isinstance(old, Schedule) or not within(where):
+                meant = bool(path) and _means(path, where) if others else within(where)
+                if not isinstance(old, Schedule) or not meant:
                     return old
                 found.append(where)
                 return _placed(schedule, jax.tree.leaves(old)[0] if like is None else like)
 
-            held = value_at(node, name)
             new = jax.tree_util.tree_map_with_path(replace, held, is_leaf=lambda node: isinstance(node, Schedule))
             node = with_value_at(node, name, new)
         return node
@@ -87,6 +96,14 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
         where = f" at {path!r}" if path else ""
         raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
     return replaced
+
+
+def _means(path: str, name: str) -> bool:
+    """Whether a path is a name, or leaves out some of its keys, but not the last."""
+    *keys, last = path.split("/")
+    *others, end = name.split("/")
+    rest = iter(others)
+    return last == end and all(key in rest for key in keys)
 
 
 def _require_no_schedule(state: Found, within: Any) -> None:
@@ -104,9 +121,10 @@ def _require_no_schedule(state: Found, within: Any) -> None:
 
 
 def _reference(state: Found) -> Any:
-    """A count of the state: a replicated scalar, placed as the numbers of the schedule must be."""
-    roles = ("rate_steps", "phase_steps", "schedule_steps")
-    return next((count for role in roles for _, count in state.values(role)), None)
+    """A count or a rate in the state: a replicated scalar, placed as the numbers of the schedule must be."""
+    roles = ("rate_steps", "phase_steps", "schedule_steps", "applied_rates")
+    found = next((value for role in roles for _, value in state.values(role)), None)
+    return next(iter(found.values()), None) if isinstance(found, Mapping) else found
 
 
 def _placed(schedule: Schedule, like: Any) -> Schedule:
