@@ -74,7 +74,8 @@ class NormDense(linen.Module):
 class NormConv(linen.Module):
     r"""A convolution without bias, a normalization over the channels of each position, a nonlinearity.
 
-    No output depends on the scale of ``conv/kernel``, all of it: kernel positions, inputs and outputs.
+    No output depends on the scale of ``conv/kernel``, all of it: kernel positions, inputs and
+    outputs.
 
     Args:
         features: channels of the output.

@@ -33,13 +33,15 @@ class Attention(linen.Module):
     .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\, x W^V_h W^O_h\Big),
               \qquad \hat q = \mathrm{rms}(x W^Q), \; \hat k = \mathrm{rms}(x W^K)
 
-    over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are normalized before
-    it. Values and output are one linear map: the normalization after it takes the scale of both kernels away.
+    over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are
+    normalized before it. Values and output are one linear map: the normalization after it takes the
+    scale of both kernels away.
 
     Args:
         heads: how many; the input's features are a multiple of 2 x ``heads``.
         causal: whether a position sees only what is before it, and itself.
-        config: how to normalize, compute, store and shard. Queries and keys always have an RMS norm.
+        config: how to normalize, compute, store and shard. Queries and keys always have an RMS
+            norm.
 
     Example:
         >>> jax.eval_shape(Attention(2).init_with_output, jax.random.key(0), jax.numpy.ones((1, 5, 16)))[0].shape
@@ -71,8 +73,9 @@ class FeedForward(linen.Module):
     .. math:: \mathrm{norm}\big(\phi(\mathrm{norm}(x W_1))\, W_2\big) \quad \text{or gated} \quad
               \mathrm{norm}\big((\phi(\mathrm{norm}(x W_g)) \circ x W_1)\, W_2\big)
 
-    Gated with ``activation=jax.nn.silu`` it is SwiGLU. Only the gate passes a nonlinearity, so only the gate needs a
-    normalization before it; :math:`W_1` and :math:`W_2` act linearly up to the one at the end.
+    Gated with ``activation=jax.nn.silu`` it is SwiGLU. Only the gate passes a nonlinearity, so only
+    the gate needs a normalization before it; :math:`W_1` and :math:`W_2` act linearly up to the one
+    at the end.
 
     Args:
         hidden_features: between the two kernels; 4 x the input's is usual, 8/3 x if gated.
@@ -105,7 +108,8 @@ class TransformerBlock(linen.Module):
         hidden_features: of the feed-forward part.
         gated: of the feed-forward part.
         causal: of the attention.
-        branch_scale: g, of both branches; 1. A transformer takes :math:`(2 \cdot \text{depth})^{-1/2}`.
+        branch_scale: g, of both branches; 1. A transformer takes :math:`(2 \cdot
+            \text{depth})^{-1/2}`.
         config: how to normalize, compute, store and shard.
 
     Example:
@@ -132,9 +136,10 @@ class TransformerBlock(linen.Module):
 class Transformer(linen.Module):
     r"""A decoder-only transformer over tokens.
 
-    Invariant: every kernel but the head's, and the embedding, each row by itself, because the stream starts with its
-    normalization. (The paper projects no embedding; with this one it may be done.) Each branch enters the stream with the
-    weight :math:`(2 \cdot \text{depth})^{-1/2}`, which keeps the stream of order one.
+    Invariant: every kernel but the head's, and the embedding, each row by itself, because the
+    stream starts with its normalization. (The paper projects no embedding; with this one it may be
+    done.) Each branch enters the stream with the weight :math:`(2 \cdot \text{depth})^{-1/2}`,
+    which keeps the stream of order one.
 
     Args:
         vocabulary: how many tokens.
@@ -143,8 +148,8 @@ class Transformer(linen.Module):
         heads: of the attention.
         hidden_features: of the feed-forward part; None: 4 x ``features``.
         gated: of the feed-forward part.
-        scan_layers: run the blocks by ``linen.scan``: their parameters are stacked, ``[depth, ...]`` each, and are to
-            be projected for each index of axis 0.
+        scan_layers: run the blocks by ``linen.scan``: their parameters are stacked, ``[depth,
+            ...]`` each, and are to be projected for each index of axis 0.
         config: how to normalize, compute, store and shard.
 
     Example:
@@ -169,7 +174,8 @@ class Transformer(linen.Module):
         if self.depth < 1:
             raise ValueError(f"Transformer: depth must be at least 1, got {self.depth}")
         config = self.config
-        # Of order one, whatever the sizes are: the normalization's epsilon must be small against it.
+        # Of order one, whatever the sizes are: the normalization's epsilon must be small against
+        # it.
         embedding_init = initializer(config, ("vocab", "embed"), jax.nn.initializers.normal(1.0))
         x = linen.Embed(
             self.vocabulary,

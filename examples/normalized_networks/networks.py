@@ -17,7 +17,8 @@ from optax_lrs.nn.nnx import NormConv, NormDense, initializer, normalization
 class MLP(nnx.Module):
     """Normalized dense layers and a linear head.
 
-    The head, with its bias, is not scale-invariant: its scale is that of the outputs. All kernels before it are.
+    The head, with its bias, is not scale-invariant: its scale is that of the outputs. All kernels
+    before it are.
 
     Args:
         in_features: length of the last axis of the input.
@@ -61,12 +62,14 @@ class MLP(nnx.Module):
 class ResBlock(nnx.Module):
     r"""A residual block: :math:`s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))`.
 
-    The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of :math:`W_2` matters: it weighs the
-    branch against the stream. Here the branch is normalized before it is added, and g weighs it.
+    The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of
+    :math:`W_2` matters: it weighs the branch against the stream. Here the branch is normalized
+    before it is added, and g weighs it.
 
     Args:
         in_features: channels of the input.
-        out_features: channels of the output. If they differ, or there are strides, s is a normalized 1 x 1 convolution.
+        out_features: channels of the output. If they differ, or there are strides, s is a
+            normalized 1 x 1 convolution.
         strides: of the first convolution, in both axes.
         branch_scale: g; 1.
         config: how to normalize, compute, store and shard.

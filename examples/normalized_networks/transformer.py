@@ -35,14 +35,16 @@ class Attention(nnx.Module):
     .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\, x W^V_h W^O_h\Big),
               \qquad \hat q = \mathrm{rms}(x W^Q), \; \hat k = \mathrm{rms}(x W^K)
 
-    over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are normalized before
-    it. Values and output are one linear map: the normalization after it takes the scale of both kernels away.
+    over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are
+    normalized before it. Values and output are one linear map: the normalization after it takes the
+    scale of both kernels away.
 
     Args:
         features: of input and output; a multiple of 2 x ``heads``.
         heads: how many.
         causal: whether a position sees only what is before it, and itself.
-        config: how to normalize, compute, store and shard. Queries and keys always have an RMS norm.
+        config: how to normalize, compute, store and shard. Queries and keys always have an RMS
+            norm.
         rngs: for the initial values.
 
     Example:
@@ -77,8 +79,9 @@ class FeedForward(nnx.Module):
     .. math:: \mathrm{norm}\big(\phi(\mathrm{norm}(x W_1))\, W_2\big) \quad \text{or gated} \quad
               \mathrm{norm}\big((\phi(\mathrm{norm}(x W_g)) \circ x W_1)\, W_2\big)
 
-    Gated with ``activation=jax.nn.silu`` it is SwiGLU. Only the gate passes a nonlinearity, so only the gate needs a
-    normalization before it; :math:`W_1` and :math:`W_2` act linearly up to the one at the end.
+    Gated with ``activation=jax.nn.silu`` it is SwiGLU. Only the gate passes a nonlinearity, so only
+    the gate needs a normalization before it; :math:`W_1` and :math:`W_2` act linearly up to the one
+    at the end.
 
     Args:
         features: of input and output.
@@ -119,7 +122,8 @@ class TransformerBlock(nnx.Module):
         hidden_features: of the feed-forward part.
         gated: of the feed-forward part.
         causal: of the attention.
-        branch_scale: g, of both branches; 1. A transformer takes :math:`(2 \cdot \text{depth})^{-1/2}`.
+        branch_scale: g, of both branches; 1. A transformer takes :math:`(2 \cdot
+            \text{depth})^{-1/2}`.
         config: how to normalize, compute, store and shard.
         rngs: for the initial values.
 
@@ -155,9 +159,10 @@ class TransformerBlock(nnx.Module):
 class Transformer(nnx.Module):
     r"""A decoder-only transformer over tokens.
 
-    Invariant: every kernel but the head's, and the embedding, each row by itself, because the stream starts with its
-    normalization. (The paper projects no embedding; with this one it may be done.) Each branch enters the stream with the
-    weight :math:`(2 \cdot \text{depth})^{-1/2}`, which keeps the stream of order one.
+    Invariant: every kernel but the head's, and the embedding, each row by itself, because the
+    stream starts with its normalization. (The paper projects no embedding; with this one it may be
+    done.) Each branch enters the stream with the weight :math:`(2 \cdot \text{depth})^{-1/2}`,
+    which keeps the stream of order one.
 
     Args:
         vocabulary: how many tokens.
@@ -166,8 +171,8 @@ class Transformer(nnx.Module):
         heads: of the attention.
         hidden_features: of the feed-forward part; None: 4 x ``features``.
         gated: of the feed-forward part.
-        scan_layers: run the blocks by ``nnx.scan``: their parameters are stacked, ``[depth, ...]`` each, and are to be
-            projected for each index of axis 0.
+        scan_layers: run the blocks by ``nnx.scan``: their parameters are stacked, ``[depth, ...]``
+            each, and are to be projected for each index of axis 0.
         config: how to normalize, compute, store and shard.
         rngs: for the initial values.
 
@@ -206,7 +211,8 @@ class Transformer(nnx.Module):
                 rngs=rngs,
             )
 
-        # Of order one, whatever the sizes are: the normalization's epsilon must be small against it.
+        # Of order one, whatever the sizes are: the normalization's epsilon must be small against
+        # it.
         embedding_init = initializer(config, ("vocab", "embed"), jax.nn.initializers.normal(1.0))
         self.embed = nnx.Embed(
             vocabulary,

@@ -12,7 +12,7 @@ from optax_lrs._run import Run
 from optax_lrs.commands._figures import save_figure
 from optax_lrs.commands._inputs import RUN_HELP, read_run
 from optax_lrs.pictures._refinement import draw_refinement
-from optax_lrs.refinement import ObservedNorms, PowerFit, fit_warmup_power, observed_norms, refine
+from optax_lrs.refinement import ObservedNorms, PowerFit, fit_warmup_power, prepare_norms, refine
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import optimal_bound
 
@@ -58,7 +58,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def _refine(args: argparse.Namespace) -> int:
     run = read_run(args.log, columns=args.csv, schedule=args.schedule)
     how = dict(optimizer=args.optimizer, norm=args.norm, smoothing=args.smoothing)
-    norms = observed_norms(run, **how)
+    norms = prepare_norms(run, **how)
     method = "bound" if args.bound else "closed_form"
     table = refine(
         run, **how, method=method, peak=args.peak, total_steps=args.steps, floor=args.floor, knots=args.knots

@@ -22,14 +22,15 @@ class Annealing(Law):
         L(s) = L_0 + A\,S_1(s)^{-\alpha} - C\,S_2(s), \qquad S_1(s) = \sum_{i=0}^{s} \eta_i, \qquad
         S_2(s) = \sum_{i=1}^{s} m_i, \quad m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)
 
-    It has four numbers and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to a short constant and a
-    short cosine run; predictions for WSD, cosine and multi-step runs three times as long were within 0.15 to 0.32% (594M,
-    reported). It is evaluated in O(T) and fitted in milliseconds. The memory depends on model, batch and schedule: it is
-    0.999 everywhere in the paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo
+    It has four numbers and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to a
+    short constant and a short cosine run; predictions for WSD, cosine and multi-step runs three
+    times as long were within 0.15 to 0.32% (594M, reported). It is evaluated in O(T) and fitted in
+    milliseconds. The memory depends on model, batch and schedule: it is 0.999 everywhere in the
+    paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo
     et al. a warmup counted as it was predicts better than the paper's treatment.
 
-    The law is linear in the changes of the rate, so the schedule that minimizes it falls from the peak to zero within two
-    steps: choose among schedules with it, and never optimize one freely.
+    The law is linear in the changes of the rate, so the schedule that minimizes it falls from the
+    peak to zero within two steps: choose among schedules with it, and never optimize one freely.
 
     Args:
         irreducible: :math:`L_0`.

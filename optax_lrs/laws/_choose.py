@@ -48,14 +48,15 @@ class Choice:
 
     Attributes:
         losses: the predicted final loss by name.
-        bounds: by name the (low, high) between which the loss should lie at the level; equal to the loss where nothing is
-            known about errors.
-        probabilities: by name the probability of ending lowest, if the law is right; nan where nothing is known.
+        bounds: by name the (low, high) between which the loss should lie at the level; equal to the
+            loss where nothing is known about errors.
+        probabilities: by name the probability of ending lowest, if the law is right; nan where
+            nothing is known.
         steps: by name the length of the run.
         doubts: by name the reasons to doubt the prediction.
         level: of the bounds, such as 0.9.
-        draws: samples of the final losses, shape [draws, candidates], in the order of ``losses``; None where nothing is
-            known about errors.
+        draws: samples of the final losses, shape [draws, candidates], in the order of ``losses``;
+            None where nothing is known about errors.
     """
 
     losses: Mapping[str, float]
@@ -129,21 +130,24 @@ def choose(
 ) -> Choice:
     r"""Ranks schedules by the final loss that a law predicts, and says which differences are real.
 
-    Two things make a prediction wrong, and both are sampled. The first is what the runs leave open: the ensemble's members,
-    moved to the law's prediction. The second is what the law misses even of the runs that it was fitted to: a normal error
-    of the size of the fit's residuals, sampled for each candidate separately. The second is cautious for schedules that are
-    much alike, whose errors are alike too, and knows nothing of a schedule unlike all that were fitted: differences
-    smaller than the fit's residuals are never called real. The result is still optimistic: on the 124M runs of Schaipp et
-    al., fitted to two, of 54 pairs called real at 90% by :class:`SublinearPower` 49 were in the right order, of 52 by
-    :class:`MultiPower` 42, of 71 by :class:`Annealing` 59. The probability that a candidate ends lowest is the share of
-    samples in which it does.
+    Two things make a prediction wrong, and both are sampled. The first is what the runs leave open:
+    the ensemble's members, moved to the law's prediction. The second is what the law misses even of
+    the runs that it was fitted to: a normal error of the size of the fit's residuals, sampled for
+    each candidate separately. The second is cautious for schedules that are much alike, whose
+    errors are alike too, and knows nothing of a schedule unlike all that were fitted: differences
+    smaller than the fit's residuals are never called real. The result is still optimistic: on the
+    124M runs of Schaipp et al., fitted to two, of 54 pairs called real at 90% by
+    :class:`SublinearPower` 49 were in the right order, of 52 by :class:`MultiPower` 42, of 71 by
+    :class:`Annealing` 59. The probability that a candidate ends lowest is the share of samples in
+    which it does.
 
     Args:
-        law: a fitted law or, better, its ensemble from :func:`bootstrap`. For a law alone only the residuals are known. For
-            a law with given parameters nothing is, and no difference is called real.
+        law: a fitted law or, better, its ensemble from :func:`bootstrap`. For a law alone only the
+            residuals are known. For a law with given parameters nothing is, and no difference is
+            called real.
         candidates: schedules by name.
-        steps: the length of the runs; by default each schedule's own, which then must end. Runs of different lengths
-            may be compared, but cost differently.
+        steps: the length of the runs; by default each schedule's own, which then must end. Runs of
+            different lengths may be compared, but cost differently.
         level: of the bounds and of what is called real.
         seed: of the samples.
 
@@ -154,8 +158,8 @@ def choose(
         LawWarning: if a candidate is far from the fitted schedules, or the fit was doubtful.
 
     Raises:
-        ValueError: if there are no candidates, the level is not between 0 and 1, or a schedule has no end and ``steps`` is
-            not given; and as :meth:`Law.predict`.
+        ValueError: if there are no candidates, the level is not between 0 and 1, or a schedule has
+            no end and ``steps`` is not given; and as :meth:`Law.predict`.
 
     Example:
         >>> import optax_lrs as olrs

@@ -39,15 +39,16 @@ class ContinualAnnealing(Law):
         L = L_0 + A (S_1^{\mathrm{pt}} + S_1^{\mathrm{cpt}})^{-\alpha} - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
             + B \left(1 - (1 + E\,S_1^{\mathrm{cpt}})^{-\beta}\right)
 
-    It has the sums of :class:`Annealing`, separate for the pre-training (pt) and the continued one (cpt), and a term for the
-    change of data: it raises the loss on the former data (B > 0, forgetting) and lowers that on the new data (B < 0). It
-    needs runs with losses before and after the change, under at least two schedules. Reported: a checkpoint that was
-    annealed less reaches a lower loss on the new data.
+    It has the sums of :class:`Annealing`, separate for the pre-training (pt) and the continued one
+    (cpt), and a term for the change of data: it raises the loss on the former data (B > 0,
+    forgetting) and lowers that on the new data (B < 0). It needs runs with losses before and after
+    the change, under at least two schedules. Reported: a checkpoint that was annealed less reaches
+    a lower loss on the new data.
 
-    The formula and the published fits come from a summary of the paper. How its areas are split at the change is
-    inferred: here a drop counts in the area of the phase in which it happens; the step from the last rate of the one phase
-    to the first of the other counts in the second (re-warming is a negative drop); and the first area keeps the value it
-    had at the change.
+    The formula and the published fits come from a summary of the paper. How its areas are split at
+    the change is inferred: here a drop counts in the area of the phase in which it happens; the
+    step from the last rate of the one phase to the first of the other counts in the second
+    (re-warming is a negative drop); and the first area keeps the value it had at the change.
 
     Args:
         irreducible: :math:`L_0`.
@@ -58,8 +59,8 @@ class ContinualAnnealing(Law):
         shift_scale: :math:`B`; may be negative.
         shift_speed: :math:`E`.
         shift_exponent: :math:`\beta`.
-        switch_step: the first step on the new data. Pass one for each run to ``fit(..., switch_step=[…])``; the law keeps
-            the first.
+        switch_step: the first step on the new data. Pass one for each run to ``fit(...,
+            switch_step=[…])``; the law keeps the first.
         decay_factor: :math:`\lambda`.
         warmup: how the law reads the first warmup; see :meth:`Law.fit`.
         report: of the fit; None for given parameters.
@@ -70,7 +71,8 @@ class ContinualAnnealing(Law):
         array([3.303, 3.436])
 
     References:
-        *Learning Dynamics in Continual Pre-Training for Large Language Models*, arXiv:2505.07796 (ICML 2025).
+        *Learning Dynamics in Continual Pre-Training for Large Language Models*, arXiv:2505.07796
+        (ICML 2025).
     """
 
     paper: ClassVar[str] = "arXiv:2505.07796"

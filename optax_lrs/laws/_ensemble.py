@@ -66,10 +66,12 @@ class Ensemble(Value):
     def interval(self, lrs: Any, steps: Any = None, *, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         r"""Bounds between which a loss should lie, if the law is right.
 
-        The half-width in the logarithm is :math:`\sqrt{a^2 + b^2}`: a is the distance from the law to the quantile of the
-        members, b is what a normal residual of the fit's size adds. Both are small when the law fits well, and say nothing
-        of a schedule for which the law fails: test it on a run that was left out. On the held-out 25M and 100M curves of
-        Luo et al. the 90% intervals of three laws held 77 to 91% of the losses, and fewer for runs three times as long.
+        The half-width in the logarithm is :math:`\sqrt{a^2 + b^2}`: a is the distance from the law
+        to the quantile of the members, b is what a normal residual of the fit's size adds. Both are
+        small when the law fits well, and say nothing of a schedule for which the law fails: test it
+        on a run that was left out. On the held-out 25M and 100M curves of Luo et al. the 90%
+        intervals of three laws held 77 to 91% of the losses, and fewer for runs three times as
+        long.
 
         Args:
             lrs: the rate of every step, shape [T].
@@ -97,9 +99,10 @@ def bootstrap(
 ) -> Ensemble:
     """Fits more laws to the same runs, to show how uncertain the parameters and the predictions are.
 
-    Each member is fitted with other weights (the Bayesian bootstrap): every run, and every segment of a run, counts
-    with a weight drawn from the exponential distribution. Neighboring losses are too alike for weights of their own.
-    The ensemble shows what these runs leave open, not what is wrong with the law itself.
+    Each member is fitted with other weights (the Bayesian bootstrap): every run, and every segment
+    of a run, counts with a weight drawn from the exponential distribution. Neighboring losses are
+    too alike for weights of their own. The ensemble shows what these runs leave open, not what is
+    wrong with the law itself.
 
     Args:
         law: the fitted law.

@@ -43,18 +43,21 @@ class Terms:
 def plan_terms(lrs: np.ndarray, changes: np.ndarray, steps: np.ndarray) -> list[Terms]:
     r"""Terms for sums :math:`\sum_{k \le t} g_k f(\ln\eta_k, \sum_{\tau=k}^t \eta_\tau)` with a smooth kernel f.
 
-    The direct sum takes O(T) for a step, O(T^2) for a curve. But on a step far enough after them, a block of changes acts
-    through few numbers: f is interpolated in the block by polynomials at eight of its steps. Blocks are halved until they
-    are far (the rates summed since the block are at least half those summed within it) and smooth (the rate changes by less
-    than a factor e, and interpolation reproduces it to 1e-4: rates interpolated between the rows of a log have kinks), or
-    have 24 changes left, which are summed one by one. That is O(log T) blocks for a step. The terms do not depend on the
-    parameters of f.
+    The direct sum takes O(T) for a step, O(T^2) for a curve. But on a step far enough after them, a
+    block of changes acts through few numbers: f is interpolated in the block by polynomials at
+    eight of its steps. Blocks are halved until they are far (the rates summed since the block are
+    at least half those summed within it) and smooth (the rate changes by less than a factor e, and
+    interpolation reproduces it to 1e-4: rates interpolated between the rows of a log have kinks),
+    or have 24 changes left, which are summed one by one. That is O(log T) blocks for a step. The
+    terms do not depend on the parameters of f.
 
-    The error of the loss is below 1e-8 for all schedules and parameters tried, up to 72,000 steps; tests hold it to 3e-8.
+    The error of the loss is below 1e-8 for all schedules and parameters tried, up to 72,000 steps;
+    tests hold it to 3e-8.
 
     Args:
         lrs: the rates that are summed, shape [T].
-        changes: the drops :math:`g_k` before each step, shape [T]; steps without a drop are not sources.
+        changes: the drops :math:`g_k` before each step, shape [T]; steps without a drop are not
+            sources.
         steps: the steps t to compute, increasing.
 
     Returns:

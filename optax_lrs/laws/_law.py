@@ -31,10 +31,10 @@ class LawWarning(UserWarning):
 class Law(Value, abstract=True):
     r"""A loss-curve law: from the learning rate of every step to the loss after it.
 
-    A law is a value: it prints, compares, and goes to JSON and back. All laws are sums
-    :math:`L(s) = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on a few more parameters.
-    To write your own, name the fields and give the columns with their derivatives. The fit and its checks, the bootstrap,
-    :func:`choose` and :func:`plot` then work::
+    A law is a value: it prints, compares, and goes to JSON and back. All laws are sums :math:`L(s)
+    = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on a few more
+    parameters. To write your own, name the fields and give the columns with their derivatives. The
+    fit and its checks, the bootstrap, :func:`choose` and :func:`plot` then work::
 
         class InverseSum(Law):
             linear = ("irreducible", "power_scale")
@@ -56,10 +56,11 @@ class Law(Value, abstract=True):
                 column = 1 / (values["shift"] + sums)
                 return np.stack([np.ones_like(sums), column], axis=1), {"shift": [(1, -(column**2))]}
 
-    :func:`lr_gradient` needs ``rate_slopes`` too, and :func:`optimize` needs ``rate_slopes`` and ``free_optimum = True``.
+    :func:`lr_gradient` needs ``rate_slopes`` too, and :func:`optimize` needs ``rate_slopes`` and
+    ``free_optimum = True``.
 
-    Predictions are in the unit of the fitted losses (nats per token), for the model, data and batch size of the runs: a
-    law transfers between schedules, not between models.
+    Predictions are in the unit of the fitted losses (nats per token), for the model, data and batch
+    size of the runs: a law transfers between schedules, not between models.
     """
 
     linear: ClassVar[tuple[str, ...]] = ()
@@ -69,9 +70,9 @@ class Law(Value, abstract=True):
     starts: ClassVar[tuple[Mapping[str, float], ...]] = ({},)
     """Where fits begin: values of ``others``."""
     scales: ClassVar[Mapping[str, ScaleName]] = {}
-    """The scale on which a fit searches a parameter. ``"log"``, the default, is for positive parameters;
-    ``"log_complement"``, the logarithm of 1 - x, for factors close to 1; ``"linear"`` for linear parameters that may be
-    negative."""
+    """The scale on which a fit searches a parameter. ``"log"``, the default, is for positive
+    parameters; ``"log_complement"``, the logarithm of 1 - x, for factors close to 1; ``"linear"``
+    for linear parameters that may be negative."""
     slow: ClassVar[tuple[str, ...]] = ()
     """The parameters whose every new value takes a pass over all steps: a fit holds them first, then frees them."""
     held: ClassVar[Mapping[str, float]] = {}
@@ -85,8 +86,8 @@ class Law(Value, abstract=True):
     needs_decay: ClassVar[bool] = False
     """Whether a fit needs a run whose rate falls, because a parameter describes what a fall does."""
     free_optimum: ClassVar[bool] = False
-    """Whether :func:`optimize` may search all schedules. Keep False for a law that is linear in the drops of the rate: its
-    optimum jumps from one bound of the rate to the other."""
+    """Whether :func:`optimize` may search all schedules. Keep False for a law that is linear in the
+    drops of the rate: its optimum jumps from one bound of the rate to the other."""
     paper: ClassVar[str] = ""
     """Where the law comes from: an arXiv number."""
 
@@ -119,7 +120,8 @@ class Law(Value, abstract=True):
             slopes: whether the derivatives are needed.
 
         Returns:
-            The columns, shape [n, m]; and for each name in ``others`` its derivatives as pairs (column, shape [n]).
+            The columns, shape [n, m]; and for each name in ``others`` its derivatives as pairs
+            (column, shape [n]).
         """
         raise NotImplementedError(f"{cls.__name__} defines no basis")
 
@@ -150,12 +152,12 @@ class Law(Value, abstract=True):
 
         Args:
             lrs: the rate of every step from 0 on, shape [T].
-            steps: the steps to predict, ints from 0 to T - 1; by default all of them. A few steps are much cheaper than
-                all of them for :class:`MultiPower`.
+            steps: the steps to predict, ints from 0 to T - 1; by default all of them. A few steps
+                are much cheaper than all of them for :class:`MultiPower`.
 
         Returns:
-            The losses, float64, shape [T] or that of ``steps``. The entry of step s depends on the rates of steps
-            0 to s, as in the papers. It is infinite while their sum is zero.
+            The losses, float64, shape [T] or that of ``steps``. The entry of step s depends on the
+            rates of steps 0 to s, as in the papers. It is infinite while their sum is zero.
 
         Raises:
             ValueError: if the rates are negative or not finite, or a step is not among them.
@@ -170,13 +172,16 @@ class Law(Value, abstract=True):
             steps: the number of updates.
 
         Returns:
-            The losses, float64, shape [steps]. The last entry belongs to the last update of the run.
+            The losses, float64, shape [steps]. The last entry belongs to the last update of the
+            run.
 
         Warns:
-            LawWarning: if the fit was doubtful, or the schedule is far from the fitted ones; see :meth:`doubts`.
+            LawWarning: if the fit was doubtful, or the schedule is far from the fitted ones; see
+                :meth:`doubts`.
 
         Raises:
-            ValueError: if ``steps`` is not positive, or the rates of the schedule are negative or not finite.
+            ValueError: if ``steps`` is not positive, or the rates of the schedule are negative or
+                not finite.
         """
         return self.curve(self._trusted(schedule, steps))
 
@@ -194,8 +199,8 @@ class Law(Value, abstract=True):
     def doubts(self, lrs: Sequence[float] | np.ndarray) -> tuple[str, ...]:
         """The reasons to doubt a prediction for these rates; empty if there are none.
 
-        They are: what was doubtful about the fit; a run more than four times as long as the longest fitted one; a rate
-        more than 1.5 times the highest fitted one.
+        They are: what was doubtful about the fit; a run more than four times as long as the longest
+        fitted one; a rate more than 1.5 times the highest fitted one.
         """
         lrs = checked_lrs(type(self).__name__, lrs)
         if self.report is None:
@@ -230,30 +235,37 @@ class Law(Value, abstract=True):
     ) -> Self:
         r"""Fits the law to runs by minimizing :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
 
-        The fit starts from several points, uses exact gradients, and keeps the best result. A loss at step s is compared
-        with the curve's entry s, as in the papers, though it may be the loss before the update. Two cheap runs with
-        different schedules are the least that determines a law, such as one constant and one that decays; three are
-        better. Leave out the first percents of the steps (``first_step``), where no law holds.
+        The fit starts from several points, uses exact gradients, and keeps the best result. A loss
+        at step s is compared with the curve's entry s, as in the papers, though it may be the loss
+        before the update. Two cheap runs with different schedules are the least that determines a
+        law, such as one constant and one that decays; three are better. Leave out the first
+        percents of the steps (``first_step``), where no law holds.
 
         Args:
             runs: runs with losses, and with a schedule or the rates at those steps.
-            weights: how much each run counts; by default all alike. Within a run the points count alike, or as
-                ``late_weight`` says.
-            warmup: how the law reads the warmup; by default the class's ``warmup``. ``"counted"``: as it was; its rise
-                counts as a negative drop. ``"as_peak"``: as if the rate had been at its peak (Tissue et al.).
-                ``"summed"``: it counts in the sum of rates, its rise does not (Luo et al.'s paper; their code counts
-                it). The law keeps this setting.
-            warmup_steps: the length of a warmup that ``lrs`` of the runs do not show; not needed with a schedule.
-            between: how the rate went between recorded rows, ``"linear"`` or ``"hold"``; not needed with a schedule.
+            weights: how much each run counts; by default all alike. Within a run the points count
+                alike, or as ``late_weight`` says.
+            warmup: how the law reads the warmup; by default the class's ``warmup``. ``"counted"``:
+                as it was; its rise counts as a negative drop. ``"as_peak"``: as if the rate had
+                been at its peak (Tissue et al.). ``"summed"``: it counts in the sum of rates, its
+                rise does not (Luo et al.'s paper; their code counts it). The law keeps this
+                setting.
+            warmup_steps: the length of a warmup that ``lrs`` of the runs do not show; not needed
+                with a schedule.
+            between: how the rate went between recorded rows, ``"linear"`` or ``"hold"``; not needed
+                with a schedule.
             column: which losses; by default ``val_losses`` where a run has any, else ``losses``.
             first_step: losses before this step are left out; by default those of the warmup.
             points: the most losses taken from each run, evenly spread; None takes all.
-            delta: where Huber's loss turns from a square into a line, in relative units: outliers (spikes) weigh little.
-            fixed: values of parameters that are not fitted; None to fit one that is ``held`` by default.
+            delta: where Huber's loss turns from a square into a line, in relative units: outliers
+                (spikes) weigh little.
+            fixed: values of parameters that are not fitted; None to fit one that is ``held`` by
+                default.
             bounds: (lowest, highest) by parameter.
-            prior: (center, width) by parameter. Adds :math:`\frac{\delta^2}{2} (\log\theta - \log c)^2 / w^2`, as much
-                as an observation with noise ``delta`` would. For a decay factor, the logarithm of ``1 - x``.
-                By default the ``priors`` of the law; ``{}`` for none.
+            prior: (center, width) by parameter. Adds :math:`\frac{\delta^2}{2} (\log\theta - \log
+                c)^2 / w^2`, as much as an observation with noise ``delta`` would. For a decay
+                factor, the logarithm of ``1 - x``. By default the ``priors`` of the law; ``{}`` for
+                none.
             starts: where to begin: values of the parameters that are not linear.
             **settings: other ``settings`` of the law; pass a sequence to give one for each run.
 
@@ -261,11 +273,12 @@ class Law(Value, abstract=True):
             The law, with a :class:`FitReport` in ``report``.
 
         Warns:
-            LawWarning: if the data hardly determine the parameters, or the optimizer did not converge.
+            LawWarning: if the data hardly determine the parameters, or the optimizer did not
+                converge.
 
         Raises:
-            ValueError: if there are too few points, no run shows what a change of the rate does, or a run has no
-                usable loss, ends before its warmup does, or has unknown rates.
+            ValueError: if there are too few points, no run shows what a change of the rate does, or
+                a run has no usable loss, ends before its warmup does, or has unknown rates.
         """
         owner = f"{cls.__name__}.fit"
         warmup = cls.__dataclass_fields__["warmup"].default if warmup is None else warmup

@@ -14,13 +14,13 @@ from optax_lrs.laws._observations import checked_lrs
 def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
     r"""The derivatives :math:`\partial L(T-1) / \partial \eta_s` of the last loss, for every step s.
 
-    Rates of zero count as 1e-10, as in the law. If the law replaces the rates of a warmup by the rate at its end, their
-    derivatives count for that rate.
+    Rates of zero count as 1e-10, as in the law. If the law replaces the rates of a warmup by the
+    rate at its end, their derivatives count for that rate.
 
     Args:
-        law: a law that defines ``rate_slopes``: :class:`OnePower`, :class:`Annealing`, :class:`MultiPower`,
-            :class:`SublinearPower`, or your own. For ``SublinearPower`` the derivative at a rate of zero, which is
-            infinite, is given as zero.
+        law: a law that defines ``rate_slopes``: :class:`OnePower`, :class:`Annealing`,
+            :class:`MultiPower`, :class:`SublinearPower`, or your own. For ``SublinearPower`` the
+            derivative at a rate of zero, which is infinite, is given as zero.
         lrs: the rate of every step, shape [T].
 
     Returns:

@@ -30,22 +30,25 @@ class MultiPower(Law):
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\eta_{k-1} - \eta_k)\,
             G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right), \qquad G(x) = 1 - (1 + Cx)^{-\beta}
 
-    It has seven numbers. Unlike :class:`Annealing` it knows that a drop to a lower rate takes longer to show, and its
-    schedule may be optimized. It needs three runs, such as a constant one, a cosine, and one with a single drop.
+    It has seven numbers. Unlike :class:`Annealing` it knows that a drop to a lower rate takes
+    longer to show, and its schedule may be optimized. It needs three runs, such as a constant one,
+    a cosine, and one with a single drop.
 
-    The published numbers belong to a warmup that is counted, as the authors' code does (``warmup="counted"``); the paper's
-    text leaves its rise out (``"summed"``). The two differ by 0.1 in the loss: never compare across.
+    The published numbers belong to a warmup that is counted, as the authors' code does
+    (``warmup="counted"``); the paper's text leaves its rise out (``"summed"``). The two differ by
+    0.1 in the loss: never compare across.
 
-    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and gamma. The centers are
-    the values at which the authors' fit starts (1, 0.5, 0.5), the widths 5%. Without a prior (``prior={}``) the optimum
-    fits the runs better and predicts longer ones worse (for beta near 0 only the product of B and beta is determined); the
-    authors stop their fit early, which has the same effect. On their 25M and 100M curves, means over the six held-out ones
-    of R² and MAE: with the prior 0.9983, 0.0040 and 0.9982, 0.0038; without 0.9976, 0.0046 and 0.9971, 0.0050;
-    the authors' parameters 0.9988, 0.0038 and 0.9983, 0.0043. Widths from 2 to 10% give the same within 0.0002; they were
-    compared on these curves.
+    Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and
+    gamma. The centers are the values at which the authors' fit starts (1, 0.5, 0.5), the widths 5%.
+    Without a prior (``prior={}``) the optimum fits the runs better and predicts longer ones worse
+    (for beta near 0 only the product of B and beta is determined); the authors stop their fit
+    early, which has the same effect. On their 25M and 100M curves, means over the six held-out ones
+    of R² and MAE: with the prior 0.9983, 0.0040 and 0.9982, 0.0038; without 0.9976, 0.0046 and
+    0.9971, 0.0050; the authors' parameters 0.9988, 0.0038 and 0.9983, 0.0043. Widths from 2 to 10%
+    give the same within 0.0002; they were compared on these curves.
 
-    The value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops, with an error below
-    1e-8.
+    The value at n steps of T takes O(n log T), not O(n T), by interpolation over blocks of drops,
+    with an error below 1e-8.
 
     Args:
         irreducible: :math:`L_0`.
@@ -64,8 +67,8 @@ class MultiPower(Law):
         [17.299  16.0337]
 
     References:
-        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR
-        2025).
+        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*,
+        arXiv:2503.12811 (ICLR 2025).
     """
 
     paper: ClassVar[str] = "arXiv:2503.12811"

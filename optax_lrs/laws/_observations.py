@@ -44,16 +44,17 @@ def observe(
 ) -> Observations:
     """The rate at every step of a run, and its losses.
 
-    The rates are those of ``run.schedule`` if it has one. Otherwise they are interpolated between the rows of
-    ``run.lrs``. Before the first row a linear warmup of ``warmup_steps`` is assumed; it ends at the rate of the first
-    row, which then holds up to that row.
+    The rates are those of ``run.schedule`` if it has one. Otherwise they are interpolated between
+    the rows of ``run.lrs``. Before the first row a linear warmup of ``warmup_steps`` is assumed; it
+    ends at the rate of the first row, which then holds up to that row.
 
     Args:
         run: the run.
         column: which losses; by default ``val_losses`` if there are any, else ``losses``.
         points: the most losses to keep, evenly spread; None keeps all.
         first_step: losses before this step are left out; by default those of the warmup.
-        warmup_steps: the length of a warmup that was not recorded; 0 if there was none. Needed if the rates begin late.
+        warmup_steps: the length of a warmup that was not recorded; 0 if there was none. Needed if
+            the rates begin late.
         between: how the rate went between two rows: ``"linear"``, or ``"hold"`` for a staircase.
         owner: the function named in error messages.
 
@@ -96,8 +97,8 @@ def tidy(
 ) -> Run:
     """Makes a run from columns in any order.
 
-    Rows are sorted by step. Of rows with the same step the last is kept. Rows without a step are left out. To read a
-    file, use ``Run.from_csv``.
+    Rows are sorted by step. Of rows with the same step the last is kept. Rows without a step are
+    left out. To read a file, use ``Run.from_csv``.
 
     Args:
         steps: the step of each row, shape [n].

@@ -17,8 +17,9 @@ class OnePower(Law):
 
     .. math:: L(s) = L_0 + A\,S_1(s)^{-\alpha}, \qquad S_1(s) = \sum_{i=0}^{s} \eta_i
 
-    It misses that the loss drops when the rate does. On the held-out 25M curves of Luo et al. its R² is 0.94 (0.83 in
-    their table), against 0.998 of :class:`Annealing`. Use it as a baseline, and for runs of one constant rate.
+    It misses that the loss drops when the rate does. On the held-out 25M curves of Luo et al. its
+    R² is 0.94 (0.83 in their table), against 0.998 of :class:`Annealing`. Use it as a baseline, and
+    for runs of one constant rate.
 
     Args:
         irreducible: :math:`L_0`.
@@ -33,8 +34,8 @@ class OnePower(Law):
         [3.         2.57735027 2.5       ]
 
     References:
-        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*, arXiv:2503.12811 (ICLR
-        2025), which uses it as the baseline.
+        Luo et al., *A Multi-Power Law for Loss Curve Prediction Across Learning Rate Schedules*,
+        arXiv:2503.12811 (ICLR 2025), which uses it as the baseline.
     """
 
     paper: ClassVar[str] = "arXiv:2503.12811"

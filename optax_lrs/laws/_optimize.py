@@ -39,25 +39,27 @@ def optimize(
     .. math:: \min_{\delta \ge 0}\ L(T-1), \qquad
               \eta_{k} = \text{peak} - \sum_{j \le k} \delta_j, \quad \sum_j \delta_j \le \text{peak} - \text{end}
 
-    As in Luo et al. the unknowns are the drops of the rate. Unlike the paper, which takes 10,000 and more steps of Adam and
-    clips, the drops are squares that sum to the peak with what is left at the end, :math:`\delta_j = (\text{peak} -
-    \text{end})\,v_j^2 / \sum_i v_i^2`, which needs no clipping; L-BFGS with the exact gradient finds v from several starts.
-    The drops are at knots, closer together towards the end, with straight lines between.
+    As in Luo et al. the unknowns are the drops of the rate. Unlike the paper, which takes 10,000
+    and more steps of Adam and clips, the drops are squares that sum to the peak with what is left
+    at the end, :math:`\delta_j = (\text{peak} - \text{end})\,v_j^2 / \sum_i v_i^2`, which needs no
+    clipping; L-BFGS with the exact gradient finds v from several starts. The drops are at knots,
+    closer together towards the end, with straight lines between.
 
-    For the published laws the result is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}`, down to a hundredth of
-    the peak or less: no more than 0.0004 below the best schedule of that family (:func:`optimize_family` with
-    :data:`optax_lrs.profiles.power`), and 0.05 below cosine (Luo et al. measured more than 0.02 in real runs). How much of
-    it is true depends on the law: its optimum is where its errors flatter most. Run the best simple shape too, to compare.
+    For the published laws the result is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}`,
+    down to a hundredth of the peak or less: no more than 0.0004 below the best schedule of that
+    family (:func:`optimize_family` with :data:`optax_lrs.profiles.power`), and 0.05 below cosine
+    (Luo et al. measured more than 0.02 in real runs). How much of it is true depends on the law:
+    its optimum is where its errors flatter most. Run the best simple shape too, to compare.
 
-    :class:`Annealing` and :class:`OnePower` are refused. Apart from the sum of rates, the annealing law is linear in the
-    drops of the rate, and the optimum of a linear function is a corner of the allowed set: the peak, and zero within two
-    steps (Luo et al., appendix F). Under the published fit at 20,000 steps, the peak to step 18,000 and zero from there on
-    "ends" at 2.769, below the best cosine tail, 2.773. A family of shapes, whose decay cannot be arbitrarily short, is
-    safe.
+    :class:`Annealing` and :class:`OnePower` are refused. Apart from the sum of rates, the annealing
+    law is linear in the drops of the rate, and the optimum of a linear function is a corner of the
+    allowed set: the peak, and zero within two steps (Luo et al., appendix F). Under the published
+    fit at 20,000 steps, the peak to step 18,000 and zero from there on "ends" at 2.769, below the
+    best cosine tail, 2.773. A family of shapes, whose decay cannot be arbitrarily short, is safe.
 
     Args:
-        law: a law with ``free_optimum`` and ``rate_slopes``, such as a fitted :class:`MultiPower` or
-            :class:`SublinearPower`; or an ensemble, whose law is used.
+        law: a law with ``free_optimum`` and ``rate_slopes``, such as a fitted :class:`MultiPower`
+            or :class:`SublinearPower`; or an ensemble, whose law is used.
         steps: the number of updates.
         peak: the rate after the warmup.
         warmup_steps: the length of a linear warmup from zero.
@@ -136,7 +138,8 @@ class BestSchedule(NamedTuple):
         schedule: the best schedule.
         loss: its predicted final loss.
         arguments: its arguments of the family, by name.
-        edges: the numeric arguments whose best value is the lowest or the highest tried: the true best may be beyond.
+        edges: the numeric arguments whose best value is the lowest or the highest tried: the true
+            best may be beyond.
         tried: all points, as dicts of the arguments and ``loss``, the lowest loss first.
     """
 
@@ -156,9 +159,10 @@ def optimize_family(
 ) -> BestSchedule:
     """Finds the best schedule of a family under a law, by trying every combination of values.
 
-    It works with any law, :class:`Annealing` too, as long as no decay of the family is arbitrarily short: for shapes that
-    were seen in runs the law can be trusted up to its errors, which :func:`choose` reports for the best few. A law knows
-    little about the peak: try few values, none beyond the fitted rates.
+    It works with any law, :class:`Annealing` too, as long as no decay of the family is arbitrarily
+    short: for shapes that were seen in runs the law can be trusted up to its errors, which
+    :func:`choose` reports for the best few. A law knows little about the peak: try few values, none
+    beyond the fitted rates.
 
     Args:
         law: a law, or an ensemble, whose law is used.
@@ -170,8 +174,8 @@ def optimize_family(
         The best schedule, with the arguments whose best value is at an edge of the grid.
 
     Warns:
-        LawWarning: if there are reasons to doubt the prediction for the best schedule, or the best value is at an edge of
-            the grid.
+        LawWarning: if there are reasons to doubt the prediction for the best schedule, or the best
+            value is at an edge of the grid.
 
     Raises:
         ValueError: if the grid is empty; and as :meth:`Law.predict`.

@@ -10,8 +10,9 @@ _NEGLIGIBLE = 1e-18  # a term with a smaller factor changes no digit
 def decayed_sum(values: np.ndarray, factor: float) -> np.ndarray:
     r"""The sums :math:`y_t = f\,y_{t-1} + x_t`, from :math:`y_{-1} = 0`, shape [n].
 
-    Computed by doubling: a sum that reaches back d steps reaches back 2d after :math:`y_t \leftarrow y_t + f^d y_{t-d}`.
-    As fast as ``scipy.signal.lfilter`` (0.5 ms for 100,000 steps), whose import takes 0.5 s.
+    Computed by doubling: a sum that reaches back d steps reaches back 2d after :math:`y_t
+    \leftarrow y_t + f^d y_{t-d}`. As fast as ``scipy.signal.lfilter`` (0.5 ms for 100,000 steps),
+    whose import takes 0.5 s.
     """
     sums, reach = np.array(values, np.float64), 1
     while reach < len(sums) and factor**reach > _NEGLIGIBLE:
@@ -38,9 +39,9 @@ def annealing_area(changes: np.ndarray, decay_factor: float) -> np.ndarray:
     r"""Tissue et al.'s :math:`S_2(s) = \sum_{i \le s} m_i` with :math:`m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)`.
 
     ``changes`` are the drops :math:`\eta_{i-1} - \eta_i`. For lambda < 1 the area equals
-    :math:`(\eta_0 - \bar\eta_s) / (1 - \lambda)`, where the average of the rates
-    :math:`\bar\eta_s = \lambda\bar\eta_{s-1} + (1 - \lambda)\eta_s` starts at the first rate: the law measures how far the
-    average has come down. We sum instead, which loses no digits as lambda goes to 1.
+    :math:`(\eta_0 - \bar\eta_s) / (1 - \lambda)`, where the average of the rates :math:`\bar\eta_s
+    = \lambda\bar\eta_{s-1} + (1 - \lambda)\eta_s` starts at the first rate: the law measures how
+    far the average has come down. We sum instead, which loses no digits as lambda goes to 1.
     """
     return np.cumsum(decayed_sum(changes, decay_factor))
 

@@ -22,7 +22,8 @@ class Problem:
     Attributes:
         linear: the names of the coefficients of the columns, in order.
         others: the names of the parameters that the columns depend on.
-        basis: from values of ``others`` to the columns [n, m] and, by name, their derivatives as (column, [n]).
+        basis: from values of ``others`` to the columns [n, m] and, by name, their derivatives as
+            (column, [n]).
         losses: the observed losses, shape [n].
         weights: of the points, shape [n], mean 1.
         delta: where Huber's loss turns from a square into a line.
@@ -89,14 +90,15 @@ def huber(residuals: np.ndarray, delta: float = 1e-3) -> np.ndarray:
 def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps: int = 200) -> Solution:
     """The best of the local optima that the starts lead to.
 
-    The unknowns are the parameters on their scales, mostly logarithms, so that positive parameters stay positive. The
-    solver takes trust-region steps on the exact Jacobian: the valleys of these laws are narrow and bent, and first-order
-    methods stop in them early. A slow parameter is held at its start at first. Then it joins the others, from the best
-    result so far.
+    The unknowns are the parameters on their scales, mostly logarithms, so that positive parameters
+    stay positive. The solver takes trust-region steps on the exact Jacobian: the valleys of these
+    laws are narrow and bent, and first-order methods stop in them early. A slow parameter is held
+    at its start at first. Then it joins the others, from the best result so far.
 
     Args:
         problem: what to fit.
-        starts: values of the parameters that are not linear. Linear ones are solved for if they are missing.
+        starts: values of the parameters that are not linear. Linear ones are solved for if they are
+            missing.
         most_steps: the most steps from each start.
     """
     starts = [{**start, **problem.fixed} for start in starts]
@@ -129,7 +131,8 @@ def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]
         found[signed] -= found[count:]
     except RuntimeError:  # too many iterations: any start will do
         found = np.full(count, 0.5 * np.linalg.norm(np.sqrt(problem.weights)))
-    # A coefficient of zero has no logarithm: take a thousandth of what the column could explain alone.
+    # A coefficient of zero has no logarithm: take a thousandth of what the column could explain
+    # alone.
     least = 1e-3 * np.linalg.norm(np.sqrt(problem.weights))
     found = [f if index in signed else max(f, least) for index, f in zip(range(count), found)]
     return dict(zip(problem.linear, found / lengths)) | values
@@ -176,12 +179,14 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
             matrix[:rows, index] = change / predicted
         for row, (index, _, width) in enumerate(pulled, rows):
             matrix[row, index] = problem.delta / width
-        # Where nothing holds the parameters, a step may take them so far that a product of two overflows.
+        # Where nothing holds the parameters, a step may take them so far that a product of two
+        # overflows.
         return np.nan_to_num(matrix, nan=0.0, posinf=MOST, neginf=-MOST)
 
     def loss(squares: np.ndarray) -> np.ndarray:
-        # Weighted Huber for the data, squares for the prior. The second derivative is left out: beyond delta Huber's is
-        # zero, and a start from which all residuals are large would have no curvature to step by.
+        # Weighted Huber for the data, squares for the prior. The second derivative is left out:
+        # beyond delta Huber's is zero, and a start from which all residuals are large would have no
+        # curvature to step by.
         size = np.sqrt(np.maximum(squares, 1e-300))
         outside = size > 1
         first, second = np.where(outside, 2 * size - 1, squares), np.where(outside, 1 / size, 1.0)

@@ -29,27 +29,33 @@ class SublinearPower(Law):
             G\!\left(\zeta_k^{-\gamma} \sum_{\tau=k}^{t} \zeta_\tau\right), \qquad
             \zeta = \eta_\text{ref} \left(\frac{\eta}{\eta_\text{ref}}\right)^{p}, \quad S_1 = \sum_{\tau \le t} \zeta_\tau
 
-    with :math:`G(x) = 1 - (1 + Cx)^{-\beta}` and :math:`\eta_\text{ref}` = 1e-3, which only sets the units. Both published
-    laws predict too low a loss for long decays when fitted to short ones, by up to 0.02 at 100M and 0.03 at 124M. They count
-    a step at half the rate as half a step of progress, and give a fall to half the rate half the gain of a fall to zero. A
-    power below one makes a low rate worth more progress, and moves the gain to the end of the decay, as the curves do.
+    with :math:`G(x) = 1 - (1 + Cx)^{-\beta}` and :math:`\eta_\text{ref}` = 1e-3, which only sets
+    the units. Both published laws predict too low a loss for long decays when fitted to short ones,
+    by up to 0.02 at 100M and 0.03 at 124M. They count a step at half the rate as half a step of
+    progress, and give a fall to half the rate half the gain of a fall to zero. A power below one
+    makes a low rate worth more progress, and moves the gain to the end of the decay, as the curves
+    do.
 
-    Use it where you would use :class:`MultiPower`, which is p = 1. With the prior two runs are enough, one constant and
-    one that decays; three are better. ``lr_power`` is not fitted. The fit differs in two more ways: a point weighs as the
-    root of its step (``late_weight``), because the end is what we want to predict, and the warmup is ``"summed"``.
+    Use it where you would use :class:`MultiPower`, which is p = 1. With the prior two runs are
+    enough, one constant and one that decays; three are better. ``lr_power`` is not fitted. The fit
+    differs in two more ways: a point weighs as the root of its step (``late_weight``), because the
+    end is what we want to predict, and the warmup is ``"summed"``.
 
-    How p was chosen: on the 25M and 100M curves of Luo et al. and the 124M ones of Schaipp et al., five splits each that are
-    not the published ones, by the mean absolute error on the curves left out. Of p = 0.6, 0.7, 0.8, 0.85, 0.9 and 1 the best
-    was 0.85 at 25M (0.9 equal), 0.8 at 100M, 0.8 at 124M; 0.8 was taken for all. The weights and the warmup gain or lose no
-    more than 5%. Reported on the published splits, :class:`Annealing` / :class:`MultiPower` / this law, mean absolute error:
-    25M 0.0052 / 0.0040 / 0.0036, 100M 0.0043 / 0.0038 / 0.0028, 124M (a stable run and a cosine) 0.0075 / 0.0095 / 0.0037,
-    which is 0.12% of the loss. With one curve left out of nine it is no better than MultiPower at 25M (0.0054 both), and
-    better at 100M (0.0034, 0.0045). At 124M it ranks a linear cooldown of 45% best, the published laws 35%; measured: 60%.
+    How p was chosen: on the 25M and 100M curves of Luo et al. and the 124M ones of Schaipp et al.,
+    five splits each that are not the published ones, by the mean absolute error on the curves left
+    out. Of p = 0.6, 0.7, 0.8, 0.85, 0.9 and 1 the best was 0.85 at 25M (0.9 equal), 0.8 at 100M,
+    0.8 at 124M; 0.8 was taken for all. The weights and the warmup gain or lose no more than 5%.
+    Reported on the published splits, :class:`Annealing` / :class:`MultiPower` / this law, mean
+    absolute error: 25M 0.0052 / 0.0040 / 0.0036, 100M 0.0043 / 0.0038 / 0.0028, 124M (a stable run
+    and a cosine) 0.0075 / 0.0095 / 0.0037, which is 0.12% of the loss. With one curve left out of
+    nine it is no better than MultiPower at 25M (0.0054 both), and better at 100M (0.0034, 0.0045).
+    At 124M it ranks a linear cooldown of 45% best, the published laws 35%; measured: 60%.
 
-    How far to trust this: those splits share curves with the others; the form was found by looking at residuals of published
-    splits too; and the weights and the warmup were chosen with the published 25M score in sight (they matter for its R²,
-    0.9987 without, 0.9988 with them). Only sizes and teams not seen here can confirm it. ``benchmarks/laws/laws.py`` has
-    the ablation. Not tested on other optimizers than AdamW, nor above 124M parameters.
+    How far to trust this: those splits share curves with the others; the form was found by looking
+    at residuals of published splits too; and the weights and the warmup were chosen with the
+    published 25M score in sight (they matter for its R², 0.9987 without, 0.9988 with them). Only
+    sizes and teams not seen here can confirm it. ``benchmarks/laws/laws.py`` has the ablation. Not
+    tested on other optimizers than AdamW, nor above 124M parameters.
 
     Args:
         irreducible: :math:`L_0`.

@@ -19,8 +19,8 @@ def warmup_length(lrs: np.ndarray) -> int:
 def treated(lrs: np.ndarray, warmup: str) -> tuple[np.ndarray, np.ndarray]:
     """The rates that a law sums, and the rates whose changes it counts.
 
-    ``"counted"``: the true rates for both. ``"as_peak"``: the warmup as if it had been at its last rate, for both.
-    ``"summed"``: the true rates in the sum, no changes during the warmup.
+    ``"counted"``: the true rates for both. ``"as_peak"``: the warmup as if it had been at its last
+    rate, for both. ``"summed"``: the true rates in the sum, no changes during the warmup.
     """
     if warmup == "counted":
         return lrs, lrs
@@ -32,7 +32,8 @@ def treated(lrs: np.ndarray, warmup: str) -> tuple[np.ndarray, np.ndarray]:
 def slopes_by_rate(by_summed: np.ndarray, by_changed: np.ndarray, lrs: np.ndarray, warmup: str) -> np.ndarray:
     """The derivatives by the true rates, from those by the two arrays that :func:`treated` returns.
 
-    A rate of a warmup that the law replaces by the rate at its end passes its derivative on to that rate.
+    A rate of a warmup that the law replaces by the rate at its end passes its derivative on to that
+    rate.
     """
     if warmup == "counted":
         return by_summed + by_changed

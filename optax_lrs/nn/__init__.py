@@ -1,8 +1,8 @@
 """Finds the parameters whose scale no output depends on, and has layers that make hidden weights so.
 
-:func:`scale_invariant_leaves` is for any model in JAX, and :func:`functional` of ``optax_lrs.nn.nnx``
-turns an nnx model into a function for it. The layers are in ``optax_lrs.nn.nnx``, which is imported
-at its first use.
+:func:`scale_invariant_leaves` is for any model in JAX, and :func:`functional` of
+``optax_lrs.nn.nnx`` turns an nnx model into a function for it. The layers are in
+``optax_lrs.nn.nnx``, which is imported at its first use.
 """
 
 from __future__ import annotations

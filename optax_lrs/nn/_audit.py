@@ -27,19 +27,22 @@ def scale_invariant_leaves(
     .. math:: f(c\,W) = f(W) \;\; \forall c > 0 \quad\Longleftrightarrow\quad
               \Big\langle W, \frac{\partial f}{\partial W} \Big\rangle = 0 \;\; \text{everywhere.}
 
-    Both sides are measured, the left with c = 1/2, 2 and 10, the right by gradients of random combinations of all
-    outputs, at general points: the parameters with noise, because at a bias of zero, or in front of a branch that
-    starts at zero, everything looks invariant. So the answer is about the function, not its present weights. Of a leaf
-    the change is compared with what the leaf can do at all (a factor for each element of its own), so that a leaf of
-    little influence does not pass for an invariant one. Besides whole leaves it finds
+    Both sides are measured, the left with c = 1/2, 2 and 10, the right by gradients of random
+    combinations of all outputs, at general points: the parameters with noise, because at a bias of
+    zero, or in front of a branch that starts at zero, everything looks invariant. So the answer is
+    about the function, not its present weights. Of a leaf the change is compared with what the leaf
+    can do at all (a factor for each element of its own), so that a leaf of little influence does
+    not pass for an invariant one. Besides whole leaves it finds
 
-    * axes along which slices may be scaled independently: the layers of stacked leaves, heads, output neurons;
-    * groups of leaves that are invariant only together, such as a kernel and its bias in front of a normalization, or
-      the scale and offset of a normalization in front of a ReLU and another normalization;
+    * axes along which slices may be scaled independently: the layers of stacked leaves, heads,
+      output neurons;
+    * groups of leaves that are invariant only together, such as a kernel and its bias in front of a
+      normalization, or the scale and offset of a normalization in front of a ReLU and another
+      normalization;
     * exchanges, such as the two matrices around a ReLU: one may grow while the other shrinks.
 
-    It costs about 2n backward and 5n forward passes for n leaves, all through two compiled programs; so take a small
-    batch. For a flax nnx model::
+    It costs about 2n backward and 5n forward passes for n leaves, all through two compiled
+    programs; so take a small batch. For a flax nnx model::
 
         from optax_lrs import nn
 
@@ -47,24 +50,30 @@ def scale_invariant_leaves(
         audit = nn.scale_invariant_leaves(apply, params, batch)
         print(audit)
 
-    Randomness (dropout) must be fixed inside ``apply``. Use the mode of training: with running averages a BatchNorm is
-    linear. In bfloat16 the rounding hides changes below a few percent; for a sharp answer let the model compute in float32.
+    Randomness (dropout) must be fixed inside ``apply``. Use the mode of training: with running
+    averages a BatchNorm is linear. In bfloat16 the rounding hides changes below a few percent; for
+    a sharp answer let the model compute in float32.
 
     Args:
-        apply: from parameters and a batch to any tree of arrays; all its floating outputs are looked at.
+        apply: from parameters and a batch to any tree of arrays; all its floating outputs are
+            looked at.
         params: a tree of arrays. Leaves that are not of a real floating type are left out.
-        batch: what ``apply`` takes; a tree of arrays. Varied samples: a leaf that no sample reaches has "no effect".
-        tolerance: below this part of what the leaf can do at all, a change is none. Of a normalization's epsilon it
-            lets pass about ``tolerance`` times the variance of the activations.
+        batch: what ``apply`` takes; a tree of arrays. Varied samples: a leaf that no sample reaches
+            has "no effect".
+        tolerance: below this part of what the leaf can do at all, a change is none. Of a
+            normalization's epsilon it lets pass about ``tolerance`` times the variance of the
+            activations.
         seed: of the noise and the random combinations.
 
     Returns:
-        An :class:`Audit`: print it; ``audit.mask``, ``audit.patterns``, ``audit.separate`` and ``audit.joint`` are for
-        ``project_weights``, ``audit.mistakes(...)`` tells what another choice would get wrong.
+        An :class:`Audit`: print it; ``audit.mask``, ``audit.patterns``, ``audit.separate`` and
+        ``audit.joint`` are for ``project_weights``, ``audit.mistakes(...)`` tells what another
+        choice would get wrong.
 
     Raises:
         TypeError: if ``apply`` cannot be called.
-        ValueError: if there is no floating parameter or output, or ``tolerance`` is not in (0, 0.05).
+        ValueError: if there is no floating parameter or output, or ``tolerance`` is not in (0,
+            0.05).
 
     Example:
         >>> def apply(params, x):
@@ -80,8 +89,8 @@ def scale_invariant_leaves(
         bias · hidden
 
     References:
-        Lyle et al., Normalization and effective learning rates in reinforcement learning, arXiv:2407.01800. The audit
-        is ours.
+        Lyle et al., Normalization and effective learning rates in reinforcement learning,
+        arXiv:2407.01800. The audit is ours.
     """
     if not callable(apply):
         raise TypeError(
@@ -127,7 +136,8 @@ class _Findings:
         self.floor = max(float(results[-1]), measure.epsilon)
         self.change = results[: len(FACTORS) * self.count].reshape(self.count, -1).max(axis=1)
         self.effect = results[len(FACTORS) * self.count : -1]
-        # Rounding errors of a gradient's elements add up as random numbers do, and so are of its own precision.
+        # Rounding errors of a gradient's elements add up as random numbers do, and so are of its
+        # own precision.
         self.tolerance = max(tolerance, 10 * measure.epsilon)
         self.verdicts = [self._verdict(i) for i in range(self.count)]
         self.free_axes = self._free_axes(found)

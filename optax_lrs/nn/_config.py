@@ -16,35 +16,42 @@ LECUN = jax.nn.initializers.lecun_normal()
 class LayerConfig:
     r"""How the layers of a network normalize, compute, store and shard.
 
-    A normalization is exact invariance but for its epsilon. With activations of variance :math:`\sigma^2` in front of it,
-    scaling them by c changes what comes out by a factor of
+    A normalization is exact invariance but for its epsilon. With activations of variance
+    :math:`\sigma^2` in front of it, scaling them by c changes what comes out by a factor of
 
     .. math:: \sqrt{\frac{\sigma^2 + \epsilon}{\sigma^2 + \epsilon/c^2}} \approx
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
 
-    5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a variance is small (a mean
-    over a long context, a kernel initialized with 0.02) take a smaller epsilon. But it also bounds the gradient, which
-    grows by up to :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0: at 1e-6 an input of
-    zeros can overflow float32 after 13 of them, if no ReLU stops it.
+    5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a
+    variance is small (a mean over a long context, a kernel initialized with 0.02) take a smaller
+    epsilon. But it also bounds the gradient, which grows by up to :math:`\epsilon^{-1/2}` at each
+    normalization of activations that are all 0: at 1e-6 an input of zeros can overflow float32
+    after 13 of them, if no ReLU stops it.
 
     Args:
-        norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over the last axis.
-        use_scale: a learnable scale after each normalization. Off by default: as a weight vector in front of a residual
-            sum it has a norm, and so an effective rate, of its own.
-        use_bias: a learnable offset after each normalization, ``"layer"`` only. No other hidden layer has a bias: a
-            normalization takes it away, or makes the kernel's scale matter again.
+        norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over
+            the last axis.
+        use_scale: a learnable scale after each normalization. Off by default: as a weight vector in
+            front of a residual sum it has a norm, and so an effective rate, of its own.
+        use_bias: a learnable offset after each normalization, ``"layer"`` only. No other hidden
+            layer has a bias: a normalization takes it away, or makes the kernel's scale matter
+            again.
         epsilon: added to the variance (or mean square).
-        activation: after a normalization; ``jax.nn.relu``. With ReLU the pair of scale and offset is homogeneous.
-        dtype: of the computation; None is what the inputs and parameters promote to. Statistics are in float32.
+        activation: after a normalization; ``jax.nn.relu``. With ReLU the pair of scale and offset
+            is homogeneous.
+        dtype: of the computation; None is what the inputs and parameters promote to. Statistics are
+            in float32.
         param_dtype: of the parameters.
         kernel_init: of all kernels; the default keeps the variance (LeCun).
-        axes: which axis of the mesh each named axis of the kernels is cut along, such as ``{"embed": "data", "mlp":
-            "model", "heads": "model", "vocab": "model"}``; names that are not there are not cut. None: no metadata. The names
-            are ``in`` and ``out`` (dense, conv), ``embed``, ``mlp``, ``heads``, ``head_dim``, ``vocab``, and
-            ``layers``, the axis of stacked layers.
+        axes: which axis of the mesh each named axis of the kernels is cut along, such as
+            ``{"embed": "data", "mlp": "model", "heads": "model", "vocab": "model"}``; names that
+            are not there are not cut. None: no metadata. The names are ``in`` and ``out`` (dense,
+            conv), ``embed``, ``mlp``, ``heads``, ``head_dim``, ``vocab``, and ``layers``, the axis
+            of stacked layers.
 
     Raises:
-        ValueError: if ``norm`` is neither, ``epsilon`` is negative, or an RMS norm is to have a bias.
+        ValueError: if ``norm`` is neither, ``epsilon`` is negative, or an RMS norm is to have a
+            bias.
         TypeError: if ``activation`` or ``kernel_init`` cannot be called.
 
     Example:
@@ -53,7 +60,8 @@ class LayerConfig:
         ('data', 'model')
 
     References:
-        Lyle et al., Normalization and effective learning rates in reinforcement learning, arXiv:2407.01800.
+        Lyle et al., Normalization and effective learning rates in reinforcement learning,
+        arXiv:2407.01800.
     """
 
     norm: str = "layer"

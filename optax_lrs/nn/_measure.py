@@ -1,9 +1,10 @@
 """What an audit measures on the device: two compiled programs, however many leaves there are.
 
-Both see the floating leaves of the parameters as a list. ``directions`` is a backward pass for each random combination of
-the outputs; of the gradient :math:`G_i` of a leaf :math:`W_i` it keeps three sums of :math:`E_i = W_i \\circ G_i`. By the
-chain rule :math:`\\sum E_i` is the derivative by the logarithm of the leaf's scale. ``changes`` is a forward pass for each
-way of scaling: by how much the outputs differ.
+Both see the floating leaves of the parameters as a list. ``directions`` is a backward pass for each
+random combination of the outputs; of the gradient :math:`G_i` of a leaf :math:`W_i` it keeps three
+sums of :math:`E_i = W_i \\circ G_i`. By the chain rule :math:`\\sum E_i` is the derivative by the
+logarithm of the leaf's scale. ``changes`` is a forward pass for each way of scaling: by how much
+the outputs differ.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Scaling(NamedTuple):
 class Measure:
     """A function, its parameters moved to a general point, and a batch.
 
-    The point matters: scaling a bias of zeros or the kernel in front of a branch that starts at zero changes nothing,
-    whatever the function. So every leaf gets noise: a tenth of its root mean square; one that is all zero gets
-    0.3, or as a matrix the inverse root of its inputs.
+    The point matters: scaling a bias of zeros or the kernel in front of a branch that starts at
+    zero changes nothing, whatever the function. So every leaf gets noise: a tenth of its root mean
+    square; one that is all zero gets 0.3, or as a matrix the inverse root of its inputs.
     """
 
     def __init__(self, apply: Callable[[Any, Any], Any], params: Any, batch: Any, seed: int):

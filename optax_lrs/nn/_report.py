@@ -70,7 +70,8 @@ class Audit:
     def patterns(self) -> tuple[str, ...]:
         """Regular expressions for the whole paths of the invariant leaves and of no other: ``project_weights(audit.patterns)``.
 
-        Numbers become ``[0-9]+`` where that is still true: one pattern for all the blocks of a model.
+        Numbers become ``[0-9]+`` where that is still true: one pattern for all the blocks of a
+        model.
         """
         return self._patterns([leaf.path for leaf in self.leaves if leaf.verdict == "invariant"])
 
@@ -78,7 +79,8 @@ class Audit:
     def separate(self) -> dict[str, tuple[int, ...]]:
         """Of the invariant leaves those that are stacks: pattern to the axis, 0, each index of which is a matrix.
 
-        A stack has three axes or more and may be scaled along axis 0 index by index: layers of a scan, experts, heads.
+        A stack has three axes or more and may be scaled along axis 0 index by index: layers of a
+        scan, experts, heads.
         """
         return {pattern: (0,) for pattern in self._patterns([leaf.path for leaf in self.leaves if _is_stack(leaf)])}
 
@@ -107,8 +109,8 @@ class Audit:
         """What projecting these leaves, each by itself, would get wrong: by path, why.
 
         Args:
-            chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of a path and a
-                leaf (a ``jax.ShapeDtypeStruct``).
+            chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of
+                a path and a leaf (a ``jax.ShapeDtypeStruct``).
 
         Raises:
             ValueError: if a pattern matches no path, or the tree has another structure.
@@ -126,7 +128,8 @@ class Audit:
     def paper_default(self) -> Any:
         """The paper's choice as a tree of bools: hidden matrices; no embedding, last layer, bias or normalization.
 
-        It goes by rank and by names, as one does who has not measured, and as ``project_weights`` does by default.
+        It goes by rank and by names, as one does who has not measured, and as ``project_weights``
+        does by default.
         """
         shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.leaves]
         return self.structure.unflatten([_paths.is_hidden_matrix(x.path, s) for x, s in zip(self.leaves, shapes)])

@@ -1,7 +1,8 @@
 """Which joint scalings of several leaves change nothing: the null space of a matrix, and simple vectors in it.
 
-If scaling each leaf :math:`i` by :math:`c^{p_i}` changes no output, then :math:`\\sum_i p_i\\, \\partial f / \\partial \\log s_i
-= 0` for every output: the exponents :math:`p` are in the null space of the derivatives by the logarithms of the scales.
+If scaling each leaf :math:`i` by :math:`c^{p_i}` changes no output, then :math:`\\sum_i p_i\\,
+\\partial f / \\partial \\log s_i = 0` for every output: the exponents :math:`p` are in the null
+space of the derivatives by the logarithms of the scales.
 """
 
 from __future__ import annotations

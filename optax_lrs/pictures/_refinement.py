@@ -22,7 +22,7 @@ def draw_refinement(run: Run, norms: ObservedNorms, schedule: Schedule, *, fit: 
 
     Args:
         run: the recorded run. If it has rates or a schedule, these are the old schedule.
-        norms: the result of :func:`optax_lrs.refinement.observed_norms` for the run.
+        norms: the result of :func:`optax_lrs.refinement.prepare_norms` for the run.
         schedule: the new schedule.
         fit: a formula for the new schedule, to be drawn too.
 

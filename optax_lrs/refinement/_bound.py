@@ -1,4 +1,4 @@
-"""Refinement by minimizing the bound on the last iterate, where the closed form is an approximation."""
+"""Refinement by minimizing the bound on the last iterate, which the closed form approximates."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import numpy as np
 
 from optax_lrs.theory import last_iterate_terms_and_gradient, refined_shape
 
-_MOST = 100_000  # unknowns: of longer runs, corrections of the closed form on lines between so many nodes
+_MOST = 100_000  # unknowns; longer runs correct the closed form on lines between so many nodes
 _MOST_ITERATIONS = 500
 
 
 def minimal_shape(norms: np.ndarray) -> np.ndarray:
-    r"""The rates, as a share of their peak, that make the optimally scaled bound on the last iterate lowest.
+    r"""The rates that minimize the optimally scaled bound on the last iterate.
 
-    Minimises :math:`\log T_1 + \log T_2` over the logarithms of the rates (so that they stay positive; the scale falls
-    out) by L-BFGS-B with the exact gradient, from the closed form.
+    Minimizes :math:`\log T_1 + \log T_2` over the logarithms of the rates (so that they stay
+    positive; the scale falls out) by L-BFGS-B with the exact gradient, starting from the closed
+    form.
 
     Args:
-        norms: l2 norms or what plays their part, shape [n], positive, n at least 1.
+        norms: l2 norms or their equivalents, shape [n], positive, n at least 1.
 
     Returns:
-        Shape [n + 1]: a rate for each norm, and the zero after the last.
+        The rates as a share of their peak, shape [n + 1]: one for each norm, and the zero after the
+        last.
     """
     try:
         from scipy.optimize import minimize
@@ -44,14 +46,14 @@ def minimal_shape(norms: np.ndarray) -> np.ndarray:
         return float(value), gathered(slope * rates)
 
     start = np.zeros(min(len(norms), _MOST))
-    # A component of the gradient is about 1/n: the usual threshold would stop long runs at the start.
+    # A component of the gradient is about 1/n: the usual threshold would stop long runs at once.
     options = dict(maxiter=_MOST_ITERATIONS, maxfun=2 * _MOST_ITERATIONS, maxcor=20, ftol=1e-14, gtol=1e-7 / len(start))
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
     return np.append(rates_of(found.x if found.fun <= objective(start)[0] else start), 0.0)
 
 
 def _lines(nodes: int, points: int) -> tuple[Callable, Callable]:
-    """From values at nodes to lines between them at so many points, and the transpose, for gradients."""
+    """Functions from values at nodes to ``points`` on the lines between them, and the transpose."""
     if nodes == points:
         return (lambda values: values), (lambda slopes: slopes)
     at = np.linspace(0, nodes - 1, points)

@@ -1,4 +1,4 @@
-"""Repeated training of one task: each run records, and the next one starts from the refined schedule, on the device."""
+"""Repeated training of one task: each run records its norms, and refines the schedule of the next."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import optax
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
 from optax_lrs._states.found import nodes_in, states_in, with_nodes
-from optax_lrs._value.arguments import number, whole
-from optax_lrs.refinement._norms import POWERS, share_of
+from optax_lrs._value.arguments import instance, number, share, whole
+from optax_lrs.refinement._norms import POWERS, known_optimizer
 from optax_lrs.refinement._refine import knots_of
 from optax_lrs.schedules import Tabulated
 from optax_lrs.theory import refined_shape
@@ -27,15 +27,15 @@ from optax_lrs.transforms import (
 )
 
 _NORMS = {"sgd": "l2", "adam": "l1"}
-_MOST = 4096  # norms that are all smoothed
-_POINTS = 1024  # of longer runs, the steps at which they are
-_BATCH = 2**20  # norms that are looked at together, so that a sweep over seeds has the memory
+_MOST = 4096  # norms: up to so many, all are smoothed
+_POINTS = 1024  # the norms that are smoothed in longer runs
+_BATCH = 2**20  # norms that are smoothed together, so that a sweep over seeds fits into memory
 
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the next run is refined: structure of the state, no leaf."""
+    """The arguments of refinement: part of the structure of the state, without leaves."""
 
     optimizer: str
     total_steps: int
@@ -49,9 +49,9 @@ class RefinementState(NamedTuple):
     """State of :func:`with_refinement`."""
 
     record: RecordGradNormState  # the norms of the present run
-    inner: Any  # of the optimizer that was made, a live schedule in it
-    finished_runs: jax.Array  # int32, shape (), replicated: how many runs came before this one
-    recipe: Recipe  # no leaf
+    inner: Any  # the state of the optimizer, with a live schedule in it
+    finished_runs: jax.Array  # int32, shape (), replicated: the number of earlier runs
+    recipe: Recipe  # without leaves
 
     roles = Roles(
         nested=("record", "inner"),
@@ -73,12 +73,12 @@ def with_refinement(
     knots: int = 1024,
     clamp_fraction: float = 1e-3,
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer for training one task again and again: every run refines the schedule of the next.
+    """Wraps an optimizer for repeated training of one task: each run refines the schedule of the next.
 
-    The first run follows ``schedule``. Each records the norms of its gradients, before whatever the optimizer does to
-    them, and :func:`next_run` starts the next one from the schedule that they ask for, everything else fresh: on the
-    device, in one program that never compiles anew, for all seeds of a sweep at a time. All of it is in the optimizer
-    state, so that a checkpoint holds it::
+    The first run follows ``schedule``. Each run records the norms of its gradients, before the
+    optimizer changes them. :func:`next_run` then starts the next run from the schedule refined from
+    these norms, everything else fresh: on the device, in one program that never recompiles, for all
+    seeds of a sweep at once. All of it is in the optimizer state, so a checkpoint holds it::
 
         tx = olrs.with_refinement(
             lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), rate),
@@ -89,28 +89,30 @@ def with_refinement(
             ...
             opt_state = restart(opt_state, params)
 
-    ``learning_rates`` reads the applied rate, ``Run.from_state`` the present run, ``with_schedule`` replaces the schedule by
-    another table of the same knots. One repetition is what the paper does; whether more of them help is measured in
-    the benchmarks, not promised.
+    ``learning_rates`` reads the applied rate, ``Run.from_state`` the present run, ``with_schedule``
+    replaces the schedule by another table of the same knots. One repetition is what the paper does;
+    whether more of them help is measured in the benchmarks, not promised.
 
-    The next schedule is that of :func:`refine` in float32; of runs longer than 4,096 steps the running median is taken at
-    1,024 of them, which moves the schedule by up to 2% of the peak (relative noise of 30%, 5,000 steps; 0.2% at
-    100,000). It is a table of ``knots`` entries, evenly spread; up to ``total_steps`` = ``knots``
-    - 1 it has one at every step, above, the first run follows ``schedule`` on lines between them. The recorder keeps 4
-    bytes a step, which donated cost the step nothing.
+    The next schedule is that of :func:`refine` in float32; for runs longer than 4,096 steps the
+    running median is taken at 1,024 steps, which moves the schedule by up to 2% of the peak
+    (relative noise of 30%, 5,000 steps; 0.2% at 100,000). It is a table of ``knots`` entries,
+    evenly spread; up to ``total_steps`` = ``knots`` - 1 it has one at every step. For longer runs
+    the first run follows ``schedule`` on lines between the entries. The recorder keeps 4 bytes a
+    step; if the state is donated, it does not slow the step.
 
     Args:
-        make_optimizer: builds the optimizer from the transformation that scales by the rate, which comes last in it:
-            ``lambda rate: optax.chain(optax.scale_by_adam(), rate)``.
+        make_optimizer: builds the optimizer from the transformation that scales by the rate, which
+            must come last: ``lambda rate: optax.chain(optax.scale_by_adam(), rate)``.
         schedule: the schedule of the first run.
         optimizer: ``"sgd"`` or ``"adam"``, as for :func:`refine`.
-        total_steps: the length of every run. What comes after it is trained at the last rate and not recorded; of a run
-            that is stopped earlier the last norm stands for the rest.
+        total_steps: the length of every run. Later steps train at the last rate and are not
+            recorded. If a run is stopped earlier, its last norm stands for the rest.
         smoothing, floor, clamp_fraction: as for :func:`refine`.
         knots: the entries of the table, at least 3.
 
     Raises:
-        ValueError, TypeError: if an argument is out of its range, or the schedule is zero everywhere.
+        ValueError, TypeError: if an argument is out of its range, or the schedule is zero
+            everywhere.
 
     Example:
         >>> import functools
@@ -125,23 +127,23 @@ def with_refinement(
         [0.0508 0.1875 0.5    0.25   0.    ]
 
     References:
-        Defazio et al., When, Why and How Much? Adaptive Learning Rate Scheduling by Refinement, arXiv:2310.07831.
+        Defazio et al., When, Why and How Much? Adaptive Learning Rate Scheduling by Refinement,
+        arXiv:2310.07831.
     """
     recipe = Recipe(
-        optimizer=_known(optimizer),
-        total_steps=whole("refined", "total_steps", total_steps),
-        knots=whole("refined", "knots", knots),
-        smoothing=share_of("smoothing", smoothing, highest=1.0),
-        floor=number("refined", "floor", floor),
-        clamp_fraction=share_of("clamp_fraction", clamp_fraction, highest=0.5),
+        optimizer=known_optimizer("with_refinement", optimizer),
+        total_steps=whole("with_refinement", "total_steps", total_steps, low=2),
+        knots=whole("with_refinement", "knots", knots, low=3),
+        smoothing=share("with_refinement", "smoothing", smoothing),
+        floor=number("with_refinement", "floor", floor, low=0),
+        clamp_fraction=share("with_refinement", "clamp_fraction", clamp_fraction, high=0.5),
     )
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"refined: schedule must be a Schedule, such as Constant(value=0.1), got {schedule!r:.80}")
-    if recipe.total_steps < 2 or recipe.knots < 3:
-        raise ValueError(f"refined: total_steps must be at least 2 and knots 3, got {total_steps} and {knots}")
+    instance("with_refinement", "schedule", schedule, Schedule, example="Constant(value=0.1)")
     table = _table(schedule, recipe)
     if not 0 <= recipe.floor <= table.lrs.max() or not table.lrs.max() > 0:
-        raise ValueError(f"refined: 0 <= floor <= peak must hold, got floor={floor} and a peak of {table.lrs.max():g}")
+        raise ValueError(
+            f"with_refinement: 0 <= floor <= peak must hold, got floor={floor} and a peak of {table.lrs.max():g}"
+        )
     record = record_grad_norm(norms=(_NORMS[optimizer],), steps=recipe.total_steps)
     inner = optax.with_extra_args_support(make_optimizer(scale_by_live_schedule(table)))
 
@@ -157,14 +159,16 @@ def with_refinement(
 
 
 def next_run(tx: optax.GradientTransformation, opt_state: Any, params: Any) -> Any:
-    """The state in which the next run starts: fresh, but for the schedule, which is refined from the run that ended.
+    """The optimizer state for the next run: fresh, except for the schedule, which is refined.
 
-    To be jitted, and vmapped over seeds: ``jax.vmap(functools.partial(next_run, tx))(opt_states, params)``. The peak stays
-    that of the run that ended. A run with fewer than two finite norms, or mostly norms of zero, leaves its schedule as it
-    was: nothing is raised on a device.
+    Jit it, and vmap it over seeds: ``jax.vmap(functools.partial(next_run, tx))(opt_states,
+    params)``. The schedule is refined from the run that ended, and keeps its peak. A run with fewer
+    than two finite norms, or mostly norms of zero, keeps its schedule: nothing is raised on a
+    device.
 
     Args:
-        tx: an optimizer with a :func:`with_refinement` in it, at any depth; several are refined each for itself.
+        tx: an optimizer with a :func:`with_refinement` in it, at any depth; several are refined
+            separately.
         opt_state: its state at the end of a run.
         params: the parameters that the next run starts from.
 
@@ -187,7 +191,7 @@ def next_run(tx: optax.GradientTransformation, opt_state: Any, params: Any) -> A
 
 
 def _refined_table(state: RefinementState) -> Tabulated:
-    """As :func:`optax_lrs.refine`, in JAX, and in float32."""
+    """The same as :func:`optax_lrs.refine`, in JAX and in float32."""
     recipe = state.recipe
     live = next(schedule for found in states_in(state.inner) for _, schedule in found.values("live_schedules"))
     at, old = knots_of(recipe.total_steps, recipe.knots), live
@@ -198,7 +202,7 @@ def _refined_table(state: RefinementState) -> Tabulated:
     usable = enough & (middle > 0)
     smooth = jnp.where(usable, jnp.maximum(smooth, recipe.clamp_fraction * middle), 1.0)
     shape = refined_shape(jnp.append(smooth, smooth[-1]), power=POWERS[recipe.optimizer])
-    # The shape stands at even times and the knots at whole steps; both are known when this is traced.
+    # The shape is at even times, the knots at whole steps; both are known when this is traced.
     place = at * (len(smooth) / recipe.total_steps)
     low = np.minimum(place.astype(np.int64), len(smooth) - 1)
     part = jnp.asarray(place - low, jnp.float32)
@@ -209,7 +213,7 @@ def _refined_table(state: RefinementState) -> Tabulated:
 
 
 def _without_gaps(norms: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The norms with lines over what is not finite, constant at the ends; and whether two of them are finite."""
+    """The norms, interpolated where they are not finite; and whether at least two are finite."""
     index, count = jnp.arange(norms.shape[0]), norms.shape[0]
     known = jnp.isfinite(norms)
     before = jax.lax.cummax(jnp.where(known, index, -1))
@@ -222,14 +226,14 @@ def _without_gaps(norms: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _running_median(norms: jax.Array, smoothing: float) -> jax.Array:
-    """The running median of ``refine``, at every step or at enough of them, by bisection: sorting takes ten times as long."""
+    """The running median of ``refine``, by bisection: sorting takes ten times as long."""
     count = norms.shape[0]
     half = int(smoothing * count) // 2
     width = 2 * half + 1
     mirrored = norms[count - 1 - half : count - 1][::-1]
     padded = jnp.concatenate([jnp.full((half,), norms[0]), norms, mirrored])
     at = np.arange(count) if count <= _MOST else np.arange(_POINTS, dtype=np.int64) * count // _POINTS
-    bits = jax.lax.bitcast_convert_type(padded, jnp.int32)  # of numbers that are not negative, in their order
+    bits = jax.lax.bitcast_convert_type(padded, jnp.int32)  # nonnegative floats order as their bits do
 
     def median_from(start):
         window = jax.lax.dynamic_slice(bits, (start,), (width,))
@@ -250,9 +254,3 @@ def _table(schedule: Schedule, recipe: Recipe) -> Tabulated:
     at = knots_of(recipe.total_steps, recipe.knots)
     steps = None if len(at) == recipe.total_steps + 1 else at.tolist()
     return Tabulated(lrs=schedule.at(at), steps=steps)
-
-
-def _known(optimizer: str) -> str:
-    if optimizer not in POWERS:
-        raise ValueError(f"refined: optimizer must be 'sgd' or 'adam', got {optimizer!r}")
-    return optimizer

@@ -24,7 +24,8 @@ class PlannedRun:
         tokens_per_step: the tokens of an update, in whole sequences.
         sequence_length: the tokens of a sequence.
         multiple: what the number of sequences of an update must be divisible by.
-        width_ratio: under muP, the width of the model / the width of the tuned one; None if unknown.
+        width_ratio: under muP, the width of the model / the width of the tuned one; None if
+            unknown.
         loss: the expected final loss in nats per token; None if unknown.
     """
 
@@ -45,10 +46,13 @@ class RuleAnswer:
         rule: the name of the rule.
         peak: its peak rate; None if it gives no rate.
         is_mup: whether the rate is for muP.
-        matrix_peak: under muP, the rate of the hidden matrices: ``peak`` / ratio of widths; None if the ratio is unknown.
+        matrix_peak: under muP, the rate of the hidden matrices: ``peak`` / ratio of widths; None if
+            the ratio is unknown.
         batch_tokens: its own batch in whole sequences; None if it gives no batch.
-        is_ceiling: whether the batch is critical (a sensible batch does not exceed it) rather than optimal.
-        schedule: for the batch of the :class:`RuleTable`, its peak rounded to three digits; None if there is none.
+        is_ceiling: whether the batch is critical (a sensible batch does not exceed it) rather than
+            optimal.
+        schedule: for the batch of the :class:`RuleTable`, its peak rounded to three digits; None if
+            there is none.
         paper: where the rule comes from.
         remark: how far to trust the source, such as that it was recalled and not verified.
         validity: the range of the fit.
@@ -117,7 +121,8 @@ class RuleTable:
         sequence_length: the tokens of a sequence.
         batch_sequences: the sequences of an update that the schedules are for.
         total_steps: the number of updates.
-        batch_asked: the tokens of an update that the caller gave; None if the batch is StepLawRule's.
+        batch_asked: the tokens of an update that the caller gave; None if the batch is
+            StepLawRule's.
         rows: a :class:`RuleAnswer` for every rule that could answer.
         left_out: the rules that could not answer, and what they need.
     """

@@ -15,8 +15,9 @@ class MiniCPMBatch(Rule):
 
     .. math:: B = 1.21 \cdot 10^9 / L^{6.24} \text{ tokens}
 
-    for a loss of L nats per token on C4. The loss depends on the tokenizer: on other data, or with another vocabulary, the
-    sixth power turns 5% of loss into 36% of batch. The source gives no range of losses.
+    for a loss of L nats per token on C4. The loss depends on the tokenizer: on other data, or with
+    another vocabulary, the sixth power turns 5% of loss into 36% of batch. The source gives no
+    range of losses.
 
     Args:
         batch_scale: 1.21e9.
@@ -62,10 +63,11 @@ class CriticalBatch(Rule):
 
     .. math:: B_\text{crit} = 2.1 \cdot 10^8 / L^{4.8} \text{ tokens}
 
-    A batch of that size takes twice the fewest steps and twice the fewest tokens, see :func:`batch_tradeoff`: it is a
-    ceiling for a sensible batch, not an optimum. Where the noise of the gradient can be measured, :class:`GradientNoise`
-    is better. Recalled, not verified. Later work finds that it grows with the tokens and hardly depends on the model
-    (arXiv:2410.21676, its abstract), which a rule of the loss alone cannot show.
+    A batch of that size takes twice the fewest steps and twice the fewest tokens, see
+    :func:`batch_tradeoff`: it is a ceiling for a sensible batch, not an optimum. Where the noise of
+    the gradient can be measured, :class:`GradientNoise` is better. Recalled, not verified. Later
+    work finds that it grows with the tokens and hardly depends on the model (arXiv:2410.21676, its
+    abstract), which a rule of the loss alone cannot show.
 
     Args:
         batch_scale: 2.1e8.
@@ -122,9 +124,10 @@ class GradientNoise(NamedTuple):
     .. math:: |G|^2 = \frac{B |G_B|^2 - b |G_b|^2}{B - b}, \qquad S = \frac{|G_b|^2 - |G_B|^2}{1/b - 1/B}, \qquad
               B_\text{noise} = S / |G|^2
 
-    One measurement is noisy, and either estimate may come out negative: average ``squared_norm`` and ``variance`` over many
-    steps, separately, and only then take the :attr:`scale`. In data-parallel training the gradient of one device and
-    that of all are the two sizes. Recalled, not verified.
+    One measurement is noisy, and either estimate may come out negative: average ``squared_norm``
+    and ``variance`` over many steps, separately, and only then take the :attr:`scale`. In
+    data-parallel training the gradient of one device and that of all are the two sizes. Recalled,
+    not verified.
 
     Attributes:
         squared_norm: :math:`|G|^2`, the squared norm of the true gradient.
@@ -194,8 +197,9 @@ def batch_tradeoff(*, batch: float, critical: float) -> RelativeCost:
     .. math:: \frac{S}{S_\min} = 1 + \frac{B_\text{crit}}{B}, \qquad \frac{E}{E_\min} = 1 + \frac{B}{B_\text{crit}}, \qquad
               \frac{\eta}{\eta_\max} = \frac{1}{1 + B_\text{noise}/B}
 
-    At the critical batch all are known: twice the steps, twice the tokens, half the rate. The rate is that of SGD; Adam's
-    grows more slowly, about as the root of the batch. Recalled, not verified.
+    At the critical batch all are known: twice the steps, twice the tokens, half the rate. The rate
+    is that of SGD; Adam's grows more slowly, about as the root of the batch. Recalled, not
+    verified.
 
     Args:
         batch: the batch.

@@ -20,14 +20,17 @@ class GammaRule(Rule):
 
     .. math:: \eta = \min(\text{cap}, \beta\, \gamma), \qquad \gamma = 4.6\, T^{-0.51}
 
-    Ten times the tokens: 0.31 times the rate. Twice the batch: twice the rate. The rate is for muP, at the width at which the
-    rule was tuned: matrices of a wider model take it divided by the ratio of widths, see :func:`mup_widths`. Under muP it
-    does not depend on the number of parameters: fits at 12M, 36M and 121M parameters gave (3.81, -0.503), (5.17, -0.518)
-    and (3.76, -0.502). The authors used it for models of 1B and 3B parameters and 1T tokens or more. For a run without a
-    horizon use :class:`optax_lrs.PowerLaw`, which has their setting: amplitude 4 (they found 3 to 5 alike).
+    Ten times the tokens: 0.31 times the rate. Twice the batch: twice the rate. The rate is for muP,
+    at the width at which the rule was tuned: matrices of a wider model take it divided by the ratio
+    of widths, see :func:`mup_widths`. Under muP it does not depend on the number of parameters:
+    fits at 12M, 36M and 121M parameters gave (3.81, -0.503), (5.17, -0.518) and (3.76, -0.502). The
+    authors used it for models of 1B and 3B parameters and 1T tokens or more. For a run without a
+    horizon use :class:`optax_lrs.PowerLaw`, which has their setting: amplitude 4 (they found 3 to 5
+    alike).
 
-    Other sequence lengths count in proportion, 1,024 sequences of 2,048 tokens as 512 (our reading). The paper's
-    statement, 0.0011 for 10T tokens and 1,024 sequences, comes from 4.6 (0.001104), not from 4 (0.00096).
+    Other sequence lengths count in proportion, 1,024 sequences of 2,048 tokens as 512 (our
+    reading). The paper's statement, 0.0011 for 10T tokens and 1,024 sequences, comes from 4.6
+    (0.001104), not from 4 (0.00096).
 
     Args:
         amplitude: 4.6.
@@ -48,7 +51,8 @@ class GammaRule(Rule):
         0.001104
 
     References:
-        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler, arXiv:2408.13359.
+        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate
+        Scheduler, arXiv:2408.13359.
     """
 
     paper: ClassVar = "arXiv:2408.13359"
@@ -130,10 +134,12 @@ class MupFactors(NamedTuple):
     """The factors of muP for a model that is wider than the tuned one.
 
     Attributes:
-        matrix_rate: the rate of hidden matrices: one over the ratio of widths. Embeddings, norms and biases keep theirs
-            (recalled, not verified).
-        matrix_init: the standard deviation of their initial entries: one over the root of that ratio.
-        attention_logits: the factor of queries times keys: one over the width of a head; None if that is not given.
+        matrix_rate: the rate of hidden matrices: one over the ratio of widths. Embeddings, norms
+            and biases keep theirs (recalled, not verified).
+        matrix_init: the standard deviation of their initial entries: one over the root of that
+            ratio.
+        attention_logits: the factor of queries times keys: one over the width of a head; None if
+            that is not given.
     """
 
     matrix_rate: float
@@ -147,7 +153,8 @@ def mup_widths(*, width_ratio: float, head_width: int | None = None) -> MupFacto
     .. math:: \eta_\text{matrix} = \eta / m, \qquad \sigma_\text{matrix} = \sigma / \sqrt{m}, \qquad
               \text{logits} = q \cdot k / d_\text{head}
 
-    The models of the paper also multiply embeddings by 12 and what a block adds to the residual stream by 0.22 to 0.28.
+    The models of the paper also multiply embeddings by 12 and what a block adds to the residual
+    stream by 0.22 to 0.28.
 
     Args:
         width_ratio: m, the width of the model / the width of the tuned one.
@@ -161,7 +168,8 @@ def mup_widths(*, width_ratio: float, head_width: int | None = None) -> MupFacto
         MupFactors(matrix_rate=0.25, matrix_init=0.5, attention_logits=0.0078125)
 
     References:
-        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate Scheduler, arXiv:2408.13359.
+        Shen et al., Power Scheduler: A Batch Size and Token Number Agnostic Learning Rate
+        Scheduler, arXiv:2408.13359.
     """
     ratio = float(positive("mup_widths", "width_ratio", width_ratio))
     if not 1.0 / ratio < np.inf:

@@ -16,13 +16,16 @@ ANY_SIZE = 10**300  # the highest count: sizes are not indices, and may be absur
 class Rule(Value, abstract=True):
     """A fitted rule of thumb: from the size of a run to its rate or batch, with the range of the fit.
 
-    A rule is a value: it prints, compares, and goes to JSON and back. Its constants are fields, so your own fit is the
-    same rule with other numbers; then give its range too. A rule does not predict the loss; a :class:`Law` does.
+    A rule is a value: it prints, compares, and goes to JSON and back. Its constants are fields, so
+    your own fit is the same rule with other numbers; then give its range too. A rule does not
+    predict the loss; a :class:`Law` does.
 
-    Every field ``…_range`` holds the least and the greatest value of an input that the constants were fitted on. It is
-    empty where the source does not give the range. Beyond a range a rule still answers; :meth:`outside` says so.
+    Every field ``…_range`` holds the least and the greatest value of an input that the constants
+    were fitted on. It is empty where the source does not give the range. Beyond a range a rule
+    still answers; :meth:`outside` says so.
 
-    To write your own, define the fields and :meth:`answer`, and pass it to ``suggest(more_rules=...)``::
+    To write your own, define the fields and :meth:`answer`, and pass it to
+    ``suggest(more_rules=...)``::
 
         class HalfStep(Rule):
             paper = "arXiv:0000.00000"
@@ -121,8 +124,8 @@ def whole_sequences(batch_tokens: float, *, sequence_length: int, multiple: int 
     Args:
         batch_tokens: the wanted number of tokens per update.
         sequence_length: the tokens of a sequence.
-        multiple: what the number of sequences must be divisible by, such as the number of data-parallel devices; 1 by
-            default.
+        multiple: what the number of sequences must be divisible by, such as the number of
+            data-parallel devices; 1 by default.
 
     Raises:
         ValueError: if a number is not positive.

@@ -21,15 +21,16 @@ class StepLawRule(Rule):
 
     .. math:: \eta = 1.79\, N^{-0.713} D^{0.307}, \qquad B = 0.58\, D^{0.571} \text{ tokens}
 
-    Four times the tokens: 1.53 times the rate, 2.2 times the batch. Twice the parameters: 0.61 times the rate. The two
-    belong together: the rate is for the optimal batch, and the rule gives none for another batch. The optimum is
-    broad: in the published grids the nearest point to the rule is on average 0.096% above the best loss (17 cells, at most
-    0.31%).
+    Four times the tokens: 1.53 times the rate, 2.2 times the batch. Twice the parameters: 0.61
+    times the rate. The two belong together: the rate is for the optimal batch, and the rule gives
+    none for another batch. The optimum is broad: in the published grids the nearest point to the
+    rule is on average 0.096% above the best loss (17 cells, at most 0.31%).
 
-    It holds for AdamW, 2,000 steps of warmup and a cosine to a *fixed* rate of 1e-5: not to a tenth of the peak, which
-    moves the optimum. Its parameters are counted without embeddings, its batch in tokens. The published runs have 215M to
-    1.07B parameters, 4B to 100B tokens and sequences of 2,048 tokens; the paper says that it holds for mixtures of
-    experts, whatever their sparsity (from notes on the paper, not the paper).
+    It holds for AdamW, 2,000 steps of warmup and a cosine to a *fixed* rate of 1e-5: not to a tenth
+    of the peak, which moves the optimum. Its parameters are counted without embeddings, its batch
+    in tokens. The published runs have 215M to 1.07B parameters, 4B to 100B tokens and sequences of
+    2,048 tokens; the paper says that it holds for mixtures of experts, whatever their sparsity
+    (from notes on the paper, not the paper).
 
     Args:
         rate_scale: 1.79.

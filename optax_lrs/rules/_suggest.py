@@ -30,20 +30,23 @@ def suggest(
 ) -> RuleTable:
     """Suggests rate, batch, warmup and schedule for a run, by every rule, with sources and ranges of validity.
 
-    A rule that is asked outside its range answers, and is marked. The rules disagree by factors, not by percents: use
-    their spread as the range of a sweep, and the first row as its middle.
+    A rule that is asked outside its range answers, and is marked. The rules disagree by factors,
+    not by percents: use their spread as the range of a sweep, and the first row as its middle.
 
     Args:
         params: the parameters of the model, embeddings left out.
         tokens: the tokens of the whole run.
-        sequence_length: the tokens of a sequence; 2,048 by default, which StepLawRule was fitted with.
-        batch_tokens: the tokens of an update, if you have settled on a number; StepLawRule's by default. Rounded to
-            whole sequences.
+        sequence_length: the tokens of a sequence; 2,048 by default, which StepLawRule was fitted
+            with.
+        batch_tokens: the tokens of an update, if you have settled on a number; StepLawRule's by
+            default. Rounded to whole sequences.
         multiple: what the number of sequences must be divisible by; 1 by default.
-        width_ratio: under muP, the width of the model / the width of the tuned one; without it GammaRule's rate is that of
-            the narrow model.
-        loss: the expected final loss, in nats per token, for the rules that take the batch from the loss.
-        noise_scale_tokens: the gradient's noise scale in tokens, :attr:`GradientNoise.scale` times the tokens of an example.
+        width_ratio: under muP, the width of the model / the width of the tuned one; without it
+            GammaRule's rate is that of the narrow model.
+        loss: the expected final loss, in nats per token, for the rules that take the batch from the
+            loss.
+        noise_scale_tokens: the gradient's noise scale in tokens, :attr:`GradientNoise.scale` times
+            the tokens of an example.
         more_rules: rules of your own, asked after those of the package.
 
     Returns:
@@ -61,8 +64,9 @@ def suggest(
         ('params=1e+09 is 8.3 times the most that was fitted, 1.21e+08',)
 
     References:
-        Li et al., arXiv:2503.04715. Shen et al., arXiv:2408.13359. Hu et al., arXiv:2404.06395. Kaplan et al.,
-        arXiv:2001.08361. McCandlish et al., arXiv:1812.06162. The last two recalled, not verified.
+        Li et al., arXiv:2503.04715. Shen et al., arXiv:2408.13359. Hu et al., arXiv:2404.06395.
+        Kaplan et al., arXiv:2001.08361. McCandlish et al., arXiv:1812.06162. The last two recalled,
+        not verified.
     """
     params, tokens = (float(positive("suggest", *item)) for item in dict(params=params, tokens=tokens).items())
     sequence_length = whole("suggest", "sequence_length", sequence_length, low=1, high=ANY_SIZE)

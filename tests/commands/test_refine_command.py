@@ -49,7 +49,7 @@ def test_from_a_run(folder, capsys):
     assert f"refined  400 steps, peak 0.3 at step {top} ({top / 400:.1%} of the run)" in out
     fit = olrs.refinement.fit_warmup_power(lr)
     assert f"formula  warmup {fit.warmup_fraction:.1%}, power {fit.schedule.p:.3g}; misfit {fit.rms_misfit:.1%}" in out
-    effective = olrs.refinement.observed_norms(olrs.Run.read("run.npz"), optimizer="adam").smooth ** 0.5
+    effective = olrs.refinement.prepare_norms(olrs.Run.read("run.npz"), optimizer="adam").smooth ** 0.5
     linear = olrs.theory.optimal_bound(1 - at[:-1] / 400, effective)
     old, new = (olrs.theory.optimal_bound(s.at(at[:-1]), effective) / linear for s in (WSD, lr))
     assert f"bound    as it was run {old:.3f}, refined {new:.3f}; linear decay 1" in out and new < 1 < old
@@ -113,7 +113,7 @@ def test_from_a_log(folder, capsys):
 
 def test_the_picture():
     run = olrs.Run(steps=range(5000), grad_norms=np.append(norms(4999), 0.0), schedule=WSD)
-    seen = olrs.refinement.observed_norms(run, optimizer="sgd")
+    seen = olrs.refinement.prepare_norms(run, optimizer="sgd")
     lr = olrs.refine(run, optimizer="sgd")
     above, below = draw_refinement(run, seen, lr, fit=olrs.refinement.fit_warmup_power(lr)).axes
     assert above.get_yscale() == "linear" and [len(ax.lines) for ax in (above, below)] == [2, 3]

@@ -153,7 +153,8 @@ def test_annealing_slope():
 @pytest.mark.parametrize("name", ["constant", "wsd", "one drop", "noise"])
 @pytest.mark.parametrize("warmup", ["counted", "as_peak", "summed"])
 def test_lr_gradient(law, name, warmup, monkeypatch):
-    # One step moved makes a block of drops rough: the error of interpolation, over so small a move, would be seen.
+    # One step moved makes a block of drops rough: the error of interpolation, over so small a move,
+    # would be seen.
     monkeypatch.setattr("optax_lrs.laws._kernel_sums._LEAF", 10**9)
     law, lrs = law.replace(warmup=warmup), lrs_of(name)[:-1]
     gradient, last = laws.lr_gradient(law, lrs), [len(lrs) - 1]

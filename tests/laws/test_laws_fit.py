@@ -161,7 +161,8 @@ def test_the_optimum_is_no_worse_than_a_general_optimizers(cls, truth):
 
 
 def test_a_step_too_far_is_stepped_back_from():
-    # Without a prior two runs may leave a direction open, along which a product overflows before the optimizer turns.
+    # Without a prior two runs may leave a direction open, along which a product overflows before
+    # the optimizer turns.
     losses = np.array([3.0, 2.5, 2.2, 2.1])
 
     def basis(values):

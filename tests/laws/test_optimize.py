@@ -20,7 +20,8 @@ PEAK, T, WARMUP = 3e-4, 24_000, 2160
     ("size", "loss", "start"), [("25M", 3.14968, 19375), ("100M", 2.79414, 18950), ("400M", 2.53322, 19056)]
 )
 def test_the_published_optima(size, loss, start):
-    # Luo et al.'s optimized schedules: their losses, where they begin to fall, ends of 1.1 to 1.4e-6; at most a 20th of the peak.
+    # Luo et al.'s optimized schedules: their losses, where they begin to fall, ends of 1.1 to
+    # 1.4e-6; at most a 20th of the peak.
     law = MULTI.published(size).replace(warmup="summed")
     lr = laws.optimize(law, steps=T, peak=PEAK, warmup_steps=WARMUP, knots=100, most_iterations=150)
     assert law.final_loss(lr, steps=T) == pytest.approx(loss, abs=1e-4)
@@ -162,7 +163,8 @@ def test_knots():
 
 
 def test_the_annealing_laws_optimum_collapses():
-    # Luo et al., appendix F: to the peak and, within two steps, zero. Here: such schedules beat every tail of the family.
+    # Luo et al., appendix F: to the peak and, within two steps, zero. Here: such schedules beat
+    # every tail of the family.
     cliff = {k: olrs.Tabulated(lrs=[2e-4, 2e-4, 0.0], steps=[0, k, k + 1]) for k in (17_000, 18_000, 18_500)}
     shapes = (profiles.linear, profiles.cosine, profiles.one_minus_sqrt)
     tails = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import optax_lrs as olrs
 from optax_lrs import Run, refine, theory
-from optax_lrs.refinement import fit_warmup_power, observed_norms
+from optax_lrs.refinement import fit_warmup_power, prepare_norms
 from optax_lrs.refinement._bound import minimal_shape
 from optax_lrs.refinement._norms import running_median
 from oracles import refine as references
@@ -290,7 +290,7 @@ def test_zero_norms_do_not_take_it_all():
         range(51)
     )
     assert np.all(np.isfinite(shape)) and shape[0] > 0.05
-    lowest = observed_norms(run_of(norms), optimizer="sgd", smoothing=0.0).smooth.min()
+    lowest = prepare_norms(run_of(norms), optimizer="sgd", smoothing=0.0).smooth.min()
     assert lowest == 1e-3
     with pytest.raises(ValueError, match="most of the l2 norms are zero"):
         refine(run_of(np.append(1.0, np.zeros(9))), optimizer="sgd", peak=1.0)
@@ -353,7 +353,7 @@ def test_a_million_steps_take_half_a_second():
         took.append(time.process_time() - start)
     assert min(took) < 0.5 and table.ends_at == 1_000_000
     np.testing.assert_array_equal(
-        observed_norms(run_of(norms[:2000]), optimizer="sgd").smooth,
+        prepare_norms(run_of(norms[:2000]), optimizer="sgd").smooth,
         references.running_median(norms[:2000].tolist(), 0.1),
     )
 
@@ -434,34 +434,34 @@ def test_the_fit_of_what_has_no_such_formula_says_so():
 
 RUN = run_of([1.0, 2.0, 3.0], lrs=[0.1, 0.1, 0.1])
 MISTAKES = [
-    (lambda: refine([1.0, 2.0], optimizer="sgd"), TypeError, r"run must be a Run, got \[1.0, 2.0\]"),
+    (lambda: refine([1.0, 2.0], optimizer="sgd"), TypeError, r"run must be a Run, such as .*, got \[1.0, 2.0\]"),
     (lambda: refine(RUN), TypeError, "optimizer"),
-    (lambda: refine(RUN, optimizer="adamw"), ValueError, "optimizer must be 'sgd' or 'adam'.*got 'adamw'"),
-    (lambda: refine(RUN, optimizer="adam"), ValueError, "wants l1 norms, run.grad_norms_l1.*norm='l2'"),
+    (lambda: refine(RUN, optimizer="adamw"), ValueError, "optimizer must be 'sgd' or 'adam' .*got 'adamw'"),
+    (lambda: refine(RUN, optimizer="adam"), ValueError, "needs l1 norms, run.grad_norms_l1.*norm='l2'"),
     (lambda: refine(RUN, optimizer="sgd", norm="l1"), ValueError, "norm='l1' is for optimizer='adam'"),
-    (lambda: refine(RUN, optimizer="adam", norm="l3"), ValueError, "norm must be 'l1' or 'l2', got 'l3'"),
+    (lambda: refine(RUN, optimizer="adam", norm="l3"), ValueError, "norm must be one of 'l2', 'l1', got 'l3'"),
     (lambda: refine(Run(steps=[0, 1]), optimizer="sgd"), ValueError, "run.grad_norms is None"),
     (lambda: refine(Run(steps=[0, 1]), optimizer="adam"), ValueError, "run.grad_norms_l1 is None"),
     (lambda: refine(RUN, optimizer="sgd", method="newton"), ValueError, "method must be .* got 'newton'"),
-    (lambda: refine(RUN, optimizer="sgd", smoothing=1.5), ValueError, "smoothing must be from 0 to 1, got 1.5"),
+    (lambda: refine(RUN, optimizer="sgd", smoothing=1.5), ValueError, "smoothing must be at least 0 and at most 1, got 1.5"),
     (lambda: refine(RUN, optimizer="sgd", smoothing="0.x"), TypeError, "smoothing must be a number"),
-    (lambda: refine(RUN, optimizer="sgd", clamp_fraction=0.9), ValueError, "clamp_fraction must be from 0 to 0.5, got 0.9"),
-    (lambda: refine(RUN, optimizer="sgd", knots=1), ValueError, "knots must be at least 2, or None for every step, got 1"),
+    (lambda: refine(RUN, optimizer="sgd", clamp_fraction=0.9), ValueError, "clamp_fraction must be at least 0 and at most 0.5, got 0.9"),
+    (lambda: refine(RUN, optimizer="sgd", knots=1), ValueError, "knots must be at least 2, got 1"),
     (lambda: refine(RUN, optimizer="sgd", knots=2.5), TypeError, "knots must be an int, got 2.5"),
     (lambda: refine(RUN, optimizer="sgd", total_steps=0), ValueError, "total_steps must be at least 1, got 0"),
     (lambda: refine(RUN, optimizer="sgd", floor=0.2), ValueError, "got floor=0.2, peak=0.1"),
     (lambda: refine(RUN, optimizer="sgd", peak=0.0), ValueError, "peak=0.0"),
     (lambda: refine(RUN, optimizer="sgd", peak="high"), TypeError, "peak must be a number, got 'high'"),
     (lambda: refine(run_of([1.0, 2.0]), optimizer="sgd"), ValueError, "neither lrs nor a schedule"),
-    (lambda: refine(run_of([1.0, np.nan]), optimizer="sgd"), ValueError, "two finite norms at least are needed, got 1 among 2"),
+    (lambda: refine(run_of([1.0, np.nan]), optimizer="sgd"), ValueError, "at least two finite norms, got 1 among 2"),
     (lambda: refine(run_of([]), optimizer="sgd"), ValueError, "got 0 among 0"),
     (lambda: refine(run_of([1.0, -2.0]), optimizer="sgd"), ValueError, "got np.float64.-2.0. at step 1"),
-    (lambda: theory.refined_shape([1.0], power=2), ValueError, r"two or more norms in a row, got shape \(1,\)"),
+    (lambda: theory.refined_shape([1.0], power=2), ValueError, r"array of two or more norms, got shape \(1,\)"),
     (lambda: theory.refined_shape(jnp.ones((2, 2)), power=2), ValueError, r"got shape \(2, 2\)"),
     (lambda: theory.refined_shape([1.0, 0.0], power=2), ValueError, "positive and finite"),
     (lambda: theory.refined_shape([1.0, np.nan], power=2), ValueError, "positive and finite"),
     (lambda: theory.refined_shape(["a", "b"], power=2), TypeError, "real numbers"),
-    (lambda: theory.refined_shape([1.0, 1.0], power=0), ValueError, "power must be positive, got 0"),
+    (lambda: theory.refined_shape([1.0, 1.0], power=0), ValueError, "power must be above 0, got 0"),
     (lambda: fit_warmup_power(lambda step: 0.1), TypeError, "schedule must be a Schedule"),
     (lambda: fit_warmup_power(olrs.InverseSqrt(peak=1.0)), ValueError, "total_steps is needed"),
     (lambda: fit_warmup_power(olrs.Constant(value=1.0), total_steps=1), ValueError, "at least 2, got 1"),

@@ -12,11 +12,13 @@ from flax import nnx
 def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]:
     """Splits a model into ``apply(params, batch)`` and its parameters, as ``scale_invariant_leaves`` needs them.
 
-    Everything else in the model (statistics of a BatchNorm, the counters of its random streams) keeps its present state
-    in every call: dropout is the same each time, and no call changes the model.
+    Everything else in the model (statistics of a BatchNorm, the counters of its random streams)
+    keeps its present state in every call: dropout is the same each time, and no call changes the
+    model.
 
     Args:
-        model: any module whose ``__call__`` takes the batch. Its mode, ``model.train()`` or ``model.eval()``, is kept.
+        model: any module whose ``__call__`` takes the batch. Its mode, ``model.train()`` or
+            ``model.eval()``, is kept.
 
     Example:
         >>> from optax_lrs.nn import nnx as layers, scale_invariant_leaves
@@ -29,7 +31,8 @@ def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]
     graph, params, rest = nnx.split(model, nnx.Param, ...)
 
     def apply(params: Any, batch: Any) -> Any:
-        # Fresh variables for each call: those of the model must not change inside a transformation, nor by a call.
+        # Fresh variables for each call: those of the model must not change inside a transformation,
+        # nor by a call.
         own = jax.tree.map(lambda leaf: leaf, (params, rest))
         return nnx.merge(graph, *own)(batch)
 

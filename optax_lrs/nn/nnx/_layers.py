@@ -85,7 +85,8 @@ class NormDense(nnx.Module):
 class NormConv(nnx.Module):
     r"""A convolution without bias, then a normalization over the channels and a nonlinearity.
 
-    No output depends on the scale of ``conv.kernel`` as a whole: kernel positions, inputs and outputs.
+    No output depends on the scale of ``conv.kernel`` as a whole: kernel positions, inputs and
+    outputs.
 
     Args:
         in_features: channels of the input, the last axis.
@@ -93,7 +94,8 @@ class NormConv(nnx.Module):
         kernel_size: the size in each spatial axis.
         strides: one number, or one for each spatial axis.
         padding: as in ``nnx.Conv``.
-        feature_group_count: the number of groups; the number of channels for a depthwise convolution.
+        feature_group_count: the number of groups; the number of channels for a depthwise
+            convolution.
         config: how to normalize, compute, store and shard.
         linear: whether to leave the nonlinearity out.
         rngs: for the initial values.
