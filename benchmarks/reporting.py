@@ -45,8 +45,12 @@ def progress(items: Sequence[Any], label: str) -> Iterator[Any]:
         yield item
         if live or number == total or number * 10 // total != (number - 1) * 10 // total:
             line = f"{label}: {number}/{total}"
-            print(f"\r{line}" if live and number < total else f"\r{line}\n" if live else line, end="" if live else "\n",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"\r{line}" if live and number < total else f"\r{line}\n" if live else line,
+                end="" if live else "\n",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def print_table(title: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -59,8 +63,10 @@ def print_table(title: str, rows: Iterable[dict[str, Any]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     print(f"\n{title}")
     for line in lines:
-        first, *others = (cell.ljust(width) if not column else cell.rjust(width)
-                          for column, (cell, width) in enumerate(zip(line, widths)))  # fmt: skip
+        first, *others = (
+            cell.ljust(width) if not column else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths))
+        )
         print("  ".join((first, *others)).rstrip())
     sys.stdout.flush()
 

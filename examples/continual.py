@@ -7,7 +7,8 @@
 # ///
 """Continues a pre-training run on new data in ten ways, and shows what each learns and forgets.
 
-    uv run examples/continual.py      # or: pip install -e '.[examples]' && python examples/continual.py
+    uv run examples/continual.py      # or: pip install -e '.[examples]' && python
+    examples/continual.py
 
 The model has read Python's standard library. The new data are the source of the installed packages
 (a weak shift) and C headers (a strong shift). The ten ways see the same number of new tokens: a
@@ -20,10 +21,8 @@ devices of one machine.
 """
 
 import argparse
-import csv
 import dataclasses
 import functools
-import os
 import pathlib
 import signal
 import sys
@@ -37,6 +36,7 @@ from new_data.data import SHIFTS, mixed_batches, new_text
 from new_data.loop import Job, Merging, ends, train_arm
 from new_data.picture import draw
 from new_data.step import Continuation
+from new_data.table import rows_of, table, write_table
 from pretrain import Parser, mesh_axes, positive
 from training.byte_text import ByteText, read_text, training_batches, validation_batches
 from training.loop import Plan, Stop
@@ -170,10 +170,15 @@ def make_plan(options: argparse.Namespace) -> Comparison:
         for name, arm in ways.items():
             start = {key: begun[arm.start].settings[key] for key in ("schedule", *SHARED)} if arm.start else common
             settings = dict(
-                schedule=repr(arm.schedule), replay=arm.replay, merge_steps=arm.merge_steps, start=start,
-                new_steps=options.new_steps, new_text=new.fingerprint, eval_batches=options.eval_batches,
+                schedule=repr(arm.schedule),
+                replay=arm.replay,
+                merge_steps=arm.merge_steps,
+                start=start,
+                new_steps=options.new_steps,
+                new_text=new.fingerprint,
+                eval_batches=options.eval_batches,
                 eval_every=options.eval_every,
-            )  # fmt: skip
+            )
             folders[shift, name] = folder_of(options.out / slug(shift) / slug(name), settings)
     training_batches(old, context=size.context, batch_size=options.batch_size, seed=0, rows=[0])
     validation = validation_batches(
@@ -186,28 +191,6 @@ def make_plan(options: argparse.Namespace) -> Comparison:
         folder.check(resume=options.resume, overwrite=options.overwrite)
     before = Plan(options, size, at, old, mesh, validation, {name: begun[name].schedule for name in ours}, ours)
     return Comparison(before, begun, ways, news, folders, end)
-
-
-def rows_of(shift: str, pretrained: tuple[float, float], found: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
-    """One row for each way: losses in nats per byte.
-
-    "Forgotten" is the old loss minus that of the pre-trained model.
-    """
-    all_ends = {"pre-trained": pretrained, **found}
-    return [
-        {"shift": shift, "arm": name, "old": old, "new": new, "average": (old + new) / 2, "forgotten": old - pretrained[0]}
-        for name, (old, new) in all_ends.items()
-    ]  # fmt: skip
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    width = max(len(row["arm"]) for row in rows)
-    lines = [f"{'':{width}}  {'old':>7}  {'new':>7}  {'average':>7}  forgotten"]
-    for row in rows:
-        lines.append(
-            f"{row['arm']:{width}}  {row['old']:7.4f}  {row['new']:7.4f}  {row['average']:7.4f}  {row['forgotten']:+9.4f}"
-        )
-    return "\n".join(lines)
 
 
 def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[str, dict[str, olrs.Run]]] | None:
@@ -237,9 +220,8 @@ def compare(plan: Comparison, stop: Stop) -> tuple[list[dict[str, Any]], dict[st
         )
         validation = (old_validation, put_validation(mesh, batches))
         old_loss, new_loss = map(float, training.losses(state("annealed").params, *validation))
-        print(
-            f"{shift} shift: {new.source}, {len(new.train):,} bytes to train on, unigram entropy {new.unigram_entropy():.4f}"
-        )
+        entropy = new.unigram_entropy()
+        print(f"{shift} shift: {new.source}, {len(new.train):,} bytes to train on, unigram entropy {entropy:.4f}")
         print(f"the pre-trained model's loss: {old_loss:.4f} on the old text, {new_loss:.4f} on the new")
         runs[shift] = {}
         for name, arm in plan.arms.items():
@@ -289,16 +271,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for shift in plan.news:
         print(f"\n{shift} shift: validation losses (nats per byte) on the old and the new text")
         print(table([row for row in rows if row["shift"] == shift]))
-    draft = options.out / "table.csv.tmp"
-    with open(draft, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(draft, options.out / "table.csv")
+    write_table(options.out / "table.csv", rows)
     draw(options.out / "continual.png", runs, rows, plan.before.steps)
-    print(
-        f"\npicture: {options.out / 'continual.png'}; table: {options.out / 'table.csv'}; records: {options.out}/*/*/run.npz"
-    )
+    out = options.out
+    print(f"\npicture: {out / 'continual.png'}; table: {out / 'table.csv'}; records: {out}/*/*/run.npz")
     return 0
 
 

@@ -7,7 +7,8 @@
 # ///
 """Pre-trains a small byte-level transformer under several schedules and compares them.
 
-    uv run examples/pretrain.py      # or: pip install -e '.[examples]' && python examples/pretrain.py
+    uv run examples/pretrain.py      # or: pip install -e '.[examples]' && python
+    examples/pretrain.py
 
 By default it reads the source of Python's standard library and compares constant, cosine and WSD in
 a few minutes on two CPU cores. The same command trains on GPUs, TPUs and several hosts; see --help.
@@ -191,9 +192,13 @@ def make_plan(options: argparse.Namespace) -> Plan:
     folders = {}
     for name, schedule in schedules.items():
         settings = dict(
-            schedule=repr(schedule), model=dataclasses.asdict(size), steps=steps, batch_size=options.batch_size,
-            seed=options.seed, text=text.fingerprint,
-        )  # fmt: skip
+            schedule=repr(schedule),
+            model=dataclasses.asdict(size),
+            steps=steps,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            text=text.fingerprint,
+        )
         folders[name] = RunFolder(options.out / name, settings, schedule=schedule, fallback=options.fallback)
     for folder in folders.values():
         folder.check(resume=options.resume, overwrite=options.overwrite)

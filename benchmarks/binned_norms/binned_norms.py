@@ -135,16 +135,31 @@ def main() -> int:
                 for power, expected in exact.items():
                     shape = np.interp(np.arange(len(trace)), steps, with_refinement(norms, power))
                     off = 100 * np.abs(shape - expected)
-                    rows.append({"trace": name, "seed": seed, "a bin becomes": candidate, "power": -power,
-                                 "worst": float(off.max()), "99% of steps": float(np.quantile(off, 0.99))})  # fmt: skip
+                    rows.append(
+                        {
+                            "trace": name,
+                            "seed": seed,
+                            "a bin becomes": candidate,
+                            "power": -power,
+                            "worst": float(off.max()),
+                            "99% of steps": float(np.quantile(off, 0.99)),
+                        }
+                    )
     chosen = dict.fromkeys(row["a bin becomes"] for row in rows)
     table = []
     for candidate in chosen:
         for power in (-1, -2):
             worst = [row["worst"] for row in rows if (row["a bin becomes"], row["power"]) == (candidate, power)]
             most = [row["99% of steps"] for row in rows if (row["a bin becomes"], row["power"]) == (candidate, power)]
-            table.append({"a bin becomes": candidate, "power": power, "median": float(np.median(worst)),
-                          "worst": max(worst), "99% of steps": max(most)})  # fmt: skip
+            table.append(
+                {
+                    "a bin becomes": candidate,
+                    "power": power,
+                    "median": float(np.median(worst)),
+                    "worst": max(worst),
+                    "99% of steps": max(most),
+                }
+            )
     reporting.print_table("Largest difference from refining the norms of every step, percent of the peak", table)
     bars = []
     for name, run in logged.items():  # as logged: each of up to a thousand rows has its own bin

@@ -111,8 +111,17 @@ def claims(table: Table) -> list[dict[str, Any]]:
             # Sure if the answer is the same in the whole interval.
             sure = np.isnan(low) or all(holds(x) == holds(middle) for x in np.linspace(low, high, 201))
             verdict = ("yes" if holds(middle) else "no") + ("" if sure else ", within the noise")
-        rows.append({"claim": claim, "shift": shift, "what": what, "figure": middle, "from": low, "to": high,
-                     "as claimed": verdict})  # fmt: skip
+        rows.append(
+            {
+                "claim": claim,
+                "shift": shift,
+                "what": what,
+                "figure": middle,
+                "from": low,
+                "to": high,
+                "as claimed": verdict,
+            }
+        )
 
     def end(shift: str, arm: str, column: str, than: str = "re-warm") -> np.ndarray:
         return table.end(shift, arm, column) - table.end(shift, than, column)
@@ -120,50 +129,127 @@ def claims(table: Table) -> list[dict[str, Any]]:
     for shift in (one for one in table.shifts if one != "none"):
         for share in ("0.0%", "0.5%", "2.0%"):
             arm = f"re-warm, warmup {share}"
-            ask("a: the warmup's length hardly matters", shift, f"average loss, warmup {share} - 1%",
-                end(shift, arm, "average"), lambda x: abs(x) < SAME)  # fmt: skip
-            ask("a: without a warmup there is a spike that passes", shift,
+            ask(
+                "a: the warmup's length hardly matters",
+                shift,
+                f"average loss, warmup {share} - 1%",
+                end(shift, arm, "average"),
+                lambda x: abs(x) < SAME,
+            )
+            ask(
+                "a: without a warmup there is a spike that passes",
+                shift,
                 f"highest old loss in the first tenth, warmup {share} - 1%",
-                table.rise(shift, arm, 0.1) - table.rise(shift, "re-warm", 0.1), None)  # fmt: skip
-        for arm, than in (("re-warm", "re-warm, 0.5 x peak"), ("re-warm, 2 x peak", "re-warm"),
-                          ("re-warm", "constant low rate")):  # fmt: skip
-            ask("b: a higher peak adapts more", shift, f"new loss, {arm} - {than}", end(shift, arm, "new", than),
-                lambda x: x < 0)  # fmt: skip
-            ask("b: a higher peak forgets more", shift, f"old loss, {arm} - {than}", end(shift, arm, "old", than),
-                lambda x: x > 0)  # fmt: skip
+                table.rise(shift, arm, 0.1) - table.rise(shift, "re-warm", 0.1),
+                None,
+            )
+        for arm, than in (
+            ("re-warm", "re-warm, 0.5 x peak"),
+            ("re-warm, 2 x peak", "re-warm"),
+            ("re-warm", "constant low rate"),
+        ):
+            ask(
+                "b: a higher peak adapts more",
+                shift,
+                f"new loss, {arm} - {than}",
+                end(shift, arm, "new", than),
+                lambda x: x < 0,
+            )
+            ask(
+                "b: a higher peak forgets more",
+                shift,
+                f"old loss, {arm} - {than}",
+                end(shift, arm, "old", than),
+                lambda x: x > 0,
+            )
         lost = table.end(shift, "re-warm", "forgotten")
         for share, claimed in (("1%", None), ("5%", 0.5), ("25%", 0.5), ("50%", 0.5)):
             arm = f"re-warm, {share} replay"
             recovered = (lost - table.end(shift, arm, "forgotten")) / np.where(lost > 0, lost, np.nan)
-            ask("c: a few per cent of replay recover most", shift, f"share of the forgetting recovered by {share}",
-                recovered, claimed and (lambda x, least=claimed: x > least))  # fmt: skip
-            ask("c: and cost little on the new text", shift, f"new loss, {share} replay - none", end(shift, arm, "new"),
-                lambda x: x < 2 * SAME)  # fmt: skip
+            ask(
+                "c: a few per cent of replay recover most",
+                shift,
+                f"share of the forgetting recovered by {share}",
+                recovered,
+                claimed and (lambda x, least=claimed: x > least),
+            )
+            ask(
+                "c: and cost little on the new text",
+                shift,
+                f"new loss, {share} replay - none",
+                end(shift, arm, "new"),
+                lambda x: x < 2 * SAME,
+            )
         for arm in ("infinite", "WSD branch"):
-            ask("d: with a shift, too", shift, f"average loss, {arm} - re-warm", end(shift, arm, "average"),
-                lambda x: x < 0)  # fmt: skip
+            ask(
+                "d: with a shift, too",
+                shift,
+                f"average loss, {arm} - re-warm",
+                end(shift, arm, "average"),
+                lambda x: x < 0,
+            )
         for share in ("5%", "25%", "50%"):
-            ask(f"e: within {NEAR} of joint training", shift, f"average loss, {share} replay - joint",
-                end(shift, f"re-warm, {share} replay", "average", "joint, from scratch"), lambda x: x < NEAR)  # fmt: skip
+            ask(
+                f"e: within {NEAR} of joint training",
+                shift,
+                f"average loss, {share} replay - joint",
+                end(shift, f"re-warm, {share} replay", "average", "joint, from scratch"),
+                lambda x: x < NEAR,
+            )
         for column in ("old", "new", "average"):
-            ask("f: merging instead of a decay", shift, f"{column} loss, merged - WSD branch",
-                end(shift, "merged", column, "WSD branch"), lambda x: x < SAME)  # fmt: skip
-        ask("f: merging instead of a decay", shift, "average loss, merged - not merged",
-            end(shift, "merged", "average", "merged (before)"), lambda x: x < 0)  # fmt: skip
+            ask(
+                "f: merging instead of a decay",
+                shift,
+                f"{column} loss, merged - WSD branch",
+                end(shift, "merged", column, "WSD branch"),
+                lambda x: x < SAME,
+            )
+        ask(
+            "f: merging instead of a decay",
+            shift,
+            "average loss, merged - not merged",
+            end(shift, "merged", "average", "merged (before)"),
+            lambda x: x < 0,
+        )
         for column in ("old", "new"):
-            ask("Adam's state: kept here, reset in the papers", shift, f"{column} loss, reset - kept",
-                end(shift, "re-warm, Adam reset", column), None)  # fmt: skip
+            ask(
+                "Adam's state: kept here, reset in the papers",
+                shift,
+                f"{column} loss, reset - kept",
+                end(shift, "re-warm, Adam reset", column),
+                None,
+            )
     if "none" in table.shifts:
         for arm in ("re-warm", "repeated cosine"):
-            ask("d: re-warming costs, even on the same data", "none", f"highest rise of the loss, {arm}",
-                table.rise("none", arm), lambda x: x > 0)  # fmt: skip
+            ask(
+                "d: re-warming costs, even on the same data",
+                "none",
+                f"highest rise of the loss, {arm}",
+                table.rise("none", arm),
+                lambda x: x > 0,
+            )
         for arm in ("infinite", "WSD branch"):
-            ask("d: an infinite schedule does not jump", "none", f"highest rise of the loss, {arm} - re-warm",
-                table.rise("none", arm) - table.rise("none", "re-warm"), lambda x: x < 0)  # fmt: skip
-            ask("d: an infinite schedule does not jump", "none", f"rise of the loss in the first tenth, {arm}",
-                table.rise("none", arm, 0.1), lambda x: x < SAME)  # fmt: skip
-            ask("d: and it ends no higher than repeated cosines", "none", f"loss, {arm} - repeated cosine",
-                end("none", arm, "old", "repeated cosine"), lambda x: x < SAME)  # fmt: skip
+            ask(
+                "d: an infinite schedule does not jump",
+                "none",
+                f"highest rise of the loss, {arm} - re-warm",
+                table.rise("none", arm) - table.rise("none", "re-warm"),
+                lambda x: x < 0,
+            )
+            ask(
+                "d: an infinite schedule does not jump",
+                "none",
+                f"rise of the loss in the first tenth, {arm}",
+                table.rise("none", arm, 0.1),
+                lambda x: x < SAME,
+            )
+            ask(
+                "d: and it ends no higher than repeated cosines",
+                "none",
+                f"loss, {arm} - repeated cosine",
+                end("none", arm, "old", "repeated cosine"),
+                lambda x: x < SAME,
+            )
     return rows
 
 

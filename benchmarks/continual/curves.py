@@ -7,9 +7,13 @@ import pathlib
 from claims import Table
 
 ARMS = {
-    "constant low rate": "0.4", "re-warm": "#D55E00", "re-warm, 5% replay": "#E69F00", "re-warm, 25% replay": "#CC79A7",
-    "infinite": "#0072B2", "WSD branch": "#009E73",
-}  # fmt: skip
+    "constant low rate": "0.4",
+    "re-warm": "#D55E00",
+    "re-warm, 5% replay": "#E69F00",
+    "re-warm, 25% replay": "#CC79A7",
+    "infinite": "#0072B2",
+    "WSD branch": "#009E73",
+}
 TITLES = {
     "none": "no shift: more of the old text",
     "weak": "weak shift: other Python source",

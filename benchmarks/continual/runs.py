@@ -43,10 +43,14 @@ def all_arms(begun: dict[str, olrs.Schedule], at: int, steps: int) -> dict[str, 
     """The arms of the example, and other settings of the papers."""
     found = arms(begun, peak=PEAK, at=at, steps=steps)
     once = dict(at=at, steps=steps)
-    more = {f"re-warm, warmup {share:.1%}": Arm(rewarmed(begun["annealed"], **once, peak=PEAK, warmup=share))
-            for share in (0.0, 0.005, 0.02)}  # fmt: skip
-    more |= {f"re-warm, {factor:g} x peak": Arm(rewarmed(begun["annealed"], **once, peak=factor * PEAK))
-             for factor in (0.5, 2.0)}  # fmt: skip
+    more = {
+        f"re-warm, warmup {share:.1%}": Arm(rewarmed(begun["annealed"], **once, peak=PEAK, warmup=share))
+        for share in (0.0, 0.005, 0.02)
+    }
+    more |= {
+        f"re-warm, {factor:g} x peak": Arm(rewarmed(begun["annealed"], **once, peak=factor * PEAK))
+        for factor in (0.5, 2.0)
+    }
     more["re-warm, Adam reset"] = found["re-warm"]
     more["re-warm, 50% replay"] = dataclasses.replace(found["re-warm"], replay=0.5)
     for name in ("infinite", "WSD branch"):
@@ -105,9 +109,14 @@ class Job:
             state = state._replace(opt_state=_reset(state.opt_state))
         replay = 1.0 if shift == NO_SHIFT else arm.replay
         batches = mixed_batches(
-            self.old, self.texts[shift], replay=replay, context=self.context, batch_size=BATCH,
-            seed=10_000 + seed, rows=self.rows,
-        )  # fmt: skip
+            self.old,
+            self.texts[shift],
+            replay=replay,
+            context=self.context,
+            batch_size=BATCH,
+            seed=10_000 + seed,
+            rows=self.rows,
+        )
         where = dict(shift=shift, arm=name, seed=seed)
         every = max(1, arm.merge_steps // MERGED)
         kept_at = {end - every * j for j in range(MERGED)} if arm.merge_steps else set()
@@ -147,16 +156,18 @@ def train(quick: bool, seeds: int, shifts: list[str], write: Callable[..., None]
     """
     job = Job(quick, shifts)
     runs, curves = [], []
-    cases = [(shift, name) for shift in shifts for name in job.arms
-             if shift != NO_SHIFT or name in UNSHIFTED]  # fmt: skip
+    cases = [(shift, name) for shift in shifts for name in job.arms if shift != NO_SHIFT or name in UNSHIFTED]
     with jax.set_mesh(job.mesh):
         starts: dict[str, Any] = {}
         for seed, (shift, name) in progress(list(itertools.product(range(seeds), cases)), "runs"):
             if (shift, name) == cases[0]:
                 write(runs=runs, curves=curves)
                 starts = job.pretrained(seed)
-                runs += [dict(shift=each, arm=f"pre-trained, {start}", seed=seed) | job.final(starts[start].params, each)
-                         for each in shifts for start in job.begun]  # fmt: skip
+                runs += [
+                    dict(shift=each, arm=f"pre-trained, {start}", seed=seed) | job.final(starts[start].params, each)
+                    for each in shifts
+                    for start in job.begun
+                ]
             finals, curve = job.run(shift, name, seed, starts)
             runs += finals
             curves += curve

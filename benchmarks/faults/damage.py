@@ -52,13 +52,21 @@ def part(step: pathlib.Path, name: str) -> pathlib.Path:
     if name in folders:
         return max(folders[name].iterdir(), key=lambda path: path.stat().st_size)
     return {
-        "the index of files": state / "manifest.ocdbt", "the tree": state / "_METADATA",
-        "the position of the data": step / "position" / "metadata", "what it says of itself": step / "about" / "metadata",
-    }[name]  # fmt: skip
+        "the index of files": state / "manifest.ocdbt",
+        "the tree": state / "_METADATA",
+        "the position of the data": step / "position" / "metadata",
+        "what it says of itself": step / "about" / "metadata",
+    }[name]
 
 
-PARTS = ("the arrays", "the small arrays and their index", "the index of files", "the tree", "the position of the data",
-         "what it says of itself")  # fmt: skip
+PARTS = (
+    "the arrays",
+    "the small arrays and their index",
+    "the index of files",
+    "the tree",
+    "the position of the data",
+    "what it says of itself",
+)
 HARM = {"a bit flipped": flip_in_the_middle, "cut": cut, "emptied": empty, "zeroed": zero, "gone": unlink}
 
 
@@ -88,11 +96,14 @@ def newer_version(step: pathlib.Path) -> None:
 
 
 WHOLE: dict[str, Callable[[pathlib.Path], None]] = {
-    "the folder emptied": no_files, "another program's": another_program, "another model's": another_model,
-    "of a newer version": newer_version, "the state gone": lambda step: shutil.rmtree(step / "state"),
+    "the folder emptied": no_files,
+    "another program's": another_program,
+    "another model's": another_model,
+    "of a newer version": newer_version,
+    "the state gone": lambda step: shutil.rmtree(step / "state"),
     "what it says of itself gone": lambda step: shutil.rmtree(step / "about"),
     "the position gone": lambda step: shutil.rmtree(step / "position"),
-}  # fmt: skip
+}
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
@@ -128,8 +139,11 @@ def damaged_checkpoints(reader: Reader, source: pathlib.Path, work: pathlib.Path
     """Each kind of damage to the last and to the earlier checkpoint of a run."""
     steps = Checkpoints(source).steps()
     expected = {step: reader.restore(source, step=step) for step in steps}
-    kinds = {f"{where}: {how}": lambda step, where=where, harm=harm: harm(part(step, where))
-             for where in PARTS for how, harm in HARM.items()} | WHOLE  # fmt: skip
+    kinds = {
+        f"{where}: {how}": lambda step, where=where, harm=harm: harm(part(step, where))
+        for where in PARTS
+        for how, harm in HARM.items()
+    } | WHOLE
     rows = []
     for (name, damage), hit in progress([(kind, step) for kind in kinds.items() for step in steps], "kinds of damage"):
         folder = work / "run"
@@ -140,11 +154,17 @@ def damaged_checkpoints(reader: Reader, source: pathlib.Path, work: pathlib.Path
         ours = with_ours(reader, folder, hit, expected[hit])
         found = reader.restore(folder, fallback=True)
         fell = "wrong" if not same(found.state, expected[found.step].state) else found.step
-        rows.append({
-            "damage": name, "to the": "last" if hit == max(steps) else "earlier", "Orbax alone": orbax, "ours": ours,
-            "fallback to": fell, "expected": max(steps) if ours == "same" else max(set(steps) - {hit}),
-            "changed on disk": int(contents(folder) != before),
-        })  # fmt: skip
+        rows.append(
+            {
+                "damage": name,
+                "to the": "last" if hit == max(steps) else "earlier",
+                "Orbax alone": orbax,
+                "ours": ours,
+                "fallback to": fell,
+                "expected": max(steps) if ours == "same" else max(set(steps) - {hit}),
+                "changed on disk": int(contents(folder) != before),
+            }
+        )
         shutil.rmtree(work)
     return rows
 
@@ -169,9 +189,11 @@ def flipped_bits(reader: Reader, source: pathlib.Path, work: pathlib.Path, count
             outcomes["orbax"].append(with_orbax(reader, folder / str(step), expected))
             outcomes["ours"].append(with_ours(reader, folder, step, expected))
             path.write_bytes(good)
-        rows.append({"file": name, "bytes": len(good), "flips": count} | {
-            f"{who}: {what}": found.count(what) for who, found in outcomes.items() for what in outcomes_counted
-        } | {"error without the place": outcomes["ours"].count("error without the place")})  # fmt: skip
+        rows.append(
+            {"file": name, "bytes": len(good), "flips": count}
+            | {f"{who}: {what}": found.count(what) for who, found in outcomes.items() for what in outcomes_counted}
+            | {"error without the place": outcomes["ours"].count("error without the place")}
+        )
     shutil.rmtree(work)
     return rows
 
@@ -212,8 +234,13 @@ def damaged_runs(place: Place, reader: Reader) -> list[dict[str, Any]]:
     status, err = place.run(name, 1, "--resume")
     said = [line for line in err.splitlines() if line.startswith("pretrain.py: error: ")]
     named = len(said) == 1 and str(place.folder(name)) in said[0] and f"step {STEPS}" in said[0]
-    rows.append({"flags": "--resume", "status": status, "as it should be": int(
-        status == 2 and named and contents(place.folder(name)) == before)})  # fmt: skip
+    rows.append(
+        {
+            "flags": "--resume",
+            "status": status,
+            "as it should be": int(status == 2 and named and contents(place.folder(name)) == before),
+        }
+    )
     status, err = place.run(name, 1, "--resume", "--fallback")
     kept = contents(place.folder(name) / f"{STEPS}.damaged") if not status else {}
     good = not status and np.array_equal(reader.params(place.folder(name), STEPS), expected)
@@ -224,14 +251,28 @@ def damaged_runs(place: Place, reader: Reader) -> list[dict[str, Any]]:
 
 def bars_of_damage(checkpoints: list[dict], bits: list[dict], files: list[dict], runs: list[dict]) -> list[Bar]:
     return [
-        Bar("damaged checkpoints restored as something else", sum(row["ours"] == "wrong, silently" for row in checkpoints), 0),
-        Bar("errors that do not name folder and step", sum(row["ours"] == "error without the place" for row in checkpoints)
-            + sum(row["error without the place"] for row in bits + files), 0),
-        Bar("fallbacks to another step than the last good one",
-            sum(row["fallback to"] != row["expected"] for row in checkpoints), 0),
+        Bar(
+            "damaged checkpoints restored as something else",
+            sum(row["ours"] == "wrong, silently" for row in checkpoints),
+            0,
+        ),
+        Bar(
+            "errors that do not name folder and step",
+            sum(row["ours"] == "error without the place" for row in checkpoints)
+            + sum(row["error without the place"] for row in bits + files),
+            0,
+        ),
+        Bar(
+            "fallbacks to another step than the last good one",
+            sum(row["fallback to"] != row["expected"] for row in checkpoints),
+            0,
+        ),
         Bar("folders that reading has changed", sum(row["changed on disk"] for row in checkpoints), 0),
         Bar("flipped bits restored as something else", sum(row["ours: wrong, silently"] for row in bits), 0),
-        Bar("damaged records of runs read as another run",
-            sum(row["another value"] for row in files if row["file"] == "run.npz"), 0),
+        Bar(
+            "damaged records of runs read as another run",
+            sum(row["another value"] for row in files if row["file"] == "run.npz"),
+            0,
+        ),
         Bar("damaged runs not resumed as they should", sum(not row["as it should be"] for row in runs), 0),
-    ]  # fmt: skip
+    ]

@@ -52,11 +52,18 @@ def killed_run(place: Place, reader: Reader, name: str, devices: list[int], plan
             break
         before, after = found["complete before"], found["complete after"]
         unreadable = reader.unreadable(folder) if folder.is_dir() else []
-        rows.append({
-            "run": name, "devices": now, "aim": moment.aim, "at step": moment.step, "delay": round(moment.delay, 4),
-            **{key: " ".join(map(str, item)) if isinstance(item, list) else item for key, item in found.items()},
-            "lost": int(bool(before) and max(before) not in after), "unreadable": " | ".join(unreadable),
-        })  # fmt: skip
+        rows.append(
+            {
+                "run": name,
+                "devices": now,
+                "aim": moment.aim,
+                "at step": moment.step,
+                "delay": round(moment.delay, 4),
+                **{key: " ".join(map(str, item)) if isinstance(item, list) else item for key, item in found.items()},
+                "lost": int(bool(before) and max(before) not in after),
+                "unreadable": " | ".join(unreadable),
+            }
+        )
     status, err = place.run(name, devices[len(rows) % len(devices)], "--resume")
     if status:
         raise RuntimeError(f"{name} failed: {err[-2000:]}")
@@ -72,8 +79,11 @@ def kills(place: Place, reader: Reader, quick: bool) -> tuple[list[dict], list[d
             raise RuntimeError(f"the undisturbed run failed: {err[-2000:]}")
         folder = place.folder(f"straight-{devices}")
         straight[devices] = reader.params(folder, STEPS), reader.checksums(folder, STEPS)
-    chains = [(f"{chain.replace(' ', '-')}-{number}", [int(count) for count in chain.split()])
-              for number in range(1 if quick else 3) for chain in (CHAINS[:1] if quick else CHAINS)]  # fmt: skip
+    chains = [
+        (f"{chain.replace(' ', '-')}-{number}", [int(count) for count in chain.split()])
+        for number in range(1 if quick else 3)
+        for chain in (CHAINS[:1] if quick else CHAINS)
+    ]
     every, ends = [], []
     for number, (name, devices) in enumerate(progress(chains, "killed runs")):
         generator = np.random.default_rng(number)
@@ -81,15 +91,26 @@ def kills(place: Place, reader: Reader, quick: bool) -> tuple[list[dict], list[d
         every += rows
         end = reader.params(place.folder(name), STEPS)
         first, sums = straight[devices[0]]
-        ends.append({
-            "run": name, "devices": " ".join(map(str, devices)), "kills": len(rows),
-            "same state": int(np.array_equal(end, first) and reader.checksums(place.folder(name), STEPS) == sums),
-            "relative difference": relative(end, first),
-        })  # fmt: skip
+        ends.append(
+            {
+                "run": name,
+                "devices": " ".join(map(str, devices)),
+                "kills": len(rows),
+                "same state": int(np.array_equal(end, first) and reader.checksums(place.folder(name), STEPS) == sums),
+                "relative difference": relative(end, first),
+            }
+        )
         if not rows[-1:] or not rows[-1]["unreadable"]:
             shutil.rmtree(place.path / name)
-    ends.append({"run": "undisturbed", "devices": "1, and 8 apart", "kills": 0, "same state": 0,
-                 "relative difference": relative(straight[8][0], straight[1][0])})  # fmt: skip
+    ends.append(
+        {
+            "run": "undisturbed",
+            "devices": "1, and 8 apart",
+            "kills": 0,
+            "same state": 0,
+            "relative difference": relative(straight[8][0], straight[1][0]),
+        }
+    )
     return every, ends
 
 
@@ -102,12 +123,17 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     groups = sorted({(row["devices"], row["aim"]) for row in rows})
     chosen = {group: [row for row in rows if (row["devices"], row["aim"]) == group] for group in groups}
     return [
-        {"devices": devices, "aim": aim, "kills": len(found),
-         "while one was written": sum(bool(row["being written"]) for row in found),
-         "while one was deleted": sum(bool(row["being deleted"]) for row in found),
-         "lost": sum(row["lost"] for row in found), "unreadable": sum(bool(row["unreadable"]) for row in found)}
+        {
+            "devices": devices,
+            "aim": aim,
+            "kills": len(found),
+            "while one was written": sum(bool(row["being written"]) for row in found),
+            "while one was deleted": sum(bool(row["being deleted"]) for row in found),
+            "lost": sum(row["lost"] for row in found),
+            "unreadable": sum(bool(row["unreadable"]) for row in found),
+        }
         for (devices, aim), found in chosen.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> int:
@@ -147,8 +173,13 @@ def main() -> int:
         *bars_of_damage(checkpoints, bits, files, runs),
     ]
     write_raw(args, bars, kills=every, ends=ends, damage=checkpoints, bits=bits, files=files, runs=runs)
-    return conclude(args, bars, f"{len(every)} kills, {inside} of them inside a save, none lost a complete checkpoint"
-                    if not sum(row["lost"] for row in every) else "checkpoints were lost")  # fmt: skip
+    return conclude(
+        args,
+        bars,
+        f"{len(every)} kills, {inside} of them inside a save, none lost a complete checkpoint"
+        if not sum(row["lost"] for row in every)
+        else "checkpoints were lost",
+    )
 
 
 if __name__ == "__main__":

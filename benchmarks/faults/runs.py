@@ -53,9 +53,12 @@ class Place:
         """Starts the example in its own process, on that many virtual devices."""
         environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
         environment |= {
-            "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(self.path / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-        }  # fmt: skip
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": str(ROOT),
+            "JAX_COMPILATION_CACHE_DIR": str(self.path / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        }
         command = [sys.executable, "-W", "ignore", str(ROOT / "examples" / "pretrain.py")]
         command += ["--data", str(self.corpus), "--out", str(self.path / name), "--steps", str(STEPS)]
         command += ["--checkpoint-every", str(EVERY), "--batch-size", "8", "--eval-every", "50", "--eval-batches", "2"]
@@ -122,9 +125,11 @@ def kill(process: subprocess.Popen, folder: pathlib.Path, moment: Moment) -> dic
     complete, writing = seen(folder)
     old = folder / ".deleted"
     return {
-        "complete before": before, "complete after": complete, "being written": new(writing, at_start[1]),
+        "complete before": before,
+        "complete after": complete,
+        "being written": new(writing, at_start[1]),
         "being deleted": len(os.listdir(old)) if old.is_dir() else 0,
-    }  # fmt: skip
+    }
 
 
 def new(writing: dict[int, int], old: dict[int, int]) -> list[int]:

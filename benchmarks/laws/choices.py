@@ -28,9 +28,13 @@ TAIL_STARTS = {
     "400M": 19056,
 }  # where those schedules begin to fall, in steps after the warmup
 SHARES = {  # the best share of the tail and its loss by the published annealing fit, by length and shape
-    (20_000, "cosine"): (0.25, 2.772881), (20_000, "linear"): (0.25, 2.777497), (20_000, "one_minus_sqrt"): (0.2, 2.774692),
-    (60_000, "cosine"): (0.2, 2.664329), (60_000, "linear"): (0.2, 2.668540), (60_000, "one_minus_sqrt"): (0.15, 2.666576),
-}  # fmt: skip
+    (20_000, "cosine"): (0.25, 2.772881),
+    (20_000, "linear"): (0.25, 2.777497),
+    (20_000, "one_minus_sqrt"): (0.2, 2.774692),
+    (60_000, "cosine"): (0.2, 2.664329),
+    (60_000, "linear"): (0.2, 2.668540),
+    (60_000, "one_minus_sqrt"): (0.15, 2.666576),
+}
 _GRID = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
 
 
@@ -93,8 +97,10 @@ def _ranking(choice: laws.Choice, finals: Mapping[str, float]) -> dict[str, floa
     right = [finals[pair.better] < finals[pair.worse] for pair in pairs]
     return {
         "rank correlation": float(spearmanr([choice.losses[n] for n in names], [finals[n] for n in names]).statistic),
-        "pairs": len(choice.differences()), "called real": len(pairs), "of them right": sum(right),
-    }  # fmt: skip
+        "pairs": len(choice.differences()),
+        "called real": len(pairs),
+        "of them right": sum(right),
+    }
 
 
 def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
@@ -103,8 +109,16 @@ def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
     annealing = laws.Annealing.published()
     for (total, shape), (share, loss) in SHARES.items():
         best = laws.optimize_family(annealing, _tails(total, shape), {"share": _GRID}, steps=total + 1)
-        rows.append({"law": "annealing", "what": f"{shape} tail of {total}", "found": best.arguments["share"], "published": share,
-                     "loss": best.loss, "published loss": loss})  # fmt: skip
+        rows.append(
+            {
+                "law": "annealing",
+                "what": f"{shape} tail of {total}",
+                "found": best.arguments["share"],
+                "published": share,
+                "loss": best.loss,
+                "published loss": loss,
+            }
+        )
         off = abs(best.loss - loss) + abs(best.arguments["share"] - share)
         bars.append(Bar(f"annealing, {shape} tail of {total}: share and loss off by", off, 1e-6))
     for size in list(OPTIMIZED)[: 1 if quick else None]:
@@ -120,9 +134,20 @@ def optima(*, quick: bool) -> tuple[list[dict], list[Bar]]:
             {"power": (1.0, 1.25, 1.5, 1.75, 2.0), "share": tuple(range(2000, 6001, 500))},
             steps=24_000,
         )
-        rows.append({"law": f"multi-power {size}", "what": "optimized", "found": falls, "published": TAIL_STARTS[size],
-                     "loss": loss, "published loss": OPTIMIZED[size], "end": float(lrs[-1]), "best power tail": powers.loss,
-                     "its arguments": str(powers.arguments), "seconds": seconds})  # fmt: skip
+        rows.append(
+            {
+                "law": f"multi-power {size}",
+                "what": "optimized",
+                "found": falls,
+                "published": TAIL_STARTS[size],
+                "loss": loss,
+                "published loss": OPTIMIZED[size],
+                "end": float(lrs[-1]),
+                "best power tail": powers.loss,
+                "its arguments": str(powers.arguments),
+                "seconds": seconds,
+            }
+        )
         bars += [
             Bar(f"{size}: optimized loss above the published optimum", loss - OPTIMIZED[size], 1e-4),
             Bar(f"{size}: optimized loss above the best power tail's", loss - powers.loss, 0.0),

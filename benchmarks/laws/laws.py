@@ -32,9 +32,11 @@ from optax_lrs.laws._observations import observe
 from optax_lrs.laws._solve import Problem, huber, solve
 
 OBJECTIVES = {  # the lowest known, found by other optimizers
-    ("25M", "annealing"): 2.2631e-4, ("25M", "multi-power, no prior"): 1.387e-4,
-    ("100M", "annealing"): 1.2888e-4, ("100M", "multi-power, no prior"): 2.133e-5,
-}  # fmt: skip
+    ("25M", "annealing"): 2.2631e-4,
+    ("25M", "multi-power, no prior"): 1.387e-4,
+    ("100M", "annealing"): 1.2888e-4,
+    ("100M", "multi-power, no prior"): 2.133e-5,
+}
 PAPER = {  # means over the held-out curves, from table 1 of Luo et al.
     ("25M", "paper's annealing"): (0.9904, 0.0047, 0.0060, 0.0014, 0.0047),
     ("25M", "paper's multi-power"): (0.9975, 0.0039, 0.0046, 0.0012, 0.0040),

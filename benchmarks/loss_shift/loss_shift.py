@@ -94,10 +94,14 @@ def measured(
 
 def bars(row: dict[str, Any]) -> list[Bar]:
     """The claims of the docstring of LossShift about its defaults."""
-    quiet = [Bar(f"false alarms per 1e5, {name}", row[f"{name}, per 1e5"], 0.1)
-             for name in ("white", "Student t, 3", "spikes", "falling", "AR 0.5")]  # fmt: skip
-    delays = [Bar(f"delay after {sigmas} sigma, nine in ten", row[f"white +{sigmas}, 90%"], limit)
-              for sigmas, limit in ((2, 50.0), (3, 25.0))]  # fmt: skip
+    quiet = [
+        Bar(f"false alarms per 1e5, {name}", row[f"{name}, per 1e5"], 0.1)
+        for name in ("white", "Student t, 3", "spikes", "falling", "AR 0.5")
+    ]
+    delays = [
+        Bar(f"delay after {sigmas} sigma, nine in ten", row[f"white +{sigmas}, 90%"], limit)
+        for sigmas, limit in ((2, 50.0), (3, 25.0))
+    ]
     return [*quiet, *delays, Bar("missed after 2 sigma", 1.0 - row["white +2, found"], 0.0)]
 
 

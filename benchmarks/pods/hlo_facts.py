@@ -25,10 +25,29 @@ from typing import Any
 
 from hlo_text import Computation, Instruction, Module, parse
 
-COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all", "collective-permute",
-               "collective-broadcast")  # fmt: skip
-NAMES = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
-         "opt-barrier", "add-dependency", "async-update", "domain"}  # names for what is there: no bytes move  # fmt: skip
+COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "ragged-all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+NAMES = {
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "after-all",
+    "partition-id",
+    "replica-id",
+    "opt-barrier",
+    "add-dependency",
+    "async-update",
+    "domain",
+}  # names for what is there: no bytes move
 FORWARDS = {
     "bitcast",
     "copy",

@@ -38,9 +38,12 @@ def arguments() -> argparse.Namespace:
     found = parser(__doc__.splitlines()[0])
     tpu_environment.add_arguments(found)
     found.add_argument(
-        "--chain", action="append", default=[], metavar="MODULE:FUNCTION",
-        help="measure only the chain that this function returns (in the working folder, or importable); may be repeated",
-    )  # fmt: skip
+        "--chain",
+        action="append",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="measure only the chain that this function returns (found in the working folder); may be repeated",
+    )
     found.add_argument(
         "--base", default="clip+adamw", help="the chain that --chain is compared with (default: %(default)s)"
     )
@@ -61,15 +64,31 @@ def measure(entry: Any, place: Any) -> dict[str, Any]:
 
 def row(place: str, name: str, base: str, mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """The facts of a chain next to those of its base."""
-    more = {f"{key} more": mine[key] - other[key]
-            for key in ("hbm bytes", "all-reduces", "other collectives", "conditionals", "temp bytes", "argument bytes",
-                        "state bytes")}  # fmt: skip
+    more = {
+        f"{key} more": mine[key] - other[key]
+        for key in (
+            "hbm bytes",
+            "all-reduces",
+            "other collectives",
+            "conditionals",
+            "temp bytes",
+            "argument bytes",
+            "state bytes",
+        )
+    }
     ratios = {
         f"{key.removesuffix(' bytes')} of base": mine[key] / other[key] if other[key] else 1.0 if not mine[key] else NAN
         for key in ("hbm bytes", "cost_analysis bytes", "payload bytes")
     }
-    return {"place": place, "variant": name, "base": base, "copies": mine["hbm bytes"] / mine["copy bytes"], **ratios,
-            **mine, **more}  # fmt: skip
+    return {
+        "place": place,
+        "variant": name,
+        "base": base,
+        "copies": mine["hbm bytes"] / mine["copy bytes"],
+        **ratios,
+        **mine,
+        **more,
+    }
 
 
 def base_bars(place: str, name: str, base: Any, found: dict[str, Any]) -> list[Bar]:
@@ -163,8 +182,12 @@ def inside(args: argparse.Namespace) -> int:
         print(f"pods.py: no TPU compiler: {str(error).splitlines()[0]}", file=sys.stderr)
         return tpu_environment.NO_COMPILER
     places = [AT] if args.quick else [AT, f"{AT} fsdp", *PODS]
-    jobs = [(place, entry) for place in places for entry in chosen
-            if place == AT or entry.pods or (args.chain and place in PODS)]  # fmt: skip
+    jobs = [
+        (place, entry)
+        for place in places
+        for entry in chosen
+        if place == AT or entry.pods or (args.chain and place in PODS)
+    ]
     checked = [] if args.only or args.chain else [name for name, base in bases.items() if base.copies]
     rows: list[dict[str, Any]] = []
     bars: list[Bar] = []
@@ -204,7 +227,9 @@ def inside(args: argparse.Namespace) -> int:
     changed = [each for each in rows if each["base"] and each["variant"] not in {e.name for e, _ in pod_variants.WRONG}]
     worst = max((each["hbm of base"] for each in changed if each["place"] == AT), default=NAN)
     return conclude(
-        args, bars, f"{len(changed)} steps compared with their bases; at most {worst:.4f} of the base's HBM bytes on {AT}"
+        args,
+        bars,
+        f"{len(changed)} steps compared with their bases; at most {worst:.4f} of the base's HBM bytes on {AT}",
     )
 
 

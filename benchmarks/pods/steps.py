@@ -36,19 +36,25 @@ class Decoder:
         depth, width, kv, hidden = self.layers, self.width, self.heads_width, self.hidden
         block = {
             "attention": {
-                "query": ((depth, width, width), into), "key": ((depth, width, kv), into),
-                "value": ((depth, width, kv), into), "output": ((depth, width, width), out),
+                "query": ((depth, width, width), into),
+                "key": ((depth, width, kv), into),
+                "value": ((depth, width, kv), into),
+                "output": ((depth, width, width), out),
             },
             "mlp": {
-                "gate": ((depth, width, hidden), into), "up": ((depth, width, hidden), into),
+                "gate": ((depth, width, hidden), into),
+                "up": ((depth, width, hidden), into),
                 "down": ((depth, hidden, width), out),
             },
-            "attention_norm": ((depth, width), whole), "mlp_norm": ((depth, width), whole),
-        }  # fmt: skip
+            "attention_norm": ((depth, width), whole),
+            "mlp_norm": ((depth, width), whole),
+        }
         return {
-            "embedding": ((self.vocabulary, width), PartitionSpec("tp", "fsdp")), "layers": block,
-            "norm": ((width,), whole), "head": ((width, self.vocabulary), PartitionSpec("fsdp", "tp")),
-        }  # fmt: skip
+            "embedding": ((self.vocabulary, width), PartitionSpec("tp", "fsdp")),
+            "layers": block,
+            "norm": ((width,), whole),
+            "head": ((width, self.vocabulary), PartitionSpec("fsdp", "tp")),
+        }
 
 
 @dataclasses.dataclass(frozen=True)

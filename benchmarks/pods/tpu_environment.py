@@ -14,9 +14,11 @@ SETTINGS = {
     "JAX_PLATFORMS": "cpu",  # programs are compiled for a TPU, but nothing runs on it
     "TPU_SKIP_MDS_QUERY": "1",  # otherwise libtpu queries the machine it is on
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # otherwise a second process fails because of a lock file
-    "TPU_WORKER_HOSTNAMES": "localhost", "TPU_ACCELERATOR_TYPE": "v5p-8",  # otherwise it warns that they are unknown
-    "TPU_STDERR_LOG_LEVEL": "3", "TF_CPP_MIN_LOG_LEVEL": "3",
-}  # fmt: skip
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5p-8",  # otherwise it warns that they are unknown
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 _INSIDE = "OPTAX_LRS_PODS_INSIDE"
 
 

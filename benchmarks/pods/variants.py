@@ -168,7 +168,9 @@ RECORD = dict(hbm=1.005, collectives=0, payload=2.0, conditionals=0, temp=2 * ME
 BINNED = RECORD | dict(state=64 * KILO)
 RECORDERS = [
     Variant("recorder, l2, 100k steps", recorded(steps=100_000), bars=exact(100_000)),
-    Variant("recorder, l1+l2, 10k steps", recorded(norms=BOTH, steps=10_000), bars=exact(10_000, 2), quick=True, pods=True),
+    Variant(
+        "recorder, l1+l2, 10k steps", recorded(norms=BOTH, steps=10_000), quick=True, pods=True, bars=exact(10_000, 2)
+    ),
     Variant("recorder, l1+l2, 100k steps", recorded(norms=BOTH, steps=100_000), bars=exact(100_000, 2)),
     Variant(
         "recorder, l1+l2, 1M steps", recorded(norms=BOTH, steps=1_000_000), quick=True, pods=True,
@@ -184,18 +186,20 @@ RECORDERS = [
         bars=exact(100_000, 2) | dict(collectives=distinct_shardings(SMALL), payload=None),
     ),
     Variant(
-        "recorder, binned, shard_map, no clip", unclipped_and_recorded(norms=BOTH, specs=SPECS), base="adamw, shard_map",
-        bars=BINNED | dict(collectives=1, payload=None), step=dict(shard_map=True),
+        "recorder, binned, shard_map, no clip", unclipped_and_recorded(norms=BOTH, specs=SPECS),
+        base="adamw, shard_map", bars=BINNED | dict(collectives=1, payload=None), step=dict(shard_map=True),
     ),
     Variant(
         "MultiSteps(recorder, 1M steps)", lambda: multi(recorded(norms=BOTH, steps=1_000_000)()),
         base="MultiSteps(clip+adamw)", bars=exact(1_000_000, 2),
     ),
     Variant(
-        "MultiSteps(recorder, binned)", lambda: multi(recorded(norms=BOTH)()), base="MultiSteps(clip+adamw)", bars=BINNED,
+        "MultiSteps(recorder, binned)", lambda: multi(recorded(norms=BOTH)()),
+        base="MultiSteps(clip+adamw)", bars=BINNED,
     ),
     Variant(
-        "apply_if_finite(recorder, 1M steps)", lambda: optax.apply_if_finite(recorded(norms=BOTH, steps=1_000_000)(), 10),
+        "apply_if_finite(recorder, 1M steps)",
+        lambda: optax.apply_if_finite(recorded(norms=BOTH, steps=1_000_000)(), 10),
         base="apply_if_finite(clip+adamw)",
         # Two shards of the smallest matrices, 34 MB each, lie in HBM instead of on the chip: not
         # the recorder's memory.
@@ -232,7 +236,8 @@ PROJECTIONS = [
     Variant("projection, deferred", projected(mode="deferred"), bars=DEFERRED, quick=True, pods=True),
     Variant("projection, deferred, by layer", projected(mode="deferred", **LAYER), bars=DEFERRED, pods=True),
     Variant(  # a norm for each neuron is a number for each, in arguments and in collectives
-        "projection, deferred, by neuron", projected(mode="deferred", **NEURON), bars=DEFERRED | dict(arguments=None, temp=None)
+        "projection, deferred, by neuron", projected(mode="deferred", **NEURON),
+        bars=DEFERRED | dict(arguments=None, temp=None),
     ),
     Variant("projection, exact, an update", projected(), bars=EXACT, quick=True, pods=True),
     Variant("projection, exact, an update, by layer", projected(**LAYER), bars=EXACT),
@@ -244,7 +249,10 @@ PROJECTIONS = [
         "projection, exact, on parameters, by layer", projected(mode="manual", **LAYER), bars=ON_PARAMETERS,
         step=by_hand(**LAYER),
     ),
-    Variant("projection, every 10 steps", projected(every_steps=10), bars=EXACT | dict(conditionals=1, temp=None, hbm=None)),
+    Variant(
+        "projection, every 10 steps", projected(every_steps=10),
+        bars=EXACT | dict(conditionals=1, temp=None, hbm=None),
+    ),
     Variant(
         "projection, deferred, shard_map, no clip",
         lambda: optax.chain(*unclipped(), olrs.project_weights(every_matrix, mode="deferred", specs=SPECS)),
@@ -258,7 +266,10 @@ PROJECTIONS = [
     ),
     Variant(
         "recorder, binned; projection, deferred",
-        lambda: adamw(before=(olrs.record_grad_norm(norms=BOTH),), after=(olrs.project_weights(every_matrix, mode="deferred"),)),
+        lambda: adamw(
+            before=(olrs.record_grad_norm(norms=BOTH),),
+            after=(olrs.project_weights(every_matrix, mode="deferred"),),
+        ),
         bars=DEFERRED | dict(arguments=None), pods=True,
     ),
 ]  # fmt: skip

@@ -43,7 +43,7 @@ def cos(x: Decimal) -> Decimal:
     return total
 
 
-# ── profiles: x is the finished share of the decay, z = 1 - x the rest ─────────────────────────────────────
+# ── profiles: x is the finished share of the decay, z = 1 - x the rest ────────────────────────────
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def half_life(h: float) -> Profile:
     return _of_shape(lambda x, z: np.exp2(-x / h), lambda x: Decimal(2) ** (-x / Decimal(h)))
 
 
-# ── rates ───────────────────────────────────────────────────────────────────────────────────────────
+# ── rates ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _decimal(number: Fraction) -> Decimal:

@@ -50,9 +50,10 @@ def environment() -> Any:
         def drawn(self, key):
             order, signs, exchanged = jax.random.split(key, 3)
             return self.default_params.replace(
-                order=jax.random.permutation(order, 4), signs=jax.random.rademacher(signs, (4,), jnp.float32),
+                order=jax.random.permutation(order, 4),
+                signs=jax.random.rademacher(signs, (4,), jnp.float32),
                 exchanged=jax.random.bernoulli(exchanged),
-            )  # fmt: skip
+            )
 
         def step_env(self, key, state, action, params):
             action = jnp.where(params.exchanged, 1 - action, action)
@@ -105,9 +106,17 @@ def training(arm: str, tasks: int, steps: int) -> Any:
         return evaluate(algo.make_act(ts), key, env, algo.env_params, 16, 500)[1].mean()
 
     agent = PPO.create(
-        env=env, total_timesteps=steps, eval_freq=steps // 4, skip_initial_evaluation=True, num_envs=32, num_steps=64,
-        num_minibatches=8, num_epochs=4, max_grad_norm=0.5, agent_kwargs={"hidden_layer_sizes": SIZES},
-    ).replace(eval_callback=returns)  # fmt: skip
+        env=env,
+        total_timesteps=steps,
+        eval_freq=steps // 4,
+        skip_initial_evaluation=True,
+        num_envs=32,
+        num_steps=64,
+        num_minibatches=8,
+        num_epochs=4,
+        max_grad_norm=0.5,
+        agent_kwargs={"hidden_layer_sizes": SIZES},
+    ).replace(eval_callback=returns)
     if arm != "as published":
         agent = agent.replace(**dict(zip(("actor", "critic"), networks())))
 
@@ -157,13 +166,25 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
         runs = train(np.full(len(rates), RATES[best], np.float32), 1000 + np.arange(len(rates)))
         early, late = runs["return"][:, :third].mean(1), runs["return"][:, -third:].mean(1)
         low, high = interval(late - early)
-        rows.append({
-            "agent": arm, "rate": RATES[best], "at the edge": best in (0, len(RATES) - 1),
-            "return, first third": early.mean(), "last third": late.mean(), "change": (late - early).mean(), "from": low,
-            "to": high, "at the end of tasks": runs["at the end"].mean(), "norm growth": runs["norm growth"][:, -1].mean(),
-        })  # fmt: skip
-        each += [{"agent": arm, "seed": seed, "task": task + 1} | {key: runs[key][seed, task] for key in runs}
-                 for seed in range(len(rates)) for task in range(tasks)]  # fmt: skip
+        rows.append(
+            {
+                "agent": arm,
+                "rate": RATES[best],
+                "at the edge": best in (0, len(RATES) - 1),
+                "return, first third": early.mean(),
+                "last third": late.mean(),
+                "change": (late - early).mean(),
+                "from": low,
+                "to": high,
+                "at the end of tasks": runs["at the end"].mean(),
+                "norm growth": runs["norm growth"][:, -1].mean(),
+            }
+        )
+        each += [
+            {"agent": arm, "seed": seed, "task": task + 1} | {key: runs[key][seed, task] for key in runs}
+            for seed in range(len(rates))
+            for task in range(tasks)
+        ]
     return {"agent": rows, "agent_tasks": each}, []
 
 

@@ -29,8 +29,10 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
     """Both tables and their bars."""
     with jax.enable_x64(True):
         same, unchanged = trajectories(200 if quick else 1000), outputs()
-    found = [Bar(f"{row['unprojected']}: largest difference in {row['steps']} steps", row["difference"], 1e-12)
-             for row in same]  # fmt: skip
+    found = [
+        Bar(f"{row['unprojected']}: largest difference in {row['steps']} steps", row["difference"], 1e-12)
+        for row in same
+    ]
     for row in unchanged:
         if row["normalized"] == "yes":
             limit = 1e-12 if row["epsilon"] == 0 else 20 * row["epsilon"]
@@ -48,8 +50,11 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
     images = digits(64).reshape(64, -1).astype(jnp.float64)
     drawn = jnp.asarray(np.random.default_rng(0).integers(0, CLASSES, (-(-steps // REDRAWN), 64)))
     first = model.init(jax.random.key(0), images)["params"]
-    grad = jax.grad(lambda params, labels: optax.softmax_cross_entropy_with_integer_labels(
-        model.apply({"params": params}, images), labels).mean())  # fmt: skip
+    grad = jax.grad(
+        lambda params, labels: optax.softmax_cross_entropy_with_integer_labels(
+            model.apply({"params": params}, images), labels
+        ).mean()
+    )
     projection = olrs.project_weights(HIDDEN)
     first = projection.project(
         first, projection.init(first)
@@ -63,8 +68,10 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
 
     def difference(a, b):
         sizes = norms(a), norms(b)
-        apart = jax.tree.map(lambda x, y: jnp.max(jnp.abs(x - y)), *(
-            one_per_layer(tree, {key: 1 / size[key] for key in size}) for tree, size in zip((a, b), sizes)))  # fmt: skip
+        apart = jax.tree.map(
+            lambda x, y: jnp.max(jnp.abs(x - y)),
+            *(one_per_layer(tree, {key: 1 / size[key] for key in size}) for tree, size in zip((a, b), sizes)),
+        )
         return jnp.max(jnp.stack(jax.tree.leaves(apart)))
 
     def compare(free, projected, by_norms):
@@ -99,13 +106,25 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
         "SGD": (optax.sgd(0.5), optax.sgd(0.5), "SGD, rates η(ρ/‖W‖)² by layer", True),
         "SGD, scale_by_weight_norm(power=2)": (optax.chain(optax.sgd(0.1), squared), optax.sgd(0.1), "SGD", False),
         "momentum, scale_by_weight_norm(power=1) before and after": (
-            optax.chain(scaled(), optax.sgd(0.01, 0.9), scaled()), optax.sgd(0.01, 0.9), "momentum", False),
-    }  # fmt: skip
+            optax.chain(scaled(), optax.sgd(0.01, 0.9), scaled()),
+            optax.sgd(0.01, 0.9),
+            "momentum",
+            False,
+        ),
+    }
     rows = []
     for name, (free, other, described, by_norms) in cases.items():
         found, growth, moved = compare(free, optax.chain(other, projection), by_norms)
-        rows.append({"unprojected": name, "projected": described, "steps": steps, "difference": found,
-                     "norms grew": growth, "weights moved": moved})  # fmt: skip
+        rows.append(
+            {
+                "unprojected": name,
+                "projected": described,
+                "steps": steps,
+                "difference": found,
+                "norms grew": growth,
+                "weights moved": moved,
+            }
+        )
     return rows
 
 
@@ -129,12 +148,24 @@ def outputs() -> list[dict[str, Any]]:
             apply = jax.jit(lambda params, batch, model=model: model.apply({"params": params}, batch))
             if name not in patterns:
                 patterns[name] = nn.scale_invariant_leaves(apply, first, batch).patterns
-            rows.append({"network": name, "normalized": "yes", "epsilon": epsilon,
-                         "change": changed(apply, first, batch, patterns[name])})  # fmt: skip
+            rows.append(
+                {
+                    "network": name,
+                    "normalized": "yes",
+                    "epsilon": epsilon,
+                    "change": changed(apply, first, batch, patterns[name]),
+                }
+            )
     model = PlainOfDoubles()
     first = model.init(jax.random.key(0), images.reshape(32, -1))
-    rows.append({"network": "MLP", "normalized": "no", "epsilon": None,
-                 "change": changed(model.apply, first, images.reshape(32, -1), (HIDDEN,))})  # fmt: skip
+    rows.append(
+        {
+            "network": "MLP",
+            "normalized": "no",
+            "epsilon": None,
+            "change": changed(model.apply, first, images.reshape(32, -1), (HIDDEN,)),
+        }
+    )
     return rows
 
 
@@ -151,8 +182,10 @@ class PlainOfDoubles:
     def init(self, key: jax.Array, x: jax.Array) -> dict[str, dict[str, jax.Array]]:
         sizes = [x.shape[-1], 64, 64, CLASSES]
         names = ["layers_0", "layers_1", "head"]
-        return {name: {"kernel": jax.random.normal(jax.random.fold_in(key, i), (a, b), jnp.float64) * a**-0.5}
-                for i, (name, a, b) in enumerate(zip(names, sizes, sizes[1:]))}  # fmt: skip
+        return {
+            name: {"kernel": jax.random.normal(jax.random.fold_in(key, i), (a, b), jnp.float64) * a**-0.5}
+            for i, (name, a, b) in enumerate(zip(names, sizes, sizes[1:]))
+        }
 
     def apply(self, params: dict[str, dict[str, jax.Array]], x: jax.Array) -> jax.Array:
         for name in ("layers_0", "layers_1"):

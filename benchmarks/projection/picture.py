@@ -16,8 +16,11 @@ def draw(path: pathlib.Path, rows: list[dict[str, Any]], images: int, steps: int
     from matplotlib import pyplot
 
     columns = list(dict.fromkeys((row["network"], row["optimizer"]) for row in rows))
-    shown = [("accuracy", "accuracy at the\nend of a task"), ("norm growth", "norm of hidden weights,\nover the first"),
-             ("effective rate", "effective rate")]  # fmt: skip
+    shown = [
+        ("accuracy", "accuracy at the\nend of a task"),
+        ("norm growth", "norm of hidden weights,\nover the first"),
+        ("effective rate", "effective rate"),
+    ]
     figure, axes = pyplot.subplots(
         len(shown), len(columns), figsize=(2.6 * len(columns) + 1, 6.6), sharex=True, sharey="row", squeeze=False
     )
@@ -25,8 +28,12 @@ def draw(path: pathlib.Path, rows: list[dict[str, Any]], images: int, steps: int
         axes[0, i].set_title(f"{network}, {optimizer}", fontsize=10)
         for arm, color in COLORS.items():
             for decay, style in (("constant", "-"), ("linear", ":")):
-                own = [row for row in rows if (row["network"], row["optimizer"], row["arm"], row["within a task"])
-                       == (network, optimizer, arm, decay)]  # fmt: skip
+                own = [
+                    row
+                    for row in rows
+                    if (row["network"], row["optimizer"], row["arm"], row["within a task"])
+                    == (network, optimizer, arm, decay)
+                ]
                 if not own:
                     continue
                 tasks = [row["task"] for row in own]

@@ -90,11 +90,12 @@ class Job:
 
         def run(shape, peak, params, batches):
             tx = optax.chain(
-                optax.clip_by_global_norm(1.0), optax.scale_by_adam(b1=0.9, b2=0.95),
+                optax.clip_by_global_norm(1.0),
+                optax.scale_by_adam(b1=0.9, b2=0.95),
                 optax.add_decayed_weights(0.1, mask=functools.partial(jax.tree_util.tree_map_with_path, decayed)),
                 optax.scale_by_learning_rate(lambda count: peak * shape[count]),
                 *last,
-            )  # fmt: skip
+            )
 
             def step(carry, batch):
                 params, state = carry
@@ -114,8 +115,9 @@ class Job:
 
     def run(self, arm: str, shape: np.ndarray, peaks: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         """Arrays [peaks]."""
-        found = self.programs[arm](jnp.asarray(shape, jnp.float32), jnp.asarray(peaks, jnp.float32), self.init(seed),
-                                   self.batches(seed))  # fmt: skip
+        found = self.programs[arm](
+            jnp.asarray(shape, jnp.float32), jnp.asarray(peaks, jnp.float32), self.init(seed), self.batches(seed)
+        )
         return {key: np.asarray(value, np.float64) for key, value in found.items()}
 
 
@@ -136,14 +138,39 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
         reference, base = best["without", name], runs["without", name]
         apart = found["loss"][:, at] - base["loss"][:, reference]
         low, high = interval(apart) if seeds > 1 else (np.nan, np.nan)
-        rows.append({
-            "schedule": name, "arm": arm, "peak": peaks[at], "at the edge": at in (0, len(peaks) - 1),
-            "val loss": found["loss"][:, at].mean(), "minus without": apart.mean(), "from": low, "to": high,
-            "norms grew": found["growth"][:, at].mean(),
-        })  # fmt: skip
-        grid += [{"schedule": name, "arm": arm, "peak": peak, "seed": seed, "val loss": found["loss"][seed, i],
-                  "norms grew": found["growth"][seed, i]} for i, peak in enumerate(peaks) for seed in range(seeds)]  # fmt: skip
+        rows.append(
+            {
+                "schedule": name,
+                "arm": arm,
+                "peak": peaks[at],
+                "at the edge": at in (0, len(peaks) - 1),
+                "val loss": found["loss"][:, at].mean(),
+                "minus without": apart.mean(),
+                "from": low,
+                "to": high,
+                "norms grew": found["growth"][:, at].mean(),
+            }
+        )
+        grid += [
+            {
+                "schedule": name,
+                "arm": arm,
+                "peak": peak,
+                "seed": seed,
+                "val loss": found["loss"][seed, i],
+                "norms grew": found["growth"][seed, i],
+            }
+            for i, peak in enumerate(peaks)
+            for seed in range(seeds)
+        ]
     rows.sort(key=lambda row: row["schedule"])
-    bars = [] if quick else [Bar(f"{row['schedule']}: loss with NaP, minus that without", row["minus without"], NO_LOSS)
-                             for row in rows if row["arm"] == "NaP"]  # fmt: skip
+    bars = (
+        []
+        if quick
+        else [
+            Bar(f"{row['schedule']}: loss with NaP, minus that without", row["minus without"], NO_LOSS)
+            for row in rows
+            if row["arm"] == "NaP"
+        ]
+    )
     return {"pretrain": rows, "pretrain_runs": grid}, bars

@@ -22,7 +22,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  
 
 from reporting import Bar, conclude, parser, print_table, write_raw
 
-PARTS = {"plasticity": "tasks", "equivalence": "equivalence", "pretrain": "pretrain", "agent": "agent"}  # fmt: skip
+PARTS = {"plasticity": "tasks", "equivalence": "equivalence", "pretrain": "pretrain", "agent": "agent"}
 AT_MOST = 40  # longer tables are only written to files
 
 

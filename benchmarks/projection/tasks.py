@@ -27,8 +27,12 @@ from optax_lrs import nn
 OPTIMIZERS = {"SGD": optax.identity, "momentum": lambda: optax.trace(0.9), "Adam": optax.scale_by_adam}
 POWER = {"SGD": 2, "momentum": 2, "Adam": 1}  # of the norm in the effective rate
 RATES = {"SGD": 0.03 * 2.0 ** np.arange(6), "momentum": 0.003 * 2.0 ** np.arange(6), "Adam": 1e-3 * 2.0 ** np.arange(6)}
-ARMS = {"none": ("none", False), "LayerNorm": ("LayerNorm", False), "RMSNorm": ("RMSNorm", False),
-        "NaP": ("LayerNorm", True)}  # fmt: skip
+ARMS = {
+    "none": ("none", False),
+    "LayerNorm": ("LayerNorm", False),
+    "RMSNorm": ("RMSNorm", False),
+    "NaP": ("LayerNorm", True),
+}
 IMAGES, BATCH, STEPS, ENDS = 128, 32, 150, 10
 Train = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, jax.Array]]
 
@@ -99,13 +103,19 @@ def arm(name: str, optimizer: str, which: str, tasks: int, tuning: int, decays: 
     pairs = np.repeat(rates, tuning), np.tile(np.arange(tuning), len(rates))
     found = {}
     for decay in decays:
-        grid = {key: np.asarray(value, np.float64).reshape(len(rates), tuning, tasks)
-                for key, value in train(*pairs, shapes[decay]).items()}  # fmt: skip
+        grid = {
+            key: np.asarray(value, np.float64).reshape(len(rates), tuning, tasks)
+            for key, value in train(*pairs, shapes[decay]).items()
+        }
         best = int(np.nan_to_num(grid["accuracy"]).mean((1, 2)).argmax())
         seeds = 1000 + np.arange(len(pairs[0]))
         runs = train(np.full(len(seeds), rates[best]), seeds, shapes[decay])
-        found[decay] = {"grid": grid, "best": best, "rate": float(rates[best]),
-                        "runs": {key: np.asarray(value, np.float64) for key, value in runs.items()}}  # fmt: skip
+        found[decay] = {
+            "grid": grid,
+            "best": best,
+            "rate": float(rates[best]),
+            "runs": {key: np.asarray(value, np.float64) for key, value in runs.items()},
+        }
     return found
 
 
@@ -127,19 +137,32 @@ def suite(quick: bool) -> tuple[dict[str, list[dict[str, Any]]], list[Bar]]:
             first, last = runs["accuracy"][:, :ENDS].mean(1), runs["accuracy"][:, -ENDS:].mean(1)
             lasts[name, optimizer, which, decay] = last
             low, high = interval(last / first)
-            tables["plasticity"].append(case | {
-                "rate": found["rate"], "at the edge": found["best"] in (0, len(RATES[optimizer]) - 1),
-                "first 10": first.mean(), "last 10": last.mean(), "last / first": (last / first).mean(),
-                "from": low, "to": high, "norm growth": runs["norm growth"][:, -1].mean(),
-                "head growth": runs["head growth"][:, -1].mean(),
-            })  # fmt: skip
+            tables["plasticity"].append(
+                case
+                | {
+                    "rate": found["rate"],
+                    "at the edge": found["best"] in (0, len(RATES[optimizer]) - 1),
+                    "first 10": first.mean(),
+                    "last 10": last.mean(),
+                    "last / first": (last / first).mean(),
+                    "from": low,
+                    "to": high,
+                    "norm growth": runs["norm growth"][:, -1].mean(),
+                    "head growth": runs["head growth"][:, -1].mean(),
+                }
+            )
             for i, rate in enumerate(RATES[optimizer]):
                 own = {key: values[i] for key, values in found["grid"].items()}
-                tables["plasticity_grid"].append(case | {
-                    "rate": float(rate), "first 10": own["accuracy"][:, :ENDS].mean(),
-                    "last 10": own["accuracy"][:, -ENDS:].mean(), "all": own["accuracy"].mean(),
-                    "norm growth": own["norm growth"][:, -1].mean(),
-                })  # fmt: skip
+                tables["plasticity_grid"].append(
+                    case
+                    | {
+                        "rate": float(rate),
+                        "first 10": own["accuracy"][:, :ENDS].mean(),
+                        "last 10": own["accuracy"][:, -ENDS:].mean(),
+                        "all": own["accuracy"].mean(),
+                        "norm growth": own["norm growth"][:, -1].mean(),
+                    }
+                )
             for number in range(tasks):
                 at = {key: values[:, number] for key, values in runs.items()}
                 low, high = interval(at["accuracy"])

@@ -164,13 +164,22 @@ def compare(
     for schedule, found in results.items():
         losses, base = found.results["loss"], linear["loss"]
         low, high = interval(losses - base)
-        rows.append({
-            "problem": name, "optimizer": optimizer, "schedule": schedule, "peak": found.peak,
-            "at the edge": found.at_the_edge, "loss": losses.mean(), "loss std": losses.std(ddof=1),
-            "error": found.results["error"].mean(),
-            "above linear": losses.mean() / base.mean() - 1, "from": low / base.mean(), "to": high / base.mean(),
-            "rank": place.get(schedule),
-        })  # fmt: skip
+        rows.append(
+            {
+                "problem": name,
+                "optimizer": optimizer,
+                "schedule": schedule,
+                "peak": found.peak,
+                "at the edge": found.at_the_edge,
+                "loss": losses.mean(),
+                "loss std": losses.std(ddof=1),
+                "error": found.results["error"].mean(),
+                "above linear": losses.mean() / base.mean() - 1,
+                "from": low / base.mean(),
+                "to": high / base.mean(),
+                "rank": place.get(schedule),
+            }
+        )
     return rows
 
 

@@ -54,9 +54,13 @@ def run_mlp(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
 def conv(key: jax.Array) -> dict[str, jax.Array]:
     a, b, c = jax.random.split(key, 3)
     return {
-        "w0": _kernel(a, 9, 8), "b0": jnp.zeros(8), "w1": _kernel(b, 72, 16), "b1": jnp.zeros(16),
-        "w2": _kernel(c, 64, 10), "b2": jnp.zeros(10),
-    }  # fmt: skip
+        "w0": _kernel(a, 9, 8),
+        "b0": jnp.zeros(8),
+        "w1": _kernel(b, 72, 16),
+        "b1": jnp.zeros(16),
+        "w2": _kernel(c, 64, 10),
+        "b2": jnp.zeros(10),
+    }
 
 
 def run_conv(p: dict[str, jax.Array], x: jax.Array) -> jax.Array:
@@ -152,11 +156,21 @@ def compare(
         mine = found.results
         low, high = interval(mine["loss"] - linear["loss"])
         train_low, train_high = interval(mine["train loss"] - linear["train loss"])
-        rows.append({
-            "schedule": schedule, "peak": found.peak, "at the edge": found.at_the_edge,
-            "val loss": mine["loss"].mean(), "minus linear": mine["loss"].mean() - linear["loss"].mean(),
-            "from": low, "to": high, "error": mine["error"].mean(), "train loss": mine["train loss"].mean(),
-            "train minus linear": mine["train loss"].mean() - linear["train loss"].mean(),
-            "train from": train_low, "train to": train_high, "rank": place[schedule],
-        })  # fmt: skip
+        rows.append(
+            {
+                "schedule": schedule,
+                "peak": found.peak,
+                "at the edge": found.at_the_edge,
+                "val loss": mine["loss"].mean(),
+                "minus linear": mine["loss"].mean() - linear["loss"].mean(),
+                "from": low,
+                "to": high,
+                "error": mine["error"].mean(),
+                "train loss": mine["train loss"].mean(),
+                "train minus linear": mine["train loss"].mean() - linear["train loss"].mean(),
+                "train from": train_low,
+                "train to": train_high,
+                "rank": place[schedule],
+            }
+        )
     return rows

@@ -91,8 +91,16 @@ def suite(quick: bool) -> list[dict[str, Any]]:
     for name, values in losses.items():
         apart = values - losses["linear"]
         low, high = interval(apart)
-        rows.append({
-            "schedule": name, "peak": chosen[name], "at the edge": chosen[name] in (peaks[0], peaks[-1]),
-            "val loss": values.mean(), "minus linear": apart.mean(), "from": low, "to": high, "rank": place[name],
-        })  # fmt: skip
+        rows.append(
+            {
+                "schedule": name,
+                "peak": chosen[name],
+                "at the edge": chosen[name] in (peaks[0], peaks[-1]),
+                "val loss": values.mean(),
+                "minus linear": apart.mean(),
+                "from": low,
+                "to": high,
+                "rank": place[name],
+            }
+        )
     return rows

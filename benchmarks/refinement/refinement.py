@@ -36,13 +36,19 @@ def over_problems(rows: list[dict[str, Any]], which: str) -> list[dict[str, Any]
         mine = [row for row in rows if row["schedule"] == schedule]
         above = np.array([row["above linear"] for row in mine])
         places = [row["rank"] for row in mine if row["rank"] is not None]
-        found.append({
-            "problems": which, "schedule": schedule, "number": len(mine),
-            "mean above linear": float(np.expm1(np.log1p(above).mean())), "median above linear": float(np.median(above)),
-            "at least as good": int((above <= 0).sum()),
-            "better, 95%": sum(row["to"] < 0 for row in mine), "worse, 95%": sum(row["from"] > 0 for row in mine),
-            "mean rank": float(np.mean(places)) if places else None,
-        })  # fmt: skip
+        found.append(
+            {
+                "problems": which,
+                "schedule": schedule,
+                "number": len(mine),
+                "mean above linear": float(np.expm1(np.log1p(above).mean())),
+                "median above linear": float(np.median(above)),
+                "at least as good": int((above <= 0).sum()),
+                "better, 95%": sum(row["to"] < 0 for row in mine),
+                "worse, 95%": sum(row["from"] > 0 for row in mine),
+                "mean rank": float(np.mean(places)) if places else None,
+            }
+        )
     return found
 
 
@@ -51,11 +57,14 @@ def convex_bars(summary: list[dict[str, Any]]) -> list[Bar]:
     by_name = {row["schedule"]: row for row in summary if row["problems"] == "all"}
     refined, cosine = by_name["refined"], by_name["cosine"]
     return [
-        Bar("convex: refined worse than linear on more than a third of the problems, share",
-            1 - refined["at least as good"] / refined["number"], 1 / 3),
+        Bar(
+            "convex: refined worse than linear on more than a third of the problems, share",
+            1 - refined["at least as good"] / refined["number"],
+            1 / 3,
+        ),
         Bar("convex: refined above linear, on average", refined["mean above linear"], 0.0),
         Bar("convex: linear above cosine, on average", -cosine["mean above linear"], 0.0),
-    ]  # fmt: skip
+    ]
 
 
 def main() -> int:
@@ -94,10 +103,21 @@ def main() -> int:
         print_table("(d) the bound for all runs, at equal norms", sorted(trained, key=lambda row: row["final loss"]))
         print_table("(d) does the bound rank them as their losses do?", agreement)
         print_table("(d) refined from the binned recorder, compared with every step's norm", binned)
-        tables |= {"proposals": proposals, "ranking": ranking, "all_schedules": trained, "agreement": agreement,
-                   "binned": binned}  # fmt: skip
-        bars += [Bar(f"binned: {row['recorded under']}, {row['optimizer']}, of the peak", row["largest difference"],
-                     traces.BINS_BAR) for row in binned]  # fmt: skip
+        tables |= {
+            "proposals": proposals,
+            "ranking": ranking,
+            "all_schedules": trained,
+            "agreement": agreement,
+            "binned": binned,
+        }
+        bars += [
+            Bar(
+                f"binned: {row['recorded under']}, {row['optimizer']}, of the peak",
+                row["largest difference"],
+                traces.BINS_BAR,
+            )
+            for row in binned
+        ]
     write_raw(args, bars, **tables)
     refined = next(row for row in summary if (row["problems"], row["schedule"]) == ("not separable", "refined"))
     return conclude(

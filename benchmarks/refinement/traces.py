@@ -108,8 +108,13 @@ def all_schedules(curves: pathlib.Path) -> list[dict[str, Any]]:
             decay = min(int(share * steps), steps - WARMUP)
             schedule = olrs.WSD(peak=1.0, total_steps=steps, warmup_steps=WARMUP, decay_steps=decay, decay=shape)
         bound = float(theory.optimal_bound(schedule, total_steps=steps))
-        rows.append({"run": row["file"].removesuffix(".csv"), "final loss": float(row["final_full_val_loss"]),
-                     "bound, best rate, equal norms": bound})  # fmt: skip
+        rows.append(
+            {
+                "run": row["file"].removesuffix(".csv"),
+                "final loss": float(row["final_full_val_loss"]),
+                "bound, best rate, equal norms": bound,
+            }
+        )
     return rows
 
 
@@ -134,7 +139,13 @@ def binned(found: dict[str, tuple[olrs.Run, float]]) -> list[dict[str, Any]]:
         for optimizer in ("adam", "sgd"):
             options = dict(optimizer=optimizer, peak=1.0, total_steps=STEPS, knots=None)
             a, b = (olrs.refine(run, **options).at(np.arange(STEPS)) for run in (rough, exact))
-            rows.append({"recorded under": name, "optimizer": optimizer, "rows": len(rough),
-                         "bytes": sum(x.nbytes for x in jax.tree.leaves(state)),
-                         "largest difference": float(np.abs(a - b).max())})  # fmt: skip
+            rows.append(
+                {
+                    "recorded under": name,
+                    "optimizer": optimizer,
+                    "rows": len(rough),
+                    "bytes": sum(x.nbytes for x in jax.tree.leaves(state)),
+                    "largest difference": float(np.abs(a - b).max()),
+                }
+            )
     return rows

@@ -97,11 +97,18 @@ def parameters(width: int, layers: int, vocabulary: int) -> dict[str, tuple[tupl
     square, wide, narrow = (layers, width, width), (layers, width, 4 * width), (layers, 4 * width, width)
     return {
         "embedding": ((vocabulary, width), PartitionSpec("tp", "fsdp")),
-        "query": (square, into), "key": (square, into), "value": (square, into), "output": (square, out),
-        "gate": (wide, into), "up": (wide, into), "down": (narrow, out),
-        "attention_norm": ((layers, width), whole), "mlp_norm": ((layers, width), whole),
-        "norm": ((width,), whole), "head": ((width, vocabulary), PartitionSpec("fsdp", "tp")),
-    }  # fmt: skip
+        "query": (square, into),
+        "key": (square, into),
+        "value": (square, into),
+        "output": (square, out),
+        "gate": (wide, into),
+        "up": (wide, into),
+        "down": (narrow, out),
+        "attention_norm": ((layers, width), whole),
+        "mlp_norm": ((layers, width), whole),
+        "norm": ((width,), whole),
+        "head": ((width, vocabulary), PartitionSpec("fsdp", "tp")),
+    }
 
 
 def compile_step(tx: optax.GradientTransformation, mesh: Mesh | None, size: str) -> Any:
@@ -203,8 +210,10 @@ def in_own_process(work: Callable[..., Any], *args: Any) -> Any:
     """
     changes = {
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    }  # fmt: skip
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

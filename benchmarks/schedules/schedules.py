@@ -46,7 +46,7 @@ KEPT_OUT = ("flax", "orbax", "scipy", "matplotlib")  # packages that the import 
 PEAKS = [1e-4 * 2**k for k in range(8)]
 
 
-# ── (a) the compiled step ───────────────────────────────────────────────────────────────────────────
+# ── (a) the compiled step ─────────────────────────────────────────────────────────────────────────
 
 
 def compiled_steps(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
@@ -57,20 +57,27 @@ def compiled_steps(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
     bars = []
     for row in rows:
         name = f"{row['target']}, {row['schedule']}, {row['form']}"
-        bars += [Bar(f"{name}: {key} above Optax's", row[key] - row[f"{key} Optax"], 0)
-                 for key in ("fusions", "collectives", "branches", "host")]  # fmt: skip
+        bars += [
+            Bar(f"{name}: {key} above Optax's", row[key] - row[f"{key} Optax"], 0)
+            for key in ("fusions", "collectives", "branches", "host")
+        ]
         bars += [
             Bar(f"{name}: bytes, of Optax's", row["bytes"] / row["bytes Optax"], BYTES_BAR),
             Bar(f"{name}: temporary bytes above Optax's", row["temp bytes"] - row["temp bytes Optax"], TEMP_BAR),
         ]
     shown = ("fusions", "instructions", "collectives", "branches", "host")
-    print_table("(a) The compiled optimizer step: ours / with Optax's schedule", [
-        {"target": row["target"], "schedule": row["schedule"], "form": row["form"]}
-        | {key: f"{row[key]}/{row[f'{key} Optax']}" for key in shown}
-        | {"bytes ratio": f"{row['bytes'] / row['bytes Optax']:.5f}",
-           "temp ratio": f"{row['temp bytes'] / row['temp bytes Optax']:.5f}"}
-        for row in rows
-    ])  # fmt: skip
+    print_table(
+        "(a) The compiled optimizer step: ours / with Optax's schedule",
+        [
+            {"target": row["target"], "schedule": row["schedule"], "form": row["form"]}
+            | {key: f"{row[key]}/{row[f'{key} Optax']}" for key in shown}
+            | {
+                "bytes ratio": f"{row['bytes'] / row['bytes Optax']:.5f}",
+                "temp ratio": f"{row['temp bytes'] / row['temp bytes Optax']:.5f}",
+            }
+            for row in rows
+        ],
+    )
     return rows, bars
 
 
@@ -111,13 +118,17 @@ def single_rates(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
                 seconds(schedule, step, 100, time.perf_counter),
             )
             best[name] = [min(pair) for pair in zip(best[name], times)]
-    rows = [{"schedule": name, "at us": 1e6 * at, "million ms": 1e3 * million, "eager us": 1e6 * eager}
-            for name, (at, million, eager) in best.items()]  # fmt: skip
+    rows = [
+        {"schedule": name, "at us": 1e6 * at, "million ms": 1e3 * million, "eager us": 1e6 * eager}
+        for name, (at, million, eager) in best.items()
+    ]
     bars = [Bar(f"{name}.at(int), seconds", at, AT_BAR, timing=True) for name, (at, _, _) in best.items()]
-    bars += [Bar(f"{name}.at(a million steps), seconds", million, MILLION_BAR, timing=True)
-             for name, (_, million, _) in best.items()]  # fmt: skip
+    bars += [
+        Bar(f"{name}.at(a million steps), seconds", million, MILLION_BAR, timing=True)
+        for name, (_, million, _) in best.items()
+    ]
     print_table(
-        "(b) One rate and a million rates on the host by .at (CPU time), and one eager call (wall time); best of several",
+        "(b) One rate and a million on the host by .at (CPU time), and an eager call (wall time); best of several",
         rows,
     )
     return rows, bars
@@ -133,12 +144,16 @@ def eager_calls(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
         ]
         mine, theirs = (min(times) for times in zip(*pairs))
         computes = isinstance(other(step), jax.Array)  # optax.constant_schedule returns its Python number
-        rows.append({
-            "schedule": name, "ours us": 1e6 * mine, "Optax us": 1e6 * theirs,
-            "ratio of best": mine / theirs if computes else None,
-            "median ratio": statistics.median(a / b for a, b in pairs) if computes else None,
-            "note": "" if computes else "Optax computes nothing: no bar",
-        })  # fmt: skip
+        rows.append(
+            {
+                "schedule": name,
+                "ours us": 1e6 * mine,
+                "Optax us": 1e6 * theirs,
+                "ratio of best": mine / theirs if computes else None,
+                "median ratio": statistics.median(a / b for a, b in pairs) if computes else None,
+                "note": "" if computes else "Optax computes nothing: no bar",
+            }
+        )
         if computes:
             bars.append(Bar(f"eager {name}, of Optax's time", mine / theirs, EAGER_BAR, timing=True))
     print_table("(b) An eager schedule(step) of a Python int; ours and Optax's in turn", rows)
@@ -259,11 +274,15 @@ def imports(quick: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
     rows = []
     for collector in COLLECTOR:
         base, ours = times["optax", collector], times["optax_lrs", collector]
-        rows.append({
-            "collector": collector, "optax ms": 1e3 * statistics.median(base), "optax_lrs ms": 1e3 * statistics.median(ours),
-            "median difference ms": 1e3 * statistics.median(b - a for a, b in zip(base, ours)),
-            "difference of minima ms": 1e3 * (min(ours) - min(base)),
-        })  # fmt: skip
+        rows.append(
+            {
+                "collector": collector,
+                "optax ms": 1e3 * statistics.median(base),
+                "optax_lrs ms": 1e3 * statistics.median(ours),
+                "median difference ms": 1e3 * statistics.median(b - a for a, b in zip(base, ours)),
+                "difference of minima ms": 1e3 * (min(ours) - min(base)),
+            }
+        )
     print_table("(d) Import, in fresh processes in turn", rows)
     print(f"of {', '.join(KEPT_OUT)}, import optax_lrs loads: {', '.join(unwanted) or 'none'}")
     figure = min(rows[0]["median difference ms"], rows[0]["difference of minima ms"]) / 1e3

@@ -28,10 +28,13 @@ def beginnings(peak: float, steps: int) -> dict[str, olrs.Schedule]:
         "stable": olrs.WSD(peak=peak, total_steps=steps, decay_steps=0, warmup_steps=warmup_steps),
         # The infinite schedule up to its plateau, at 55% of the peak as in the paper.
         "plateau": olrs.Infinite(
-            peak=peak, plateau=0.55 * peak, cooldown_steps=max(1, round(0.55 * steps)), warmup_steps=warmup_steps,
+            peak=peak,
+            plateau=0.55 * peak,
+            cooldown_steps=max(1, round(0.55 * steps)),
+            warmup_steps=warmup_steps,
             end=peak / 10,
         ),
-    }  # fmt: skip
+    }
 
 
 def rewarmed(annealed: olrs.Schedule, *, at: int, steps: int, peak: float, warmup: float = 0.01) -> olrs.Schedule:
@@ -51,9 +54,12 @@ def arms(begun: dict[str, olrs.Schedule], *, peak: float, at: int, steps: int) -
     once = rewarmed(annealed, at=at, steps=steps, peak=peak)
     half = steps // 2
     twice = olrs.rewarm(
-        annealed, at=(at, at + half), peak=peak, warmup_steps=max(1, half // 100),
+        annealed,
+        at=(at, at + half),
+        peak=peak,
+        warmup_steps=max(1, half // 100),
         decay_steps=half - max(1, half // 100),
-    )  # fmt: skip
+    )
     # A finished schedule stays at its last rate; if that is zero, nothing would be learned.
     low = annealed if annealed.at(at) > 0 else olrs.join(annealed, olrs.Constant(value=peak / 10), at=at)
     return {
@@ -68,6 +74,7 @@ def arms(begun: dict[str, olrs.Schedule], *, peak: float, at: int, steps: int) -
         "merged": Arm(stable, "stable", merge_steps=decay_steps),
         "joint, from scratch": Arm(
             olrs.Cosine(peak=peak, total_steps=end, warmup_steps=max(1, end // 20), end=peak / 10),
-            start=None, replay=at / end,
+            start=None,
+            replay=at / end,
         ),
-    }  # fmt: skip
+    }

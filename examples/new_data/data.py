@@ -107,8 +107,8 @@ def mixed_batches(
         count = (len(text.train) - 1) // context
         if count < batch_size:
             raise ValueError(
-                f"too little text in {text.source}: {len(text.train)} training bytes make {count} windows of {context}, "
-                f"a batch takes {batch_size}"
+                f"too little text in {text.source}: {len(text.train)} training bytes make {count} windows "
+                f"of {context}, a batch takes {batch_size}"
             )
         # A window is identified by its start; new windows come after the old ones.
         starts = grain.MapDataset.range(count).shuffle(seed=seed_of_it).repeat()

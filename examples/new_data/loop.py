@@ -79,9 +79,14 @@ def train_arm(job: Job, training: Continuation, found: Any, validation: tuple[An
     """Trains; returns the record of this arm, resumed parts included, or None if it was stopped."""
     options, folder, mesh = job.options, job.folder, training.model.mesh
     batches = mixed_batches(
-        job.old, job.new, replay=job.arm.replay, context=job.size.context, batch_size=options.batch_size,
-        seed=options.seed + 1, rows=local_rows(mesh, options.batch_size),
-    )  # fmt: skip
+        job.old,
+        job.new,
+        replay=job.arm.replay,
+        context=job.size.context,
+        batch_size=options.batch_size,
+        seed=options.seed + 1,
+        rows=local_rows(mesh, options.batch_size),
+    )
     restored = folder.restore(training.shapes)
     if restored is None:
         start, state = job.first, training.begin(job.arm.schedule, found, drop=RECORDER)
@@ -131,12 +136,16 @@ def record_of(job: Job, state: State) -> olrs.Run:
     steps = np.arange(job.first, job.end)
     looks = np.flatnonzero(np.isfinite(old))
     return olrs.Run(
-        steps=steps, losses=losses[steps + 1], lrs=lrs[steps + 1], val_losses=new[steps + 1], schedule=job.arm.schedule,
+        steps=steps,
+        losses=losses[steps + 1],
+        lrs=lrs[steps + 1],
+        val_losses=new[steps + 1],
+        schedule=job.arm.schedule,
         notes={
             **job.folder.settings,
             "validation": [[int(done), float(old[done]), float(new[done])] for done in looks],
         },
-    )  # fmt: skip
+    )
 
 
 def ends(run: olrs.Run) -> tuple[float, float]:

@@ -22,9 +22,14 @@ def draw(path: pathlib.Path, runs: dict[str, dict[str, olrs.Run]], rows: list[di
     style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
     with plt.rc_context(style):
         figure, axes = plt.subplots(
-            3, len(runs), figsize=(1 + 5.5 * len(runs), 8), sharex="col", squeeze=False,
-            height_ratios=[1, 1.6, 1.6], layout="constrained",
-        )  # fmt: skip
+            3,
+            len(runs),
+            figsize=(1 + 5.5 * len(runs), 8),
+            sharex="col",
+            squeeze=False,
+            height_ratios=[1, 1.6, 1.6],
+            layout="constrained",
+        )
         for column, (shift, found) in zip(axes.T, runs.items()):
             rates, olds, news = column
             ends = {row["arm"]: row for row in rows if row["shift"] == shift}
@@ -44,9 +49,15 @@ def draw(path: pathlib.Path, runs: dict[str, dict[str, olrs.Run]], rows: list[di
             for axis, key in ((olds, "old"), (news, "new")):
                 axis.axhline(ends["pre-trained"][key], color="0.6", lw=1, ls="--")
                 axis.annotate(
-                    "pre-trained", (1, ends["pre-trained"][key]), xycoords=("axes fraction", "data"), xytext=(0, 2),
-                    textcoords="offset points", ha="right", color="0.4", fontsize=8,
-                )  # fmt: skip
+                    "pre-trained",
+                    (1, ends["pre-trained"][key]),
+                    xycoords=("axes fraction", "data"),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="right",
+                    color="0.4",
+                    fontsize=8,
+                )
             rates.set_title(f"{shift} shift", loc="left")
             rates.set_ylim(bottom=0)
             news.set_xlabel("updates on new data")

@@ -52,9 +52,12 @@ class Continuation:
         replicated = NamedSharding(model.mesh, P())
         shapes = jax.eval_shape(lambda: self._fresh(self.model.make()))
         opt_shardings = optax.tree_map_params(
-            self.tx, lambda _, sharding: sharding, shapes.opt_state, model.shardings,
+            self.tx,
+            lambda _, sharding: sharding,
+            shapes.opt_state,
+            model.shardings,
             transform_non_params=lambda _: replicated,
-        )  # fmt: skip
+        )
         shardings = State(model.shardings, opt_shardings, Record(*(replicated,) * 4))
         self.fresh = jax.jit(self._fresh, out_shardings=shardings)
         self.make = jax.jit(self.model.make, out_shardings=model.shardings)

@@ -73,10 +73,14 @@ class Bar:
         self._speed = 0.0
         self._val_loss = ""
         self._bar = tqdm(
-            desc=f"{name:>10}", initial=start, total=steps, disable=jax.process_index() != 0, dynamic_ncols=True,
+            desc=f"{name:>10}",
+            initial=start,
+            total=steps,
+            disable=jax.process_index() != 0,
+            dynamic_ncols=True,
             mininterval=0.1 if sys.stderr.isatty() else 20,  # a log file needs fewer lines than a terminal
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
-        )  # fmt: skip
+        )
 
     def look(self, done: int, loss: jax.Array, lr: jax.Array, val_loss: jax.Array | None) -> None:
         loss, lr = float(loss), float(lr)  # waits for the step before the latest one
@@ -137,8 +141,11 @@ def train(plan: Plan, name: str, model: Model, validation_NxBxL: jax.Array, stop
     losses, lrs, val_losses = (np.asarray(values_T, np.float64) for values_T in state.record)
     run = dataclasses.replace(
         olrs.Run.from_state(state.opt_state),  # the norms of the gradients
-        lrs=lrs, losses=losses, val_losses=val_losses, schedule=plan.schedules[name],
+        lrs=lrs,
+        losses=losses,
+        val_losses=val_losses,
+        schedule=plan.schedules[name],
         notes={**folder.settings, "source": plan.text.source, "unigram_entropy": plan.text.unigram_entropy()},
-    )  # fmt: skip
+    )
     folder.finish(run)
     return run

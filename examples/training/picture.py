@@ -47,17 +47,27 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
         below.set_ylim(low - 0.12 * (top - low), top)
         below.axhline(unigram_entropy, color="0.4", lw=1, ls="--")
         below.annotate(
-            "unigram entropy: the best without context", (1, unigram_entropy), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", ha="right", color="0.4", fontsize=9,
-        )  # fmt: skip
+            "unigram entropy: the best without context",
+            (1, unigram_entropy),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color="0.4",
+            fontsize=9,
+        )
         lowest, highest = below.get_ylim()
         last = max(run.steps[-1] for run in runs.values())
         for i, (name, end, height) in enumerate(zip(runs, ends, spread(ends, 0.055 * (highest - lowest)), strict=True)):
             if np.isfinite(end):
                 below.annotate(
-                    f" {name} {end:.3f}", (last, height), color=COLORS[i % len(COLORS)], va="center",
-                    annotation_clip=False, fontweight="bold",
-                )  # fmt: skip
+                    f" {name} {end:.3f}",
+                    (last, height),
+                    color=COLORS[i % len(COLORS)],
+                    va="center",
+                    annotation_clip=False,
+                    fontweight="bold",
+                )
         above.set_title("One transformer, one order of the data, one seed: only the schedule differs", loc="left")
         above.set_ylabel("rate applied")
         above.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""benchmarks/continual/continual.py computes shares and intervals over seeds, here of made-up runs."""
+"""benchmarks/continual/continual.py computes shares and intervals over seeds."""
 
 import pathlib
 import sys

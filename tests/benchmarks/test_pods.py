@@ -1,4 +1,7 @@
-"""benchmarks/pods/pods.py counts what is there: on programs whose counts are known, without a TPU's compiler."""
+"""benchmarks/pods/pods.py counts correctly, on programs with known counts.
+
+No compiler for TPUs is needed.
+"""
 
 import argparse
 import functools
@@ -34,7 +37,8 @@ HERE = pod_steps.Place("eight CPUs", "", (4, 2), TINY)
 
 
 def tally(entry: str, others: str = "", header: str = "", arguments: str = "a: f32[1024], b: f32[1024]"):
-    text = f"HloModule test, is_scheduled=true{header}\n\n{others}\nENTRY %main ({arguments}) -> f32[1024] {{\n{entry}\n}}\n"
+    main = f"ENTRY %main ({arguments}) -> f32[1024] {{\n{entry}\n}}\n"
+    text = f"HloModule test, is_scheduled=true{header}\n\n{others}\n{main}"
     return hlo_facts.tally(hlo_text.parse(text))
 
 
@@ -65,7 +69,8 @@ def test_an_asynchronous_copy_counts_once():
     )
     assert tally(AB + lines)["hbm"] == KB + 2 * KB
     lines = (
-        f"  %s = (({A}), f32[128]{{0}}, u32[]) slice-start(%a), slice={{[0:128]}}\n  %c = f32[128]{{0}} slice-done(%s)\n"
+        f"  %s = (({A}), f32[128]{{0}}, u32[]) slice-start(%a), slice={{[0:128]}}\n"
+        f"  %c = f32[128]{{0}} slice-done(%s)\n"
         f"  ROOT %d = {A} copy(%b)"
     )
     assert tally(AB + lines)["hbm"] == 2 * 128 * 4 + 2 * KB
@@ -89,7 +94,7 @@ UPDATE = (
 def test_a_buffer_updated_in_place_costs_its_slice_and_one_not_donated_a_copy():
     arguments = "a: f32[1024], i: s32[], x: f32[1]"
     donated = tally(UPDATE, SLICES, ", input_output_alias={ {}: (0, {}, may-alias) }", arguments)
-    assert donated["hbm"] == 4 + 4 + 4 + 4  # the slice, the index, the addend; the slice again
+    assert donated["hbm"] == 4 + 4 + 4 + 4  # reads slice, index and addend; writes the slice
     assert tally(UPDATE, SLICES, "", arguments)["hbm"] == KB + 4 + 4 + KB
 
 
@@ -111,7 +116,7 @@ LOOP = f"""%body (s: (s32[], f32[1024])) -> (s32[], f32[1024]) {{
   ROOT %less = pred[]{{:T(512)S(6)}} compare(%i, %most), direction=DIRECTION
 }}
 """
-EACH = 2 * KB + 3 * 4  # the negation; the counter, what is added to it and its limit
+EACH = 2 * KB + 3 * 4  # the negation; the counter, its step and its limit
 RUN = (
     f"  %zero = s32[] constant(START)\n  %t = (s32[], {A}) tuple(%zero, %a)\n"
     f"  %w = (s32[], {A}) while(%t), condition=%condition, body=%bodyNOTE\n"
@@ -129,7 +134,7 @@ def test_a_loop_counts_as_often_as_it_runs(start, limit, direction, times):
     assert found["unread loop"] == 0
 
 
-def test_a_loop_whose_count_is_noted_or_not_to_be_known():
+def test_a_loop_whose_count_is_noted_or_unknown():
     loop = LOOP.replace("LIMIT", "24").replace("DIRECTION", "NE")
     noted = ', backend_config={"known_trip_count":{"n":"5"}}'
     assert tally(AB + RUN.replace("START", "0").replace("NOTE", noted), loop)["hbm"] == 5 * EACH
@@ -137,7 +142,7 @@ def test_a_loop_whose_count_is_noted_or_not_to_be_known():
     assert found["unread loop"] == 1 and found["hbm"] == EACH
 
 
-BRANCHES = f"""%dear (d: f32[1024]) -> f32[1024] {{
+BRANCHES = f"""%expensive (d: f32[1024]) -> f32[1024] {{
   %d = {A} parameter(0)
   %e = {A} negate(%d)
   %r = {A} all-reduce(%e), channel_id=1, to_apply=%sum
@@ -151,14 +156,14 @@ BRANCHES = f"""%dear (d: f32[1024]) -> f32[1024] {{
 """
 
 
-def test_of_two_branches_the_dearer_counts():
+def test_of_two_branches_the_more_expensive_counts():
     lines = "  %which = s32[]{:S(6)} constant(0)\n"
-    lines += f"  ROOT %c = {A} conditional(%which, %a, %b), branch_computations={{%cheap, %dear}}"
+    lines += f"  ROOT %c = {A} conditional(%which, %a, %b), branch_computations={{%cheap, %expensive}}"
     found = tally(AB + lines, BRANCHES)
     assert (found["hbm"], found["conditional"], found["all-reduce"], found["payload"]) == (6 * KB, 1, 1, KB)
 
 
-def test_collectives_and_what_goes_into_them():
+def test_collectives_and_their_payload():
     lines = (
         f"  %g = f32[4096]{{0}} all-gather(%a), dimensions={{0}}\n"
         f"  %s = ({A}, {A}) all-reduce-start(%a, /*index=1*/%b), to_apply=%sum\n"
@@ -215,7 +220,8 @@ def test_a_compiled_addition_and_a_scan():
 
     found = hlo_facts.tally(module_of(scan, x, jax.ShapeDtypeStruct((50, 1000), jnp.float32)))
     assert found["unread loop"] == 0
-    # Read the carry and a row and write the carry, fifty times; counters, and a copy of the carry at the start.
+    # Fifty times: read the carry and a row, write the carry. Also counters, and one copy of the
+    # carry at the start.
     assert found["hbm"] == pytest.approx(50 * 3 * 4000, rel=0.05)
 
 
@@ -248,7 +254,7 @@ def test_states_are_sharded_by_path():
 
 @pytest.fixture(scope="module")
 def beside(mesh):
-    """The facts of clip and SGD with a recorder before them, beside those without: SGD, because it compiles fast."""
+    """The facts of clip and SGD with and without a recorder. SGD compiles fast."""
 
     @functools.cache
     def facts(recorder):
@@ -290,8 +296,14 @@ def test_a_step_on_eight_devices(mesh, shard_map):
 def test_the_recorder_holds_its_bars_on_eight_devices(beside):
     row = beside(olrs.record_grad_norm(norms=("l1", "l2")))
     binned = next(entry for entry in pod_variants.VARIANTS if entry.name == "recorder, binned, l1+l2")
-    wanted = {"collectives more", "donated arguments not aliased", "gathers and the like more", "host transfers",
-              "state bytes more", "loops whose count was not read"}  # fmt: skip
+    wanted = {
+        "collectives more",
+        "donated arguments not aliased",
+        "gathers and the like more",
+        "host transfers",
+        "state bytes more",
+        "loops whose count was not read",
+    }
     assert {bar.name.split(": ")[-1] for bar in pods.variant_bars(binned, row, [row])} >= wanted
     assert not wanted & set(short(binned, row))
     assert row["all-reduces"] > 0 and row["state bytes more"] > 0
@@ -329,7 +341,7 @@ def test_a_recorder_that_gathers_is_caught(mesh, beside):
 
 
 def exchanging(steps):
-    """A recorder whose two buffers change places, so that neither can be written where it is."""
+    """A recorder whose two buffers swap places, so that neither can be updated in place."""
 
     def init(params):
         del params
@@ -344,7 +356,7 @@ def exchanging(steps):
 
 
 @pytest.mark.slow
-def test_buffers_that_change_places_cost_their_length(beside):
+def test_buffers_that_swap_places_cost_their_length(beside):
     short, long = (beside(exchanging(steps)) for steps in (1_000, 100_000))
     assert long["hbm bytes"] - short["hbm bytes"] >= 99_000 * 4
 
@@ -364,7 +376,7 @@ def test_every_variant_is_named_once_and_has_a_base():
     assert {f"schedule, {cls.__name__}" for cls in schedules if cls is not olrs.Schedule} <= set(names)
 
 
-def test_a_chain_of_ones_own(tmp_path, monkeypatch):
+def test_a_users_own_chain(tmp_path, monkeypatch):
     (tmp_path / "mine_for_pods.py").write_text("import optax\ndef chain():\n    return optax.sgd(0.1)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -381,7 +393,7 @@ def environment(**options):
     return argparse.Namespace(**{"python": None, "cache": None} | options)
 
 
-def test_without_a_compiler_it_says_so_in_a_line_and_exits_with_a_status_of_its_own(tmp_path, capfd):
+def test_without_a_compiler_it_prints_a_line_and_exits_with_its_own_status(tmp_path, capfd):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'ModuleNotFoundError: No module named libtpu' >&2\nexit 1\n")
     python.chmod(0o755)

@@ -1,4 +1,4 @@
-"""checkpoint.average of what Checkpoints wrote: found without help, compared with its checksums, evenly spaced."""
+"""checkpoint.average finds, verifies and averages the checkpoints of Checkpoints."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def save(folder, how="dict", steps=STEPS):
 
 
 def flip(step):
-    """One bit in the middle of the file with the largest array."""
+    """Flips one bit in the middle of the file with the largest array."""
     path = max((file for file in step.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 16
@@ -70,7 +70,7 @@ def agrees(found, steps=(30, 40)):
     assert found["b"].tolist() == [np.mean(steps)] * 4 and found["n"] == steps[-1]
 
 
-def test_no_item_has_to_be_named(run):
+def test_no_item_must_be_named(run):
     agrees(checkpoint.average(run, params(0), weights=[0.5, 0.5]))
     agrees(checkpoint.average(run, params(0), weights=olrs.merge_weights(4)), STEPS)
 
@@ -109,7 +109,7 @@ def test_checkpoints_themselves_and_their_running_save(tmp_path):
         agrees(checkpoint.average(checkpoints, params(0), weights=[0.5, 0.5]))  # the second is still being written
 
 
-def test_a_changed_bit_is_noticed_unless_nobody_asks(run, tmp_path):
+def test_a_changed_bit_is_noticed_unless_verify_is_off(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     flip(tmp_path / "run" / "40" / "state")
     for checkpoints in (tmp_path / "run", [tmp_path / "run" / "30", tmp_path / "run" / "40" / "state"]):
@@ -133,7 +133,7 @@ def test_the_checksums_themselves_must_be_there(run, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
-def test_64_bits_that_are_read_as_32_are_no_damage(tmp_path):
+def test_64_bits_that_are_read_as_32_are_not_damage(tmp_path):
     assert not jax.config.jax_enable_x64
     tree = {"w": np.linspace(0, 1, 7), "n": 5, "v": np.ones(3, np.float32)}
     like = {"w": jnp.zeros(7), "n": jnp.int32(0), "v": jnp.zeros(3)}

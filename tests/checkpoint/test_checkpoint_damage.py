@@ -1,4 +1,7 @@
-"""Damaged and foreign checkpoints and files: an error that says where, or an earlier one; nothing is overwritten."""
+"""Damaged and foreign checkpoints and files: errors that name them, or earlier checkpoints.
+
+Nothing is overwritten.
+"""
 
 import warnings
 
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore"
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
+def test_damage_is_an_error_that_names_the_place_or_falls_back(folder, kind):
     damage, words = DAMAGE[kind]
     path = folder()
     damage(path / "20")
@@ -47,7 +50,7 @@ def test_damage_is_an_error_that_says_where_or_falls_back(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["an array cut", "everything gone", "another program's"])
-def test_what_is_damaged_is_moved_aside_when_it_is_in_the_way(folder, kind):
+def test_a_damaged_checkpoint_in_the_way_is_moved_aside(folder, kind):
     path = folder()
     DAMAGE[kind][0](path / "20")
     before = {str(file.relative_to(path / "20")): data for file, data in snapshot(path / "20").items()}
@@ -61,7 +64,7 @@ def test_what_is_damaged_is_moved_aside_when_it_is_in_the_way(folder, kind):
     assert {str(file.relative_to(aside)): data for file, data in snapshot(aside).items()} == before
 
 
-def test_falling_back_to_another_schedule_tells_of_the_damage(folder):
+def test_falling_back_to_another_schedule_reports_the_damage(folder):
     path, state = folder("plain"), trained(optax.adamw(LR))
     with Checkpoints(path, schedule=OTHER_RATE) as checkpoints:
         checkpoints.save(30, state)
@@ -72,7 +75,7 @@ def test_falling_back_to_another_schedule_tells_of_the_damage(folder):
 
 
 @pytest.mark.parametrize("kind", ["another model's", "of a newer version"])
-def test_what_only_does_not_fit_is_no_damage_and_stays(folder, kind):
+def test_a_checkpoint_that_does_not_fit_is_not_damaged_and_stays(folder, kind):
     path = folder()
     DAMAGE[kind][0](path / "20")
     before = snapshot(path)
@@ -89,7 +92,7 @@ def test_what_only_does_not_fit_is_no_damage_and_stays(folder, kind):
 
 
 def test_without_verifying_a_changed_bit_passes(folder):
-    """Orbax does not notice it: this is what the checksum is for."""
+    """Orbax does not notice it; the checksum does."""
     path = folder()
     flip(chunk(path / "20"))
     try:
@@ -163,7 +166,7 @@ def test_mistakes_in_calls(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# ── files of schedules and runs ────────────────────────────────────────────────────────────────────────────────────
+# ── files of schedules and runs ───────────────────────────────────────────────────────────────────
 
 
 def test_a_schedule_file(tmp_path):
@@ -183,7 +186,7 @@ def test_a_schedule_file(tmp_path):
 
 
 def test_a_damaged_record_of_a_run(tmp_path):
-    """Cut anywhere, or with any byte changed: the same run, or an error that names the file."""
+    """A cut or changed file gives the same run, or an error that names the file."""
     path = tmp_path / "run.npz"
     run = olrs.Run(steps=range(5), losses=np.arange(5.0), schedule=LR, notes={"a": 1})
     run.write(path)

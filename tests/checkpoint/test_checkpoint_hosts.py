@@ -47,7 +47,7 @@ with Checkpoints(folder, schedule=lr, keep=2) as checkpoints:
         checkpoints.save(5 if task == "damaged" else 4, found.state, position={})
     checkpoints.wait()
     said.append(" ".join(map(str, checkpoints.steps())))
-pathlib.Path(f"{folder}.{me}.txt").write_text("\\n".join(said))  # Gloo writes in between the lines of stdout
+pathlib.Path(f"{folder}.{me}.txt").write_text("\\n".join(said))  # Gloo writes to stdout in between
 """
 
 
@@ -78,7 +78,7 @@ def processes(count, folder, task):
 
 @pytest.mark.slow
 def test_another_number_of_hosts(tmp_path):
-    """Saved by two processes, restored by one and saved again; that by two, with an array cut."""
+    """Two processes save, one restores and saves again, and two restore that, with an array cut."""
     folder = tmp_path / "run"
     assert processes(2, folder, "save") == [["2 3"], ["2 3"]]
     assert processes(1, folder, "restore") == [["3 4"]]

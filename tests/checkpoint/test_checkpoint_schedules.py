@@ -1,4 +1,4 @@
-"""A checkpoint under another schedule: an error, or the one that was chosen."""
+"""Restoring under another schedule: an error, or the schedule that was chosen."""
 
 import warnings
 
@@ -104,7 +104,10 @@ AGAIN = olrs.Linear(peak=2e-4, total_steps=50)
 
 @pytest.mark.parametrize("kind", ["rewarming", "factors"])
 def test_a_schedule_in_the_state_that_is_not_the_live_one(tmp_path, kind):
-    """Its shapes cannot be compared, and schedule= does not tell of it; a state can, and keep needs no comparing."""
+    """Its shapes cannot be compared, and schedule= does not name it.
+
+    A state can be compared, and "keep" compares nothing.
+    """
 
     def make(inner):
         tx = olrs.scale_by_rewarming_schedule(LR, again=inner) if kind == "rewarming" else factored(inner)
@@ -129,7 +132,7 @@ def test_a_schedule_in_the_state_that_is_not_the_live_one(tmp_path, kind):
     assert inner(checkpoints.restore(other(), on_mismatch="override").state) == inner(other())
 
 
-def test_rewarming_and_factors_without_a_schedule_of_their_own(tmp_path):
+def test_rewarming_and_factors_without_their_own_schedule(tmp_path):
     for name, tx in (("a", olrs.scale_by_rewarming_schedule(LR)), ("b", factored(0.5))):
         init = lambda: tx.init({"w": jnp.ones(2), "b": jnp.ones(2)})  # noqa: B023, E731
         with Checkpoints(tmp_path / name, schedule=LR) as checkpoints:
@@ -166,7 +169,7 @@ def test_several_live_schedules_are_not_made_one(tmp_path):
 
 @pytest.mark.slow
 def test_the_state_of_an_nnx_optimizer(tmp_path):
-    """nnx.split takes the types away: the rates are found by their names, the counts are in the graph."""
+    """nnx.split drops the types: rates are found by name, and counts are in the graph."""
     from flax import nnx
 
     def make(schedule):
@@ -208,7 +211,7 @@ def test_a_schedule_that_was_never_named(tmp_path):
     assert asked.restore(shapes(tx), on_mismatch="override").schedule == LR
 
 
-def test_notes_do_not_count_and_digits_do(tmp_path):
+def test_notes_are_ignored_and_digits_are_not(tmp_path):
     noted = olrs.Tabulated(lrs=[0.1, 0.2])
     tx = optax.adamw(noted)
     with Checkpoints(tmp_path, schedule=noted) as checkpoints:

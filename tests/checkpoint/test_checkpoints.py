@@ -1,4 +1,4 @@
-"""Checkpoints: what is restored is what was saved, on any mesh, in any kind of array."""
+"""Checkpoints restore what was saved, on any mesh, in any kind of array."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from optax_lrs.checkpoint._template import converted, placed
 pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore")
 
 
-def test_what_is_saved_is_restored(saved):
+def test_a_state_is_restored_as_saved(saved):
     checkpoints = Checkpoints(saved / "live", schedule=LR)
     assert checkpoints.steps() == [10, 20] and checkpoints.latest == 20
     for step in (None, 10):
@@ -62,8 +62,11 @@ def test_another_dtype_is_converted_after_it_was_verified(folder):
 
 
 @pytest.mark.parametrize("jitted", [False, True])
-def test_the_step_of_a_train_state_is_a_number_of_python_until_it_is_jitted(tmp_path, jitted):
-    """It is saved as int64, and the next run may ask for int32: that is no damage. And the other way round."""
+def test_the_step_of_a_train_state_is_a_python_number_until_it_is_jitted(tmp_path, jitted):
+    """It is saved as int64, and the next run may ask for int32, or the reverse.
+
+    Neither is damage.
+    """
     train_state = pytest.importorskip("flax.training.train_state")
     tx = optax.adamw(LR)
     created = train_state.TrainState.create(apply_fn=None, params={"w": jnp.ones(3)}, tx=tx)
@@ -98,7 +101,7 @@ HOST = {
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    """A state of numbers of the host, most of them of 64 bits."""
+    """A state of host numbers, most of them with 64 bits."""
     folder = tmp_path_factory.mktemp("host")
     with Checkpoints(folder) as checkpoints:
         checkpoints.save(1, HOST)
@@ -174,10 +177,15 @@ def place(state, mesh, spec):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_meshes(saved, tmp_path, kind):
-    """Saved on one device, restored on eight; saved there, restored on two of them, and on one: the same checksums."""
+    """Saved on one device, restored on eight, then on two and on one.
+
+    The checksums stay the same.
+    """
     kinds = (getattr(jax.sharding.AxisType, kind),) * 2
-    eight, two = (jax.make_mesh(shape, ("a", "b"), axis_types=kinds, devices=jax.devices()[: shape[0] * shape[1]])
-                  for shape in ((4, 2), (1, 2)))  # fmt: skip
+    eight, two = (
+        jax.make_mesh(shape, ("a", "b"), axis_types=kinds, devices=jax.devices()[: shape[0] * shape[1]])
+        for shape in ((4, 2), (1, 2))
+    )
     expected, template = trained(live(LR), steps=2), shapes(live(LR))
     on_eight = Checkpoints(saved / "live", schedule=LR).restore(place(template, eight, jax.P("a", "b"))).state
     assert_same(on_eight, expected)
@@ -215,7 +223,7 @@ def test_which_are_kept(tmp_path):
     assert Checkpoints(tmp_path).steps() == [3, 4, 8, 9, 10]
 
 
-def test_a_save_is_whole_or_not_there(tmp_path):
+def test_a_save_is_complete_or_absent(tmp_path):
     """A kill leaves a temporary folder.
 
     It is not a checkpoint, and does not prevent the next save of that step.

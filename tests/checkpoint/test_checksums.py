@@ -1,4 +1,4 @@
-"""The checksum of arrays: its formula, what it sees, and what it costs."""
+"""The checksum of arrays: its formula, what it detects, and its cost."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore"
 
 
 def murmur(words, index):
-    """The formula in Python's integers, one by one."""
+    """The formula in Python integers, one element at a time."""
     total = 0
     for i, w in zip(index, words):
         x = w ^ (i * 0x9E3779B1 % 2**32)
@@ -34,12 +34,12 @@ def test_checksums_are_the_formula_on_devices_and_in_numpy():
         assert checksums({"x": x}) == checksums({"x": jnp.asarray(x)}) == expected
 
 
-def test_checksums_see_what_a_sum_of_bits_does_not():
+def test_checksums_detect_what_a_sum_of_bits_does_not():
     x = np.random.default_rng(2).normal(size=(8, 4)).astype(np.float32)
     seen = {checksums(x)[""]}
     for damage in (x[::-1], x.T.reshape(8, 4), -x, np.where(np.arange(4) < 2, -x, x), np.roll(x, 1), x[:, ::-1], 0 * x):
         seen.add(checksums(np.ascontiguousarray(damage))[""])
-    for bit in range(32):  # any one bit
+    for bit in range(32):  # any single bit
         other = x.copy()
         other.view(np.uint32)[3, 2] ^= np.uint32(1 << bit)
         seen.add(checksums(other)[""])
@@ -47,7 +47,7 @@ def test_checksums_see_what_a_sum_of_bits_does_not():
 
 
 def test_checksums_move_no_arrays():
-    """On the compiled program: every device sums its own shards, and one collective adds the sums of all leaves."""
+    """Each device sums its own shards, and one collective adds the sums of all leaves."""
     from optax_lrs.checkpoint._checksum import _on_device
 
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -1,6 +1,7 @@
 """What the package relies on in Orbax, checked against the installed release.
 
-Each message says what to change in optax_lrs/checkpoint/_orbax.py when a release of Orbax breaks it.
+Each message says what to change in optax_lrs/checkpoint/_orbax.py when a release of Orbax breaks
+it.
 """
 
 import json
@@ -23,7 +24,7 @@ STATE = {"w": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(2, jnp.bfloat16), "n"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Steps 1 to 4 saved through ``_orbax.manager``, of which it keeps 2 (every second), 3 (listed) and 4 (latest)."""
+    """Steps 1 to 4 of a manager, which keeps 2 (every second), 3 (listed) and 4 (latest)."""
     folder = _orbax.as_path(tmp_path_factory.mktemp("run"))
     with _orbax.manager(str(folder), keep=1, keep_steps=[3], keep_every=2, deleted=".gone") as manager:
         for step in (1, 2, 3, 4):

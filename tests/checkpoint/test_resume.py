@@ -1,9 +1,10 @@
-"""A run that is killed and resumed ends with the bits of one that was not, wherever it was killed.
+"""A killed and resumed run ends with the same bits as an undisturbed one, wherever it was killed.
 
-For every schedule of the package (as an optimizer's, and live in the state), compositions of them, and every case of the
-transforms' matrices, of 200 steps: all states are written to one Orbax checkpoint, read back into the template that
-``init`` gives without arrays, and from *each* the next step is taken. If state k leads to state k + 1 bit for bit, for
-every k, then so does every resumed run to the end, by induction; a few are run to their end besides.
+This covers every schedule of the package (in an optimizer, and live in the state), compositions of
+them, and every case of the transforms' matrices, for 200 steps. All states are written to one Orbax
+checkpoint, read back into the abstract template of ``init``, and from *each* of them the next step
+is taken. If state k leads to state k + 1 bit for bit, for every k, then by induction every resumed
+run ends with the same bits. A few are also run to their end.
 """
 
 import functools
@@ -23,27 +24,39 @@ from matrices import transform_rules
 
 STEPS = 200
 COMPOSITIONS = {
-    "join of a switch": olrs.join(olrs.schedules.Switched(**olrs.schedules.Switched.example), olrs.Cosine(peak=1.0, total_steps=90), at=99),
-    "cycled tokens": olrs.cycled(olrs.on_tokens(olrs.Cosine(peak=1.0, total_steps=900), tokens_per_step=20), period_steps=45),
+    "join of a switch": olrs.join(
+        olrs.schedules.Switched(**olrs.schedules.Switched.example), olrs.Cosine(peak=1.0, total_steps=90), at=99
+    ),
+    "cycled tokens": olrs.cycled(
+        olrs.on_tokens(olrs.Cosine(peak=1.0, total_steps=900), tokens_per_step=20), period_steps=45
+    ),
     "a cooled table": olrs.with_cooldown(olrs.Tabulated(lrs=[0.0, 1.0, 0.5], steps=[0, 50, 150]), at=120, steps=60),
-    "re-warmed twice": olrs.rewarm(olrs.InverseSqrt(peak=1.0, warmup_steps=9), at=(60, 130), peak=0.5, warmup_steps=5,
-                                   decay_steps=(None, 40), start=None),
+    "re-warmed twice": olrs.rewarm(
+        olrs.InverseSqrt(peak=1.0, warmup_steps=9),
+        at=(60, 130),
+        peak=0.5,
+        warmup_steps=5,
+        decay_steps=(None, 40),
+        start=None,
+    ),
     "a branch": olrs.decay_from(olrs.WSD(peak=1.0, total_steps=900, warmup_steps=9, decay_steps=70), at=100),
-    "stretched product": olrs.stretched(olrs.product(olrs.Linear(peak=1.0, total_steps=60), olrs.REX(peak=1.0, total_steps=60)),
-                                        factor=2.7),
-}  # fmt: skip
+    "stretched product": olrs.stretched(
+        olrs.product(olrs.Linear(peak=1.0, total_steps=60), olrs.REX(peak=1.0, total_steps=60)), factor=2.7
+    ),
+}
 
 
 def matrices():
     """The names of the test modules that have a matrix of transforms."""
     texts = {file.stem: file.read_text() for file in sorted(Path(__file__).parents[1].rglob("test_*.py"))}
-    return [name for name, text in texts.items()
-            if re.search(r"^CASES\b", text, re.M) and "transform_rules import" in text]  # fmt: skip
+    return [
+        name for name, text in texts.items() if re.search(r"^CASES\b", text, re.M) and "transform_rules import" in text
+    ]
 
 
 @functools.cache
 def rows():
-    """Everything with a state, by name: the transformation, its parameters, the extra arguments of a step."""
+    """Each transformation with a state by name, its parameters, and a step's extra arguments."""
     registry = {cls.__name__: cls(**cls.example) for cls in cases.package_schedules()}
     found = {
         f"adamw({name})": (optax.adamw(lr), {"w": jnp.linspace(-1.0, 1.0, 3)}, {}) for name, lr in COMPOSITIONS.items()
@@ -63,31 +76,34 @@ def rows():
 
 
 def extra_args(known, k):
-    """The arguments of step k: like the case's own, and not the same at each step."""
+    """The extra arguments of step k, which vary with the step."""
     moving = {"value": 2.0 + jnp.sin(1.7 * k), "boundary": k % 37 == 20}
     return {key: moving.get(key, item) for key, item in known.items()}
 
 
 class Group:
-    """A few rows in one compiled program, their leaves behind each other in one array for each type of number.
+    """A few rows in one compiled program, with their leaves concatenated by dtype.
 
-    All rows in one program would take XLA twice as long; each leaf an argument, a step twenty times.
+    All rows in one program would take XLA twice as long. With a separate argument for each leaf, a
+    step would take twenty times as long.
     """
 
     def __init__(self, names):
         self.names = names
         self.leaves, self.structure = jax.tree.flatten(jax.eval_shape(self.begin))
         self.dtypes = sorted({leaf.dtype.name for leaf in self.leaves})
-        # What is compiled for 200 steps of a few numbers need not be fast.
-        self.advance = jax.jit(lambda rows, k: self.pack(self.step(self.unpack(rows), k), jnp),
-                               compiler_options={"xla_backend_optimization_level": 0})  # fmt: skip
+        # 200 steps of a few numbers need no optimized code.
+        self.advance = jax.jit(
+            lambda rows, k: self.pack(self.step(self.unpack(rows), k), jnp),
+            compiler_options={"xla_backend_optimization_level": 0},
+        )
 
     def begin(self):
-        """The parameters and the first state of every row."""
+        """The parameters and the first state of each row."""
         return {name: (rows()[name][1], rows()[name][0].init(rows()[name][1])) for name in self.names}
 
     def step(self, states, k):
-        """One update of every row."""
+        """One update of each row."""
         after = {}
         for name, (params, state) in states.items():
             tx, _, known = rows()[name]
@@ -99,14 +115,14 @@ class Group:
 
     @functools.cached_property
     def states(self):
-        """Of the undisturbed run: all states, behind each other."""
+        """All states of the undisturbed run, stacked."""
         states = [self.pack(jax.device_get(self.begin()), np)]
         for k in range(STEPS):
             states.append(jax.device_get(self.advance(states[-1], np.int32(k))))
         return {kind: np.stack([rows[kind] for rows in states]) for kind in self.dtypes}
 
     def pack(self, tree, xp):
-        """The leaves behind each other; with a leading axis of steps if they have one."""
+        """The leaves concatenated by dtype, with a leading axis of steps if they have one."""
         leaves = jax.tree.leaves(tree)
         lead = np.shape(leaves[0])[: np.ndim(leaves[0]) - len(self.leaves[0].shape)]
         flat = {kind: [] for kind in self.dtypes}
@@ -116,7 +132,7 @@ class Group:
         return {kind: xp.concatenate(rows, axis=-1) for kind, rows in flat.items()}
 
     def unpack(self, rows):
-        """The tree again."""
+        """The inverse of ``pack``."""
         taken, found = dict.fromkeys(self.dtypes, 0), []
         for leaf in self.leaves:
             kind, start = leaf.dtype.name, taken[leaf.dtype.name]
@@ -126,13 +142,16 @@ class Group:
         return jax.tree.unflatten(self.structure, found)
 
     def differing(self, rows, expected):
-        """The names of the rows that are not the same, bit for bit."""
+        """The names of the rows that differ in any bit."""
         bits = [
             {kind: np.asarray(row).view(f"u{row.dtype.itemsize}") for kind, row in each.items()}
             for each in (rows, expected)
         ]
         got, want = map(self.unpack, bits)
-        same = lambda name: all(map(np.array_equal, jax.tree.leaves(got[name]), jax.tree.leaves(want[name])))  # noqa: E731
+
+        def same(name):
+            return all(map(np.array_equal, jax.tree.leaves(got[name]), jax.tree.leaves(want[name])))
+
         return [name for name in self.names if not same(name)]
 
 
@@ -179,8 +198,8 @@ def is_worth_resuming(group):
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params)), name
 
 
-def tells_what_was_lost(group, saved, name):
-    """One step too many in one count: the next step tells, by name."""
+def reveals_what_was_lost(group, saved, name):
+    """One step too many in one count: the next step reveals it, by name."""
     rows = {kind: row[7].copy() for kind, row in saved.items()}
     group.unpack(rows)[name][1].count[...] += 1  # a view into the rows
     after = jax.device_get(group.advance(rows, np.int32(7)))
@@ -189,7 +208,7 @@ def tells_what_was_lost(group, saved, name):
 
 @pytest.mark.slow
 def test_resumed_at_every_step(tmp_path):
-    """One test, for it is one run."""
+    """One test, because it is one run."""
     names = sorted(rows())
     assert len(names) >= 2 * len(cases.package_schedules()) + 2 * len(COMPOSITIONS) + 36
     groups = [Group(names[start : start + 12]) for start in range(0, len(names), 12)]
@@ -199,4 +218,4 @@ def test_resumed_at_every_step(tmp_path):
         for k in (1, 59, 133):
             leads_to_the_end(group, saved, k)
         if "live(Cosine)" in group.names:
-            tells_what_was_lost(group, saved, "live(Cosine)")
+            reveals_what_was_lost(group, saved, "live(Cosine)")

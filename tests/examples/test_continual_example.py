@@ -1,7 +1,8 @@
 """examples/continual.py, run as a user runs it, with a model so small that an arm takes a second.
 
-What must hold: replay has the share that it says, whoever reads it; every arm goes on exactly where pre-training ended; a run
-that is killed and resumed is the same run, to the last bit; bad input costs one line and nothing else.
+Replay has its share on any number of processes. Each arm continues exactly where pre-training ended.
+A run that is killed and resumed is the same run, bit for bit. Bad input prints one line and changes
+nothing.
 """
 
 import csv
@@ -36,11 +37,11 @@ TIMEOUT = 180  # seconds; a run takes about 6
 
 @pytest.fixture(scope="module")
 def example():
-    """The modules of the example, imported here: for what needs no process of its own."""
+    """The modules of the example, imported for tests that need no separate process."""
     sys.path.insert(0, str(SCRIPT.parent))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other people's packages, while they are imported
+            warnings.simplefilter("ignore")  # of other packages, while they are imported
             import continual
         yield continual
     finally:
@@ -49,7 +50,7 @@ def example():
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """An old and a new one: modules of the standard library, and its documentation strings' nearest kin, licences."""
+    """An old text, modules of the standard library, and a new one, licenses."""
     place = tmp_path_factory.mktemp("texts")
     for name, pattern, count in (("old", "[a-c]*.py", 12), ("new", "[s-u]*.py", 12)):
         (place / name).mkdir()
@@ -75,7 +76,7 @@ def command(texts, out, *arguments, arms=ARMS):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory):
-    """Where the processes of this file keep what they compile: all but the first find it there."""
+    """The compilation cache of the processes of this file."""
     global COMPILED
     COMPILED = tmp_path_factory.mktemp("compiled")
 
@@ -84,11 +85,14 @@ def start(*arguments):
     environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
     environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(COMPILED), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of what there is to do
+    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # most of the time is compilation
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
-        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(process, status=0):
@@ -105,22 +109,24 @@ def snapshot(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-# ── a whole run ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a whole run ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
 def straight(texts, tmp_path_factory):
-    """Never interrupted: (folder, what was printed)."""
+    """An uninterrupted run: (folder, printed text)."""
     out = tmp_path_factory.mktemp("straight") / "runs"
     return out, finish(start(*command(texts, out)))[0]
 
 
 @pytest.mark.slow
-def test_what_is_printed_is_in_the_table_and_the_records(straight):
+def test_the_printed_table_matches_the_records(straight):
     out, printed = straight
     with open(out / "table.csv", newline="") as file:
-        rows = {row["arm"]: {key: float(row[key]) for key in ("old", "new", "average", "forgotten")}
-                for row in csv.DictReader(file)}  # fmt: skip
+        rows = {
+            row["arm"]: {key: float(row[key]) for key in ("old", "new", "average", "forgotten")}
+            for row in csv.DictReader(file)
+        }
     assert list(rows) == ["pre-trained", *ARMS]
     for name, row in rows.items():
         line = next(line for line in printed.splitlines() if line.startswith(f"{name}  "))
@@ -135,7 +141,7 @@ def test_what_is_printed_is_in_the_table_and_the_records(straight):
     assert np.isfinite(replayed.losses).all()
     looks = replayed.notes["validation"]
     assert [done for done, _, _ in looks] == [AT, 25, 30, 35, 40, AT + NEW]
-    # Before the first update it is the pre-trained model, to the last bit.
+    # Before the first update it is the pre-trained model, bit for bit.
     assert looks[0][1:] == [rows["pre-trained"]["old"], rows["pre-trained"]["new"]]
     assert looks[-1][1:] == [rows[ARMS[1]]["old"], rows[ARMS[1]]["new"]]
     assert rows[ARMS[1]]["new"] < rows[ARMS[0]]["new"] < rows["pre-trained"]["new"]
@@ -168,7 +174,7 @@ def test_killed_and_resumed_is_the_same_run(straight, texts, tmp_path, number):
     assert printed.splitlines()[-1].startswith("picture: ")
 
 
-# ── where it goes on from ──────────────────────────────────────────────────────────────────────────────────────────
+# ── where it continues from ───────────────────────────────────────────────────────────────────────
 
 
 def test_arms_continue_from_their_pre_training_run(example):
@@ -180,7 +186,7 @@ def test_arms_continue_from_their_pre_training_run(example):
     for name, arm in found.items():
         lrs = arm.schedule.at(np.arange(901))
         if arm.start is None:
-            assert arm.replay == pytest.approx(2 / 3)  # as many old tokens, and as many new ones, as the others have
+            assert arm.replay == pytest.approx(2 / 3)  # as many old and as many new tokens as the others
             continue
         np.testing.assert_array_equal(lrs[before], begun[arm.start].at(before), err_msg=name)
         assert lrs.max() == pytest.approx(0.01) and (lrs[600:] <= 0.01).all()
@@ -197,7 +203,7 @@ def test_arms_continue_from_their_pre_training_run(example):
         assert np.ptp(lrs) < 1e-6
 
 
-def test_a_schedule_that_ended_at_zero_goes_on_at_a_tenth(example):
+def test_a_schedule_that_ended_at_zero_continues_at_a_tenth(example):
     from new_data.arms import arms, beginnings
 
     begun = beginnings(0.01, 600) | {"annealed": olrs.Cosine(peak=0.01, total_steps=600)}
@@ -212,27 +218,27 @@ def test_runs_of_pretrain_are_told_apart(example):
         "annealed": [olrs.Cosine(peak=1.0, total_steps=100), olrs.WSD(peak=1.0, total_steps=100, decay_steps=20)],
         "stable": [olrs.Constant(value=0.1), olrs.WSD(peak=1.0, total_steps=100, decay_steps=0, warmup_steps=5)],
         "plateau": [olrs.Infinite(peak=1.0, plateau=0.5, cooldown_steps=50)],
-        None: [olrs.Cosine(peak=1.0, total_steps=1000)],  # seen in its middle it is neither
+        None: [olrs.Cosine(peak=1.0, total_steps=1000)],  # in its middle it is neither
     }
     for kind, schedules in kinds.items():
         assert [part(schedule, 100) for schedule in schedules] == [kind] * len(schedules)
 
 
 @pytest.mark.slow
-def test_a_folder_of_pretrain_is_taken_up(example, straight, texts, tmp_path):
+def test_a_folder_of_pretrain_is_used(example, straight, texts, tmp_path):
     usual = command(texts, tmp_path / "runs", arms=["WSD branch", "infinite"])
     usual = [word for word in usual if word not in TINY] + "--eval-batches 2".split()
     options = example.arguments([*usual, "--from", str(straight[0] / "pretrain"), "--new-steps", "30"])
     plan = example.make_plan(options)
     assert plan.before.size.width == 16 and plan.before.steps == AT and plan.total_steps == AT + 30
-    assert set(plan.before.schedules) == {"stable", "plateau"}  # the other is there
+    assert set(plan.before.schedules) == {"stable", "plateau"}  # the other one exists
     assert plan.begun["annealed"].folder.path == straight[0] / "pretrain" / "annealed"
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
-def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_compiler):
-    """With the same data and the rate that goes on: the same updates, Adam's moments and counts included."""
+def test_continuing_equals_longer_pre_training(example, texts, quick_compiler):
+    """With the same data and rate the updates are the same, Adam's moments and counts included."""
     import jax
     from jax.sharding import AxisType
     from new_data.loop import RECORDER
@@ -269,7 +275,7 @@ def test_going_on_is_what_pre_training_would_have_done(example, texts, quick_com
 
 
 def test_merging_takes_the_mean_of_the_last_checkpoints(example, tmp_path):
-    """Also where a run was killed, and comes by the same steps once more."""
+    """Also if a killed run passes the same steps again."""
     import types
 
     import jax.numpy as jnp
@@ -292,26 +298,28 @@ def test_merging_takes_the_mean_of_the_last_checkpoints(example, tmp_path):
     assert Merging(types.SimpleNamespace(arm=Arm(arm.schedule), end=100, folder=job.folder)).steps == []
 
 
-# ── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── data ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def two_texts():
     from training.byte_text import ByteText
 
-    # Every byte says which text it is of; their windows begin at multiples of the context, so bytes can count them.
-    return [ByteText(np.full(n, value, np.uint8), np.zeros(9, np.uint8), str(value), str(value))
-            for n, value in ((5_001, 0), (7_001, 1))]  # fmt: skip
+    # Each byte identifies its text. Windows begin at multiples of the context, so bytes count them.
+    return [
+        ByteText(np.full(n, value, np.uint8), np.zeros(9, np.uint8), str(value), str(value))
+        for n, value in ((5_001, 0), (7_001, 1))
+    ]
 
 
 @pytest.mark.parametrize("replay", [0.0, 0.01, 0.05, 0.25, 0.5, 2 / 3, 1.0])
-def test_replay_has_the_share_that_it_says(example, replay):
+def test_replay_has_its_share(example, replay):
     from new_data.data import mixed_batches
 
     batches = mixed_batches(*two_texts(), replay=replay, context=10, batch_size=8, seed=0, rows=range(8))
     is_old = np.concatenate([next(batches)[:, 0] == 0 for _ in range(250)])
     counts, n = np.cumsum(is_old), np.arange(1, 2001)
     assert np.abs(counts - n * replay).max() < 1 + 1e-3
-    if replay < 1:  # evenly spread: in any hundred in a row
+    if replay < 1:  # evenly spread: in any hundred consecutive ones
         assert np.abs(counts[100:] - counts[:-100] - 100 * replay).max() < 1 + 1e-3
 
 
@@ -334,7 +342,7 @@ def test_mixed_batches_resume_split_and_differ_by_seed(example, texts):
     for batch in expected:
         np.testing.assert_array_equal(next(again), batch)
     assert not np.array_equal(next(batches(seed=3)), next(batches(seed=4)))
-    # Windows are of one text each, never across the seam.
+    # Each window is from one text; none crosses the boundary.
     found = np.concatenate([next(again) for _ in range(50)])
     sources = [text.train.tobytes() for text in (old, new)]
     assert all(any(row.tobytes() in source for source in sources) for row in found)
@@ -351,7 +359,7 @@ def test_the_shifts_of_this_machine(example):
     assert new_text("strong").fingerprint == found["strong"].fingerprint
 
 
-def test_a_bare_machine_is_told(example, monkeypatch, tmp_path):
+def test_a_machine_without_texts_is_an_error(example, monkeypatch, tmp_path):
     from new_data import data as continual_data
 
     nowhere = [("moon rocks", lambda: continual_data.files_below(tmp_path, "*.h"))]
@@ -365,7 +373,7 @@ def test_a_bare_machine_is_told(example, monkeypatch, tmp_path):
     assert continual_data.new_text("strong").source == "1 files of notes"
 
 
-# ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── bad input ─────────────────────────────────────────────────────────────────────────────────────
 
 BAD = {
     "unknown arm": (["--arms", "re-warm, 7% replay"], "there are constant low rate, repeated cosine"),

@@ -1,7 +1,8 @@
-"""The main job, run as a user runs it: examples/pretrain.py with a model so small that a run takes seconds.
+"""examples/pretrain.py, run as a user runs it, with a model so small that a run takes seconds.
 
-What must hold: a run that is stopped or killed and resumed is the same run, to the last bit; so is one whose checkpoints
-lie elsewhere in time; a mesh and several processes change only the rounding; bad input costs one line and nothing else.
+A run that is stopped or killed and then resumed is the same run, bit for bit, also with checkpoints
+at other steps. A mesh and several processes change only the rounding. Bad input prints one line and
+changes nothing.
 """
 
 import json
@@ -35,11 +36,11 @@ TIMEOUT = 180  # seconds; a run takes about 10
 
 @pytest.fixture(scope="module")
 def example():
-    """The modules of the example, imported here: for what needs no process of its own."""
+    """The modules of the example, imported for tests that need no separate process."""
     sys.path.insert(0, str(SCRIPT.parent))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other people's packages, while they are imported
+            warnings.simplefilter("ignore")  # of other packages, while they are imported
             import pretrain
         yield pretrain
     finally:
@@ -48,7 +49,7 @@ def example():
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Real text, but little of it: forty modules of the standard library."""
+    """A little real text: forty modules of the standard library."""
     folder = tmp_path_factory.mktemp("corpus")
     for path in sorted(pathlib.Path(os.__file__).parent.glob("[a-d]*.py"))[:40]:
         shutil.copy(path, folder)
@@ -82,7 +83,10 @@ def command(corpus, out, *arguments, schedules=(CONSTANT, WSD), steps=STEPS):
 
 
 def wait_for_checkpoint(folder, processes):
-    """Returns once a checkpoint is complete: a function that lists the steps of all there are."""
+    """Waits for a complete checkpoint.
+
+    Returns a function that lists the steps of all checkpoints.
+    """
 
     def saved_steps():
         return [int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()]
@@ -104,7 +108,7 @@ def columns(folder):
 
 
 def assert_same_run(a, b):
-    """The same record and the same final state, to the last bit."""
+    """Asserts the same record and the same final state, bit for bit."""
     records = columns(a), columns(b)
     for name in records[0]:
         np.testing.assert_array_equal(records[0][name], records[1][name], err_msg=name)
@@ -133,13 +137,13 @@ def final_state(folder):
 
 @pytest.fixture(scope="module")
 def straight(corpus, tmp_path_factory):
-    """Two schedules, never interrupted, saved only at the end: (folder, what was printed)."""
+    """An uninterrupted run of two schedules, saved only at the end: (folder, printed text)."""
     out = tmp_path_factory.mktemp("straight") / "runs"
     printed, _ = pretrain(corpus, out, "--checkpoint-every", 10_000)
     return out, printed
 
 
-# ── a whole run ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a whole run ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.slow
@@ -157,7 +161,7 @@ def test_records_are_complete(straight):
 
 
 @pytest.mark.slow
-def test_it_learns_and_says_so(straight):
+def test_it_learns_and_reports_it(straight):
     out, printed = straight
     lines = [line.split() for line in printed.splitlines()]
     entropy = next(float(line[2]) for line in lines if line[:2] == ["unigram", "entropy"] and len(line) == 3)
@@ -175,13 +179,14 @@ def test_schedules_share_parameters_and_data(straight, corpus, tmp_path):
     out, _ = straight
     constant, wsd = (olrs.Run.read(out / name / "run.npz") for name in ("constant", "wsd"))
     assert constant.losses[0] == pytest.approx(wsd.losses[0], rel=1e-6)
-    # The first update of this WSD has rate zero: the second loss is that of the second batch at the first parameters.
+    # The first update of this WSD has rate zero, so the second loss is that of the second batch at
+    # the first parameters.
     assert wsd.losses[1] != wsd.losses[0]
-    # Two schedules with the same rates make the same run, whatever they are called.
+    # Two schedules with the same rates give the same run under any name.
     pretrain(corpus, tmp_path, schedules=(f"WSD(peak=0.01, total_steps={STEPS}, decay_steps=0)",), steps=20)
     same = olrs.Run.read(tmp_path / "wsd" / "run.npz")
     np.testing.assert_allclose(same.losses, constant.losses[:20], rtol=1e-4)
-    # And another seed is another run.
+    # Another seed gives another run.
     pretrain(corpus, tmp_path / "other", "--seed", 1, schedules=(CONSTANT,), steps=20)
     other = olrs.Run.read(tmp_path / "other" / "constant" / "run.npz")
     assert np.isclose(other.losses, constant.losses[:20], rtol=1e-3).mean() < 0.5
@@ -204,7 +209,7 @@ def test_finished_runs_are_not_run_again(straight, corpus, tmp_path):
     }
 
 
-# ── stopped, killed, resumed ───────────────────────────────────────────────────────────────────────────────────────
+# ── stopped, killed, resumed ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.slow
@@ -228,7 +233,7 @@ def test_interrupted_and_resumed_is_the_same_run(straight, corpus, tmp_path, num
         assert_same_run(tmp_path / name, straight[0] / name)
 
 
-# ── meshes and processes ───────────────────────────────────────────────────────────────────────────────────────────
+# ── meshes and processes ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.slow
@@ -249,21 +254,23 @@ def test_two_processes_agree_stop_together_and_resume_as_one(straight, corpus, t
         start(*command(corpus, tmp_path, *saving, *together, "--process-id", i, schedules=(CONSTANT,))) for i in (0, 1)
     ]
     saved_steps = wait_for_checkpoint(tmp_path / "constant", processes)
-    processes[1].send_signal(signal.SIGTERM)  # to one of them alone
+    processes[1].send_signal(signal.SIGTERM)  # to only one of them
     (printed, _), (silent, _) = [finish(process, 128 + signal.SIGTERM) for process in processes]
     assert "mesh data=4, model=1" in printed and "--resume" in printed.splitlines()[-1]
-    by_gloo = ("[Gloo]", "peer ranks")  # it speaks in C++, and threads of it break into each other's lines
+    by_gloo = ("[Gloo]", "peer ranks")  # its C++ threads write into each other's lines
     assert [line for line in silent.splitlines() if not any(word in line for word in by_gloo)] == []
     assert 0 < max(saved_steps()) < STEPS
 
     pretrain(corpus, tmp_path, *saving, "--resume", schedules=(CONSTANT,))
     losses, expected = (columns(folder / "constant")["losses"] for folder in (tmp_path, straight[0]))
     np.testing.assert_allclose(losses[:20], expected[:20], rtol=1e-3)
-    np.testing.assert_allclose(losses[-20:].mean(), expected[-20:].mean(), rtol=0.03)  # rounding has grown by then
+    np.testing.assert_allclose(
+        losses[-20:].mean(), expected[-20:].mean(), rtol=0.03
+    )  # rounding errors have grown by then
 
 
 @pytest.mark.slow
-def test_parameters_and_moments_are_cut_and_stay_so(example):
+def test_parameters_and_moments_are_sharded_and_stay_so(example):
     import jax
     from training import sharded_step
     from training.transformer import Size
@@ -284,7 +291,7 @@ def test_parameters_and_moments_are_cut_and_stay_so(example):
     for tree in (state.params, adam.mu, adam.nu):
         for leaf in jax.tree.leaves(tree):
             share = math.prod(leaf.addressable_shards[0].data.shape) / leaf.size
-            # The embedding has no axis for `model`; scales are one row, on every device.
+            # The embedding has no `model` axis; scales are one row on each device.
             assert share == {1: 1, 2: 1 / 8, 3: 1 / 8, 4: 1 / 8}[leaf.ndim] or (
                 leaf.shape == (256, 32) and share == 1 / 4
             )
@@ -292,7 +299,7 @@ def test_parameters_and_moments_are_cut_and_stay_so(example):
         assert leaf.is_fully_replicated
 
 
-# ── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── data ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_batches_do_not_depend_on_who_reads_them(example, corpus):
@@ -348,7 +355,7 @@ def test_a_damaged_checkpoint_is_named_or_passed_over(example, tmp_path):
         assert make(fallback=True).restore(state)[::2] == (20, {"batch": 20})
 
 
-# ── arguments ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── arguments ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_schedules_from_reprs_and_files(example, tmp_path):
@@ -367,7 +374,7 @@ def test_default_schedules_differ_only_in_their_decay(example):
     assert [schedule.at(399) < example.PEAK / 50 for schedule in chosen.values()] == [False, True, True]
 
 
-# ── bad input ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── bad input ─────────────────────────────────────────────────────────────────────────────────────
 
 BAD = {
     "unknown schedule": (["--schedule", "WDS(peak=1.0)"], "WDS"),
@@ -403,7 +410,7 @@ BAD = {
 
 @pytest.fixture
 def bad_place(tmp_path, corpus, example):
-    """A folder with every kind of trouble in it, and an unfinished run of the usual settings."""
+    """A folder with every kind of problem, and an unfinished run with the usual settings."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "binaries").mkdir()
     (tmp_path / "words").mkdir()

@@ -1,4 +1,4 @@
-"""Folders of checkpoints, what can be done to them, and what is compared: for the tests of ``checkpoint.Checkpoints``."""
+"""Folders of checkpoints, ways to damage them, and comparisons, for tests of ``Checkpoints``."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def snapshot(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-# ── damage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── damage ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def flip(path, at=0.5, bit=4):
@@ -79,12 +79,12 @@ def cut(path):
 
 
 def chunk(step):
-    """The file with the parameters: the largest."""
+    """The file with the parameters, which is the largest."""
     return max((step / "state" / "ocdbt.process_0" / "d").iterdir(), key=lambda path: path.stat().st_size)
 
 
 def forge(step, change):
-    """Changes what a checkpoint says of itself, with the right digest: as another version would write it."""
+    """Changes the item ``about`` and its digest, as another version would write it."""
     from optax_lrs.checkpoint._fingerprint import digest
 
     path = step / "about" / "metadata"
@@ -134,9 +134,9 @@ DAMAGE = {
     "a digit of an item": (digit, "position/metadata is damaged"),
     "an item cut": (lambda step: cut(step / "position" / "metadata"), "position/metadata is damaged"),
     "an item gone": (lambda step: shutil.rmtree(step / "position"), "position/metadata is damaged or missing"),
-    "a bit of what it says": (lambda step: flip(step / "about" / "metadata", 0.9), "about/metadata is damaged"),
-    "what it says emptied": (lambda step: (step / "about" / "metadata").write_bytes(b""), "about/metadata is damaged"),
-    "what it says gone": (lambda step: shutil.rmtree(step / "about"), "'about' is missing"),
+    "a bit of the record": (lambda step: flip(step / "about" / "metadata", 0.9), "about/metadata is damaged"),
+    "the record emptied": (lambda step: (step / "about" / "metadata").write_bytes(b""), "about/metadata is damaged"),
+    "the record gone": (lambda step: shutil.rmtree(step / "about"), "'about' is missing"),
     "the state gone": (lambda step: shutil.rmtree(step / "state"), "'state' is missing"),
     "everything gone": (empty_folder, "no item 'state' (in it: nothing)"),
     "another program's": (another_program, "no item 'state'"),
