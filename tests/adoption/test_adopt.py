@@ -4,33 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import pytest
 
 import optax_lrs as olrs
 from matrices import adoption_cases as cases
-from matrices.adoption_cases import CASES, STEPS, S, params, train
+from matrices.adoption_cases import CASES, STEPS, S, assert_identical, params, restored, saved, train
 from optax_lrs.adoption import adopt, adopt_with_report, migrate, reset_schedule
-
-
-def assert_identical(a, b):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    for (key, x), y in zip(jax.tree_util.tree_flatten_with_path(a)[0], jax.tree.leaves(b)):
-        where = jax.tree_util.keystr(key)
-        assert (np.shape(x), x.dtype) == (np.shape(y), y.dtype), where
-        np.testing.assert_array_equal(np.asarray(x), np.asarray(y), err_msg=where)
-
-
-def saved(tree, path):
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, tree)
-        checkpointer.wait_until_finished()
-    return path
-
-
-def restored(path, template=None):
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(path, template)
 
 
 @pytest.fixture(scope="module")

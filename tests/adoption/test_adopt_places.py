@@ -12,11 +12,10 @@ import pytest
 from flax import nnx, serialization
 from flax.training.train_state import TrainState
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from test_adopt import assert_identical, restored, saved
 
 import optax_lrs as olrs
 from matrices import adoption_cases as cases
-from matrices.adoption_cases import S, params, train
+from matrices.adoption_cases import S, assert_identical, params, restored, saved, train
 from matrices.transform_rules import described
 from optax_lrs.adoption import adopt, adopt_with_report, migrate, step_of
 

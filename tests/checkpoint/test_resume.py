@@ -8,9 +8,6 @@ run ends with the same bits. A few are also run to their end.
 """
 
 import functools
-import importlib
-import re
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +17,7 @@ import pytest
 
 import optax_lrs as olrs
 from matrices import schedule_cases as cases
-from matrices import transform_rules
+from matrices import transform_cases, transform_rules
 
 STEPS = 200
 COMPOSITIONS = {
@@ -46,14 +43,6 @@ COMPOSITIONS = {
 }
 
 
-def matrices():
-    """The names of the test modules that have a matrix of transforms."""
-    texts = {file.stem: file.read_text() for file in sorted(Path(__file__).parents[1].rglob("test_*.py"))}
-    return [
-        name for name, text in texts.items() if re.search(r"^CASES\b", text, re.M) and "transform_rules import" in text
-    ]
-
-
 @functools.cache
 def rows():
     """Each transformation with a state by name, its parameters, and a step's extra arguments."""
@@ -69,9 +58,8 @@ def rows():
         )  # of every schedule adamw keeps as much: a count
     for name, schedule in (registry | COMPOSITIONS).items():
         found[f"live({name})"] = olrs.scale_by_live_schedule(schedule), {}, {}
-    for module in matrices():
-        for case in importlib.import_module(module).CASES:
-            found[f"{module}: {case}"] = case.make(), transform_rules.params(), case.extra_args
+    for name, case in transform_cases.cases().items():
+        found[name] = case.make(), transform_rules.params(), case.extra_args
     return found
 
 

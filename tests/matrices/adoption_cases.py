@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 
 import optax_lrs as olrs
 
@@ -84,6 +85,26 @@ def with_refinement(first, schedule=S, steps=9):
 PROJECT = lambda: olrs.project_weights("layer/kernel", mode="deferred")  # noqa: E731
 RECORD = lambda: olrs.record_grad_norm(steps=12)  # noqa: E731
 CLIP = optax.clip_by_global_norm(1e6)  # so high that it changes no bit
+
+
+def assert_identical(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for (key, x), y in zip(jax.tree_util.tree_flatten_with_path(a)[0], jax.tree.leaves(b)):
+        where = jax.tree_util.keystr(key)
+        assert (np.shape(x), x.dtype) == (np.shape(y), y.dtype), where
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y), err_msg=where)
+
+
+def saved(tree, path):
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, tree)
+        checkpointer.wait_until_finished()
+    return path
+
+
+def restored(path, template=None):
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(path, template)
 
 
 @dataclasses.dataclass(frozen=True)

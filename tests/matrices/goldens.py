@@ -3,6 +3,18 @@
 Rows are (step, rate) unless said otherwise.
 """
 
+import numpy as np
+
+
+def holds(schedule, rows):
+    """The schedule has these rates: on the host to the digits given, in float32 to 2e-6."""
+    steps, rates = np.array([step for step, _ in rows]), np.array([float(rate) for _, rate in rows])
+    # %.12g: half a unit of the twelfth digit
+    np.testing.assert_allclose(schedule.at(steps), rates, rtol=6e-12, atol=1e-17)
+    whole = steps == steps.astype(int)
+    np.testing.assert_allclose(schedule(steps[whole].astype(np.int32)), rates[whole], rtol=2e-6, atol=1e-17)
+
+
 # fmt: off
 # Decay shapes at x = 0, .1, .25, .5, .75, .9, 1: (profile, end over peak, values).
 SHAPES = [

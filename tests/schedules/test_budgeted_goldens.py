@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import optax
 import pytest
-from test_goldens import holds
 
 import optax_lrs as olrs
 from matrices import schedule_rules as rules
+from matrices.goldens import holds
 from optax_lrs import profiles
 
 # ── golden values: methods/adaptive_and_zoo.goldens.json ──────────────────────────────────────

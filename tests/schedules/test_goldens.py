@@ -7,6 +7,7 @@ import pytest
 
 import optax_lrs as olrs
 from matrices import goldens
+from matrices.goldens import holds
 from optax_lrs import profiles
 
 X = [0, 10, 25, 50, 75, 90, 100]
@@ -15,15 +16,6 @@ X = [0, 10, 25, 50, 75, 90, 100]
 def profile(name):
     made = {"shifted_exponential(k=log(2))": profiles.shifted_exponential(math.log(2))}
     return made.get(name) or olrs.parse(f"WSD(peak=1, end=0.1, total_steps=1, decay_steps=0, decay={name})").decay
-
-
-def holds(schedule, rows):
-    steps, rates = np.array([step for step, _ in rows]), np.array([float(rate) for _, rate in rows])
-    np.testing.assert_allclose(
-        schedule.at(steps), rates, rtol=6e-12, atol=1e-17
-    )  # %.12g: half a unit of the 12th digit
-    whole = steps == steps.astype(int)
-    np.testing.assert_allclose(schedule(steps[whole].astype(np.int32)), rates[whole], rtol=2e-6, atol=1e-17)
 
 
 @pytest.mark.parametrize(("name", "end", "values"), goldens.SHAPES, ids=lambda x: x if isinstance(x, str) else "")

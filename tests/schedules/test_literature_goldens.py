@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_goldens import holds
 
 import optax_lrs as olrs
 from matrices import schedule_rules as rules
+from matrices.goldens import holds
 from optax_lrs import profiles
 
 # ── golden values: methods/wsd_continual_laws.goldens.json ────────────────────────────────────

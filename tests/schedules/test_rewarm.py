@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_goldens import holds
 
 import optax_lrs as olrs
 from matrices import goldens
 from matrices import schedule_rules as rules
+from matrices.goldens import holds
 from optax_lrs import profiles
 
 OLD = olrs.WSD(peak=3e-4, total_steps=1000, warmup_steps=50, decay_steps=200, end=3e-5)

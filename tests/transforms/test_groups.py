@@ -10,22 +10,8 @@ from flax import nnx
 
 import optax_lrs as olrs
 from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 LR = olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20)
-CASES = [
-    Case("a factor", lambda: olrs.with_rates_by_path(optax.scale_by_adam(), LR, {"layer/kernel": 0.5})),
-    Case("no factors", lambda: olrs.with_rates_by_path(optax.identity(), LR, {})),
-    Case("frozen", lambda: olrs.with_rates_by_path(optax.scale_by_adam(), LR, {".*/bias": 0.0})),
-    Case("a schedule", lambda: olrs.with_rates_by_path(optax.trace(0.9), LR, {".*/bias": olrs.Linear(peak=1.0, total_steps=9),
-                                                                         "layer/.*": 0.1})),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case)
 
 
 def test_equals_an_optimizer_for_each_group():

@@ -17,7 +17,6 @@ from flax.training.train_state import TrainState
 
 import optax_lrs as olrs
 from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 from oracles import reactive as references
 
 plateau = olrs.scale_by_plateau
@@ -25,27 +24,6 @@ greedy = functools.partial(olrs.scale_by_greedy, min_scale=0.01, max_scale=10.0)
 LR = olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20)
 PARAMS = {"a": jnp.linspace(-1, 1, 6), "b": jnp.ones((2, 3))}
 ONES = {"w": jnp.ones(3)}
-
-CASES = [
-    Case("plateau", lambda: plateau(factor=0.5, patience=0), {"value": 0.5}),
-    Case("plateau, max, averages", lambda: plateau(factor=0.5, patience=0, accumulation=2, mode="max"), {"value": 1}),
-    Case("plateau, bfloat16 value", lambda: plateau(patience=0, cooldown=2), {"value": jnp.bfloat16(0.3)}),
-    Case("plateau, nan is bad", lambda: plateau(patience=1, nonfinite="bad"), {"value": math.nan}),
-    Case("plateau, no value", lambda: plateau()),
-    Case("greedy", lambda: greedy(patience=0, reset=1), {"value": np.float32(0.5)}),
-    Case("greedy, max, averages", lambda: greedy(patience=0, accumulation=2, mode="max", warmup=1), {"value": 2.0}),
-    Case("greedy, no value", lambda: greedy()),
-    Case("a schedule, then both",
-         lambda: optax.chain(olrs.scale_by_live_schedule(LR), plateau(patience=0), greedy(patience=0)),
-         {"value": 0.5}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case)
-
 
 def scales(tx, values):
     """The scale on each update, under jit and in a scan; where a value is None, nothing is passed."""

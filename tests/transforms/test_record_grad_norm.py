@@ -15,26 +15,12 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import optax_lrs as olrs
-from matrices import transform_rules as rules
 from matrices.transform_rules import Case
 from optax_lrs import Run
 from oracles import norms as references
 
 BOTH = ("l2", "l1")
 GROUPS = {"kernels": ".*/kernel", "all_of_it": ".*"}
-CASES = [
-    Case("binned, few bins, both norms", lambda: olrs.record_grad_norm(norms=BOTH, bins=4)),
-    Case("exact, with groups", lambda: olrs.record_grad_norm(steps=2, groups={"layer": "layer/.*"})),
-    Case("before a clip and adamw", lambda: optax.chain(
-        olrs.record_grad_norm(norms=BOTH), optax.clip_by_global_norm(0.1), optax.adamw(0.1))),
-]  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case)
 
 
 # ── what is recorded ─────────────────────────────────────────────────────────────────────────

@@ -8,44 +8,18 @@ import numpy as np
 import optax
 import pytest
 
-import optax_lrs as olrs
+from matrices import transform_cases
 from matrices import transform_rules as rules
 from matrices.transform_rules import Case
 
-SCHEDULES = [
-    olrs.Constant(value=0.1),
-    olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20, decay=olrs.profiles.power(1.5)),
-    olrs.join(olrs.Linear(peak=0.2, total_steps=2), olrs.Tabulated(lrs=[0.3, 0.1]), at=2),
+ROWS = [
+    pytest.param(case, id=name, marks=[] if name in transform_cases.quick() else [pytest.mark.slow])
+    for name, case in transform_cases.cases().items()
 ]
-CASES = [
-    Case(f"scale_by_live_schedule({type(s).__name__})", lambda s=s: olrs.scale_by_live_schedule(s)) for s in SCHEDULES
-] + [
-    Case("refined",
-         lambda: olrs.with_refinement(lambda rate: rate, SCHEDULES[1], optimizer="adam", total_steps=9)),
-    Case("adamw with a live schedule",
-         lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), olrs.scale_by_live_schedule(SCHEDULES[1]))),
-    Case("average_params(weights)", lambda: olrs.average_params(every_steps=2, weights=olrs.merge_weights(2))),
-    Case("average_params(latest)", lambda: olrs.average_params(latest=3)),
-    Case("project_weights", olrs.project_weights),
-    Case("project_weights(deferred)", lambda: olrs.project_weights(mode="deferred")),
-    Case("project_weights(manual)", lambda: olrs.project_weights(mode="manual")),
-    Case("project_weights(every_steps=2)", lambda: olrs.project_weights(every_steps=2)),
-    Case("project_weights(per neuron)", lambda: olrs.project_weights(separate=-1, radius=olrs.projection.sqrt_fan_out)),
-    Case("project_weights(deferred, per neuron)", lambda: olrs.project_weights(separate=0, mode="deferred")),
-    Case("project_weights(heads)", lambda: olrs.project_weights(separate=olrs.projection.Heads(-1, 2), schedule=SCHEDULES[1])),
-    Case("project_weights(joint)", lambda: olrs.project_weights("layer/kernel", joint="layer/bias", mode="deferred")),
-    Case("decay_to_init", lambda: olrs.decay_to_init(olrs.Constant(value=0.1), ".*/kernel")),
-    Case("record_effective_learning_rate",
-         lambda: olrs.record_effective_learning_rate(SCHEDULES[1], power=2, separate=-1)),
-    Case("rewarming",
-         lambda: olrs.scale_by_rewarming_schedule(SCHEDULES[1], again=SCHEDULES[2], detector=olrs.transforms.LossShift(memory_steps=2)),
-         dict(boundary=np.True_, value=np.float32(2.0))),
-    Case("scale_by_weight_norm", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0)),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", ROWS)
 def test_rule(case, rule):
     rule(case)
 
