@@ -11,16 +11,15 @@ step 0 is that of the first update. Our lines assume `from optax_lrs import *` a
 `from math import *`.
 
 Some frameworks rise after the end, fall below the floor, or jump. Ours does not, and the row says
-so. The rows are in `peers/libraries.py` and `peers/trainers.py`.
+so. The rows are in `peers`, one framework a file.
 """
 
 import itertools
 import sys
 from typing import NamedTuple
 
-from peers import DIFFERS, Row, libraries, trainers
-
-ROWS = [*libraries.ROWS, *trainers.ROWS]
+from peers import ROWS
+from peers.row import DIFFERS, Row
 
 
 class Convention(NamedTuple):

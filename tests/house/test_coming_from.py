@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 try:
     import coming_from
-    import peers
+    from peers.row import DIFFERS, DIPS, FALLS, JUMPS, RAISES, RISES
 finally:
     sys.path.remove(str(ROOT / "examples"))
 
@@ -206,19 +206,19 @@ def test_where_they_differ_the_peer_does_what_the_row_says(row):
     first, last = row.steps
     peak, end = mine.max(), ours(row).ends_at
     after = slice(last, None)
-    if row.but == peers.RAISES:
+    if row.but == RAISES:
         assert np.isnan(theirs[last + 1 :]).all() and np.isfinite(mine).all()
-    elif row.but == peers.RISES:
+    elif row.but == RISES:
         assert theirs[after].max() > mine[last - 1] + 0.1 * peak
-    elif row.but == peers.DIPS:
+    elif row.but == DIPS:
         assert theirs[after].min() < mine[-1] - 0.1 * peak and theirs[after].min() < 0  # not only below the floor
-    elif row.but == peers.FALLS:
+    elif row.but == FALLS:
         assert theirs[-1] < 0.8 * mine[-1]
-    elif row.but == peers.JUMPS:
+    elif row.but == JUMPS:
         at = (first if last is None else last) - 1  # from this step to the next
         kinks = [abs(np.diff(rates)[at] - np.diff(rates)[at - 1 if at else 1]) for rates in (theirs, mine)]
         assert kinks[0] > 0.05 * peak and kinks[0] > 5 * kinks[1]
-    elif row.but == peers.DIFFERS:
+    elif row.but == DIFFERS:
         assert np.abs(theirs - mine).max() > 0.001 * peak
     else:
         raise AssertionError(f"unknown remark {row.but!r}")
