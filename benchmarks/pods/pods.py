@@ -237,7 +237,7 @@ def main() -> int:
     args = arguments()
     if tpu_environment.inside():
         return inside(args)
-    ours, words = [], iter(sys.argv[1:])  # without where the environment is, which is no part of the result
+    ours, words = [], iter(sys.argv[1:])  # without the environment's location, which does not affect the result
     for word in words:
         if word in ("--python", "--cache"):
             next(words)

@@ -1,16 +1,15 @@
 """Pre-training with and without a projection, on the text of examples/pretrain.py.
 
 The example's own transformer has no normalization behind its branches, so the scale of most of its
-kernels matters. Here the model is the transformer of examples/normalized_networks. Its scale-invariant patterns are
-measured; of these the embedding is left out, as in the paper. Steps, optimizer and weight decay are
-those of the example, except that projected weights have no decay, since it would have no effect.
+kernels matters. Here the model is the transformer of examples/normalized_networks. Its
+scale-invariant patterns are measured; of these the embedding is left out, as in the paper. Steps,
+optimizer and weight decay are those of the example, except that projected weights have no decay,
+since it would have no effect.
 """
 
 from __future__ import annotations
 
 import functools
-import pathlib
-import sys
 from typing import Any
 
 import jax
@@ -24,8 +23,6 @@ from tuned import interval
 import optax_lrs as olrs
 from optax_lrs import nn
 from optax_lrs.nn import LayerConfig
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
 
 PEAKS = (5e-3, 1e-2, 2e-2, 4e-2)
 BATCH, CONTEXT, VALIDATED = 8, 64, 24

@@ -253,7 +253,7 @@ def test_states_are_sharded_by_path():
 
 
 @pytest.fixture(scope="module")
-def beside(mesh):
+def compared(mesh):
     """The facts of clip and SGD with and without a recorder. SGD compiles fast."""
 
     @functools.cache
@@ -293,8 +293,8 @@ def test_a_step_on_eight_devices(mesh, shard_map):
 
 
 @pytest.mark.slow
-def test_the_recorder_holds_its_bars_on_eight_devices(beside):
-    row = beside(olrs.record_grad_norm(norms=("l1", "l2")))
+def test_the_recorder_holds_its_bars_on_eight_devices(compared):
+    row = compared(olrs.record_grad_norm(norms=("l1", "l2")))
     binned = next(entry for entry in pod_variants.VARIANTS if entry.name == "recorder, binned, l1+l2")
     wanted = {
         "collectives more",
@@ -310,32 +310,32 @@ def test_the_recorder_holds_its_bars_on_eight_devices(beside):
 
 
 @pytest.mark.slow
-def test_the_cost_of_the_exact_store_does_not_depend_on_its_length(beside):
-    short, long = (beside(olrs.record_grad_norm(steps=steps)) for steps in (1_000, 1_000_000))
+def test_the_cost_of_the_exact_store_does_not_depend_on_its_length(compared):
+    short, long = (compared(olrs.record_grad_norm(steps=steps)) for steps in (1_000, 1_000_000))
     assert short["hbm bytes"] == long["hbm bytes"]
     assert long["argument bytes"] - short["argument bytes"] == 4 * 999_000
 
 
 @pytest.mark.slow
-def test_what_is_wrong_on_purpose_is_caught(beside):
-    right = beside(olrs.record_grad_norm(norms=("l1", "l2"), steps=10_000), "recorder, l1+l2, 10k steps")
+def test_what_is_wrong_on_purpose_is_caught(compared):
+    right = compared(olrs.record_grad_norm(norms=("l1", "l2"), steps=10_000), "recorder, l1+l2, 10k steps")
     ways = {"io_callback": pod_variants.by_callback, "ravel_pytree": pod_variants.by_ravel}
     ways["where(arange == t)"] = pod_variants.by_mask
     caught = {}
     for entry, what in pod_variants.WRONG:
-        found = short(entry, beside(pod_variants.misplaced(ways[entry.name.removeprefix("wrong: ")])), right)
+        found = short(entry, compared(pod_variants.misplaced(ways[entry.name.removeprefix("wrong: ")])), right)
         caught[entry.name] = [name for name in found if name.endswith(what)]
     assert all(caught.values()), caught
     assert not [name for name in short(pod_variants.WRONG[1][0], right, right) if name.endswith("10k steps")]
 
 
 @pytest.mark.slow
-def test_a_recorder_that_gathers_is_caught(mesh, beside):
+def test_a_recorder_that_gathers_is_caught(mesh, compared):
     def by_gather(buffer, count, updates):
         whole = jax.lax.with_sharding_constraint(updates["head"], NamedSharding(mesh, PartitionSpec()))
         return buffer.at[count].set(jnp.linalg.norm(whole))
 
-    row = beside(pod_variants.misplaced(by_gather, 1_000))
+    row = compared(pod_variants.misplaced(by_gather, 1_000))
     found = short(pod_variants.Variant("gathers", pod_variants.adamw, bars=dict(payload=2.0, collectives=0)), row)
     assert found == ["gathers and the like more", "collectives more", "bytes into collectives, of the base's"]
 
@@ -356,8 +356,8 @@ def exchanging(steps):
 
 
 @pytest.mark.slow
-def test_buffers_that_swap_places_cost_their_length(beside):
-    short, long = (beside(exchanging(steps)) for steps in (1_000, 100_000))
+def test_buffers_that_swap_places_cost_their_length(compared):
+    short, long = (compared(exchanging(steps)) for steps in (1_000, 100_000))
     assert long["hbm bytes"] - short["hbm bytes"] >= 99_000 * 4
 
 
