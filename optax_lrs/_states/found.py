@@ -1,4 +1,4 @@
-"""States inside an optimizer state: found at any depth, read by the names of their roles, and replaced."""
+"""Finds the states inside an optimizer state at any depth, reads their roles, and replaces them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Found:
         return roles_of(type(self.node))
 
     def values(self, role: str) -> Iterator[tuple[str, Any]]:
-        """What has a role in the state: the names of the fields, and their contents. Fields with None are left out."""
+        """The names and contents of the fields with a role; without those that are None."""
         for name in getattr(self.roles, role, ()):
             value = value_at(self.node, name)
             if value is not None:
@@ -41,20 +41,20 @@ class Found:
 
 
 def is_state(node: Any) -> bool:
-    """Whether a node is a state, if it is found where states are: a NamedTuple, or whatever declares roles."""
+    """Whether a node in a place for states is one: a NamedTuple, or anything with roles."""
     return (isinstance(node, tuple) and bool(getattr(node, "_fields", ()))) or _declares(node)
 
 
 def is_known_state(node: Any) -> bool:
-    """Whether a node is a state wherever it is found; other NamedTuples may be parameters, or a part of a state."""
+    """Whether a node is a state in any place. Other NamedTuples may be parameters, or data."""
     return is_state(node) and (roles_of(type(node)) is not None or type(node).__name__.endswith("State"))
 
 
 def states_in(tree: Any) -> list[Found]:
     """Every state in an optimizer state; a state comes before those that are nested in it.
 
-    Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``inject_hyperparams``,
-    ``nnx.Optimizer`` and whatever else nests states.
+    Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``,
+    ``inject_hyperparams``, ``nnx.Optimizer`` and whatever else nests states.
     """
     found: list[Found] = []
 
@@ -67,12 +67,12 @@ def states_in(tree: Any) -> list[Found]:
 
 
 def with_states(tree: Any, change: Callable[[Found], Any]) -> Any:
-    """The optimizer state with every state replaced by what ``change`` returns, which is then searched for others."""
+    """The optimizer state with every state replaced by what ``change`` returns, outermost first."""
     return _with_states(tree, change, (), (), True)
 
 
 def _with_states(tree: Any, change: Callable[[Found], Any], key: Key, around: tuple[Found, ...], expected: bool) -> Any:
-    """``expected``: this is a place for states, where a NamedTuple of an unknown class is one too."""
+    """``expected``: this is a place for states, where any NamedTuple is one."""
     is_leaf = is_state if expected else is_known_state
 
     def visit(below: Key, node: Any) -> Any:
@@ -103,12 +103,12 @@ def nodes_in(tree: Any, where: Callable[[Any], bool]) -> list[tuple[Key, Any]]:
 
 
 def with_nodes(tree: Any, where: Callable[[Any], bool], change: Callable[[Any], Any]) -> Any:
-    """The tree with its outermost nodes of which ``where`` is true replaced by what ``change`` returns for them."""
+    """The tree with the nodes of :func:`nodes_in` replaced by what ``change`` returns."""
     return jax.tree.map(lambda node: change(node) if where(node) else node, tree, is_leaf=where)
 
 
 def held_state(tree: Any) -> Any:
-    """The optimizer state in a ``TrainState``, an ``nnx.Optimizer``, its ``nnx.state`` or a dict; None if there is none."""
+    """The ``opt_state`` of a ``TrainState``, ``nnx.Optimizer``, ``nnx.state`` or dict; or None."""
     if isinstance(tree, Mapping):
         return tree.get("opt_state")
     return None if isinstance(tree, tuple) else getattr(tree, "opt_state", None)
@@ -140,7 +140,7 @@ def with_value_at(node: Any, name: str, value: Any) -> Any:
 
 
 def unboxed(leaf: Any) -> Any:
-    """The array at a leaf of a state: ``flax.nnx`` puts a box around each leaf of an optimizer state."""
+    """The array at a leaf of a state, without the box that ``flax.nnx`` puts around each."""
     (array,) = jax.tree.leaves(leaf)
     return array
 

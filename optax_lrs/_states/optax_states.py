@@ -1,4 +1,4 @@
-"""The roles of Optax's own states, by the names of their classes. Every other state declares its roles itself."""
+"""The roles of Optax's own states, by class name. Every other state declares its roles itself."""
 
 from __future__ import annotations
 

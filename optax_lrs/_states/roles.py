@@ -13,10 +13,10 @@ Fields = str | tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Declares what the fields of an optimizer state are, so that every function here treats it right.
+    """Declares what the fields of an optimizer state are, so that all functions treat it right.
 
-    A state is a ``NamedTuple``. It declares its roles in a class attribute *without an annotation*, so that the attribute
-    is not a field::
+    A state is a ``NamedTuple``. It declares its roles in a class attribute *without an annotation*,
+    so that the attribute is not a field::
 
         class ScaleByMyScheduleState(NamedTuple):
             count: jax.Array  # int32, shape ()
@@ -24,18 +24,30 @@ class Roles:
             rate: jax.Array  # float32, shape ()
             inner_state: optax.OptState
 
-            roles = olrs.transforms.Roles(rate_steps="count", live_schedules="schedule", settings="schedule",
-                                          derived="rate", applied_rates="rate", nested="inner_state")
+            roles = olrs.transforms.Roles(
+                rate_steps="count",
+                live_schedules="schedule",
+                settings="schedule",
+                derived="rate",
+                applied_rates="rate",
+                nested="inner_state",
+            )
 
-    For a class that you cannot edit, assign the attribute: ``TheirState.roles = Roles(seen_updates="count")``. Without
-    roles an integer scalar in a state is reported as an error wherever a function would have to guess what it counts.
+    For a class that you cannot edit, assign the attribute::
 
-    Each argument is the name of a field or a tuple of names. A name may go into a field: ``"live/learning_rate"``. A field
-    may have several roles. Two more things a state declares by having a method:
+        TheirState.roles = olrs.transforms.Roles(seen_updates="count")
 
-    - ``observed(group)`` returns the columns of a :class:`Run` as a dict: ``Run.from_state`` reads them.
-    - ``averaged()`` returns a tree like the parameters, their average, and a bool array, whether there is one yet:
-      ``read_average`` reads them.
+    Without roles an integer scalar in a state is reported as an error wherever a function would
+    have to guess what it counts.
+
+    Each argument is the name of a field or a tuple of names. A name may go into a field:
+    ``"live/learning_rate"``. A field may have several roles. Two more things a state declares by
+    having a method:
+
+    - ``observed(group)`` returns the columns of a :class:`Run` as a dict: ``Run.from_state`` reads
+      them.
+    - ``averaged()`` returns a tree like the parameters, their average, and a bool array, whether
+      there is one yet: ``read_average`` reads them.
 
     ================== ============================================= ======== ==================== ===============
     count              what it counts                                step_of  adopt, where new     reset_schedule
@@ -56,19 +68,24 @@ class Roles:
         seen_updates: see the table.
         updates: see the table.
         counts: see the table.
-        live_schedules: :class:`Schedule` values in the state that give its rate. ``with_schedule`` replaces them, and a
-            checkpoint compares them with ``schedule=``.
-        other_schedules: schedules of other hyper-parameters. ``with_schedule`` replaces those that ``path`` names.
-        phase_schedules: schedules of the rate that apply after a restart. ``with_schedule`` replaces them too.
-        applied_rates: the rate of the last update: a scalar, or a dict of scalars by label. ``learning_rates`` reads it.
-            The rates of states nested in this one are then not read.
-        scales: a scalar that multiplies the updates, and thereby the rate of every state in the same chain.
+        live_schedules: :class:`Schedule` values in the state that give its rate. ``with_schedule``
+            replaces them, and a checkpoint compares them with ``schedule=``.
+        other_schedules: schedules of other hyper-parameters. ``with_schedule`` replaces those that
+            ``path`` names.
+        phase_schedules: schedules of the rate that apply after a restart. ``with_schedule``
+            replaces them too.
+        applied_rates: the rate of the last update: a scalar, or a dict of scalars by label.
+            ``learning_rates`` reads it. The rates of states nested in this one are then not read.
+        scales: a scalar that multiplies the updates, and thereby the rate of every state in the
+            same chain.
         settings: what the optimizer was built with. ``adopt`` keeps the new optimizer's.
         derived: what the next update computes anew. It may be missing from a checkpoint.
-        measured: what ``init`` takes from the parameters, so that it must be given the restored ones.
-        learned: fields in which schedules were learned from a record in this state. ``adopt`` takes these schedules from
-            the checkpoint; their step cannot be set alone.
-        structure: fields without arrays. Those of a checkpoint must be equal to the new optimizer's.
+        measured: what ``init`` takes from the parameters, so that it must be given the restored
+            ones.
+        learned: fields in which schedules were learned from a record in this state. ``adopt`` takes
+            these schedules from the checkpoint; their step cannot be set alone.
+        structure: fields without arrays. Those of a checkpoint must be equal to the new
+            optimizer's.
         nested: fields that hold other states.
 
     Raises:
@@ -118,16 +135,16 @@ class Roles:
             object.__setattr__(self, role.name, names)
 
     def has(self, role: str, path: str) -> bool:
-        """Whether what is at a path in the state has this role: it is named, or it is inside of what is named."""
+        """Whether what is at a path in the state has this role, or is inside of what has it."""
         return any(path == name or path.startswith(f"{name}/") for name in getattr(self, role))
 
     def explains(self, path: str) -> bool:
-        """Whether anything is known of what is at a path in the state, other than that states are nested there."""
+        """Whether what is at a path in the state has any role other than ``nested``."""
         return any(self.has(role.name, path) for role in dataclasses.fields(self) if role.name != "nested")
 
 
 def roles_of(kind: type) -> Roles | None:
-    """The roles of a class of states: those it declares, or for one of Optax's those of our table; None if unknown.
+    """The roles that a class of states declares, or for Optax's those of our table; or None.
 
     Raises:
         TypeError: if a role names a field that the class does not have.

@@ -1,4 +1,4 @@
-"""States that have lost their types, in what Orbax restores without a template or ``nnx.split`` returns.
+"""Finds states that have lost their types: restored without a template, or from ``nnx.split``.
 
 Such a state is a dict with the names of its fields. The class is found by these.
 """
@@ -24,10 +24,13 @@ def kind_of(kind: type) -> str:
 
 
 def known_types() -> dict[frozenset[str], type]:
-    """Every class of states that can be known by its fields: Optax's, and all imported ones that declare roles.
+    """Every class of states that can be known by its fields.
 
-    Where several have the same fields, Optax's commonest is meant; of those that declare roles, the one imported first.
-    Classes that declare different roles for the same fields are left out, as nothing decides between them.
+    These are Optax's, and all imported classes that declare roles.
+
+    Where several have the same fields, Optax's commonest is meant; of those that declare roles, the
+    one imported first. Classes that declare different roles for the same fields are left out, as
+    nothing decides between them.
     """
     declared: dict[frozenset[str], list[Any]] = {}
     for kind in tuple.__subclasses__():
@@ -54,7 +57,7 @@ def type_of(fields: frozenset[str], known: Types) -> type | None:
 
 
 def types_at(paths: Iterable[str], known: Types) -> dict[str, type]:
-    """The states without types in a tree, from the paths of its leaves: their classes by their own paths."""
+    """The classes of the states in a tree without types, by path, from the paths of its leaves."""
     children: dict[str, set[str]] = {}
     for path in paths:
         steps = path.removesuffix("/value").split("/")

@@ -1,4 +1,4 @@
-"""Adoption: any optimizer state continued by any other optimizer."""
+"""Continues the state of one optimizer with another, and reads the step that a state is at."""
 
 from optax_lrs.adoption._adopt import AdoptionReport as AdoptionReport
 from optax_lrs.adoption._adopt import adopt as adopt

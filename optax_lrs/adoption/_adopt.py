@@ -1,4 +1,4 @@
-"""A checkpoint of one optimizer continued by another."""
+"""Continues a checkpoint of one optimizer with another."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optax_lrs._paths import checked_pattern
+from optax_lrs._states.found import held_state
 from optax_lrs.adoption._fill import Filled, fill
-from optax_lrs.adoption._parts import Parts, parts_of
+from optax_lrs.adoption._parts import Leaf, Parts, parts_of
 from optax_lrs.adoption._report import account
 from optax_lrs.adoption._steps import checked_step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AdoptionReport:
-    """What :func:`adopt_with_report` returns: the state, and an account of every array in it and of those that are not.
+    """The state that :func:`adopt_with_report` made, and where each of its arrays came from.
 
     Args:
-        state: the fresh state with what the checkpoint has.
-        taken: by the path in ``state`` where an array was in the checkpoint.
-        set_to_step: the counts of schedules that the checkpoint does not have: they were set to ``step``.
-        fresh: the paths of what is as the new optimizer begins: what the checkpoint knows nothing of, and settings.
-        left: the paths of what the checkpoint has and ``state`` does not.
-        step: the step of ``set_to_step``; None if there are none.
-        account: the same by state, as text: what ``print`` shows.
+        state: the fresh state, filled from the checkpoint.
+        taken: for each array taken from the checkpoint, its path in ``state`` and its path there.
+        set_to_step: the paths of counts that the checkpoint does not have and that were set to
+            ``step``.
+        fresh: the paths of arrays that are as the new optimizer begins: settings, and what the
+            checkpoint does not have.
+        left: the paths of the checkpoint's arrays that ``state`` does not have.
+        step: the step of ``set_to_step``; None if that is empty.
+        account: the same by state, as text. ``print`` shows it.
     """
 
     state: Any
@@ -48,56 +51,69 @@ def adopt(
     new: str | Sequence[str] = (),
     step: int | None = None,
 ) -> Any:
-    """A new optimizer's fresh state with all that a checkpoint of another optimizer has.
+    """Fills a new optimizer's fresh state from a checkpoint of another optimizer.
 
-    For a run that goes on with something changed: a schedule in place of a constant rate, another schedule, a clip, a
-    recorder, ``project_weights``, ``MultiSteps``, a mask. Orbax restores only into the structure that was saved; restore with the
-    old optimizer's, or with none, and then::
+    Use it to continue a run with a change: a schedule instead of a constant rate, another schedule,
+    a clip, a recorder, ``project_weights``, ``MultiSteps``, a mask. Orbax restores only into the
+    structure that was saved. Restore with the old optimizer's structure, or without a template, and
+    then::
 
         old = checkpointer.restore(path, jax.eval_shape(old_tx.init, params))    # or without a template
         opt_state = olrs.adopt(tx.init(params), old)
 
-    **What goes where.** States are told by their types (in what was restored without a template by their fields) and
-    their order, whatever is around them. Of several of one kind: by equal paths; else, under masks and partitions, by their
-    parameters (one Adam may be split among groups, or several joined); else by order if there are as many. If that leaves
-    a choice it is an error. See :func:`adopt_with_report` for an account of what went where.
+    **What goes where.** States are matched by their types and their order, whatever is around them.
+    In a tree restored without a template, the names of the fields give the type. Several states of
+    one type are matched by equal paths; else, under masks and partitions, by their parameters (one
+    Adam may be split among groups, or several joined); else by order, if there are equally many. If
+    more than one match is left, that is an error. :func:`adopt_with_report` shows what went where.
 
-    **What stays the new optimizer's.** Its schedule, hyperparameters and factors: they are what is being changed. (In a
-    :func:`with_refinement` the schedule has been learnt, and is taken.) And whatever the checkpoint knows nothing of: the radii of a
-    ``project_weights`` that is new are those of the parameters that ``tx.init`` was given, so give it the restored ones.
+    **What stays the new optimizer's.** Its schedule, hyperparameters and factors, which are the
+    point of the change. (In a :func:`with_refinement` the schedule was learned, and is taken.) So
+    does everything that the checkpoint does not have. The radii of a new ``project_weights`` are
+    those of the parameters given to ``tx.init``, so give it the restored ones.
 
-    **The step.** A schedule's count is the old schedule's, or where there was none the step by another count, such as
-    Adam's (:func:`step_of`): no schedule begins at 0 unasked, and neither does ``MultiSteps``. A recorder that is new has no rows
-    yet; tell ``Run.from_state`` its first step with ``at=``. Adam's count goes only with Adam's moments.
+    **The step.** A schedule's count is the old schedule's. Where there was none it is the step of
+    another count, such as Adam's (:func:`step_of`). No schedule begins at 0 unless asked to, and
+    neither does ``MultiSteps``. A new recorder has no rows yet; pass its first step to
+    ``Run.from_state`` as ``at=``. Adam's count stays with Adam's moments. A state of your own
+    declares what its fields count (:class:`optax_lrs.transforms.Roles`). A new integer that no
+    class declares is an error.
 
-    **What is lost.** Nothing without being told: if something that is not zero, a count or a setting has no place in the
-    new state, such as Adam's moments when one changes to SGD, that is an error until ``drop`` names it. Arrays of
-    another shape are errors, and so is a type that cannot hold the old one's numbers.
+    **What is lost.** Nothing without an error: everything in the checkpoint that has no place in
+    the new state must be named by ``drop``, such as Adam's moments on a change to SGD, unless it is
+    zero, a count or a setting. Arrays of another shape are errors, and so is a type that cannot
+    hold the old one's numbers.
 
-    Arrays are placed as the fresh ones are, so that a checkpoint may move to another mesh. They are not copied where they
-    lie there already: after a step that donates the state, ``restored`` and ``fresh`` are used up too. (No array is in the state
-    twice.)
+    Arrays are placed like the fresh ones, so a checkpoint may move to another mesh. They are not
+    copied if they are there already: after a step that donates the state, ``restored`` and
+    ``fresh`` are deleted, too. No array is in the state twice.
 
     Args:
-        fresh: ``tx.init(params)`` of the new optimizer and the restored parameters; or a ``TrainState``, ``nnx.Optimizer``, its
-            ``nnx.state``, or a dict with ``"opt_state"``. Then everything beside the optimizer's state, such as parameters and
-            ``step``, is taken by its path and must be there; of a ``TrainState`` the optimizer's state is begun anew with
-            the parameters taken.
-        restored: the old optimizer's, likewise. If ``fresh`` is an optimizer's state alone, only that of it is looked at.
-        rename: which states belong together where that is not clear: paths of old states, or of wrappers of such, to
-            those of new ones.
-        drop: patterns of whole paths (see :func:`with_rates_by_path`) of the checkpoint's arrays that shall not be taken.
-        new: patterns of the fresh state's arrays that shall stay as they are, such as the moments of a new head,
-            ``".*/head/.*"``. In a state that has counted many updates Adam's first steps with them are about 3 times as large.
-        step: where all schedules begin, in place of the above: 0 for a schedule that starts anew.
+        fresh: ``tx.init(params)`` of the new optimizer and the restored parameters; or a
+            ``TrainState``, ``nnx.Optimizer``, its ``nnx.state``, or a dict with ``"opt_state"``.
+            Then everything next to the optimizer state, such as parameters and ``step``, is taken
+            by its path and must be there. The optimizer state of a ``TrainState`` is initialized
+            again with the parameters taken.
+        restored: the old optimizer's, in the same forms. If ``fresh`` is an optimizer state alone,
+            only the optimizer state in it is used.
+        rename: which states belong together where that is not clear: paths of old states, or of
+            their wrappers, to those of new ones.
+        drop: patterns of whole paths (see :func:`with_rates_by_path`) of the checkpoint's arrays to
+            leave out.
+        new: patterns of the fresh state's arrays to leave as they are, such as the moments of a new
+            head, ``".*/head/.*"``. In a state that has counted many updates Adam's first steps with
+            them are about 3 times as large.
+        step: the step at which all schedules begin, instead of the above: 0 for a schedule that
+            starts again.
 
     Returns:
         A state with the tree, shapes, types and placements of ``fresh``.
 
     Raises:
-        ValueError: if the match is ambiguous, an array does not fit, something would be lost or cannot be filled, or the
-            step is not known; with the paths, and how to decide it.
-        TypeError: if an argument is of another type.
+        ValueError: if the match is ambiguous, an array does not fit, something would be lost or
+            cannot be filled, or the step is not known. The message has the paths, and how to
+            decide.
+        TypeError: if an argument has another type.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -123,7 +139,9 @@ def adopt_with_report(
     new: str | Sequence[str] = (),
     step: int | None = None,
 ) -> AdoptionReport:
-    """What :func:`adopt` does, with an account of it: print it before a long run.
+    """Adopts as :func:`adopt`, and reports where every array came from.
+
+    Print it before a long run.
 
     Args:
         fresh, restored, rename, drop, new, step: as for :func:`adopt`.
@@ -137,7 +155,9 @@ def adopt_with_report(
     if rename is not None and not isinstance(rename, Mapping):
         raise TypeError(f"adopt: rename must be a mapping from old paths to new ones, got {rename!r:.60}")
     step = None if step is None else checked_step("adopt", step)
-    options = dict(rename=dict(rename or {}), drop=_patterns("drop", drop), new=_patterns("new", new), step=step)
+    options: dict[str, Any] = dict(
+        rename=dict(rename or {}), drop=_patterns("drop", drop), new=_patterns("new", new), step=step
+    )
     mine, theirs, known = _sides(fresh, restored)
     if _makes_its_own(fresh) and mine.loose.leaves:
         # What the new optimizer measures must be measured on the parameters that it will be given.
@@ -145,10 +165,10 @@ def adopt_with_report(
         fresh = begun.replace(opt_state=begun.tx.init(begun.params))
         mine = parts_of(fresh)
         theirs = parts_of(restored, like=mine)
-    return _adoption(mine, fill(mine, theirs, known, **options))
+    return _report(mine, fill(mine, theirs, known, **options))
 
 
-def _adoption(mine: Parts, filled: Filled) -> AdoptionReport:
+def _report(mine: Parts, filled: Filled) -> AdoptionReport:
     return AdoptionReport(
         state=filled.state(mine),
         taken=filled.taken,
@@ -160,33 +180,27 @@ def _adoption(mine: Parts, filled: Filled) -> AdoptionReport:
     )
 
 
-def _sides(fresh: Any, restored: Any) -> tuple[Parts, Parts, Any]:
-    """Both trees taken apart, and the step beside the old optimizer's state, if there is one."""
+def _sides(fresh: Any, restored: Any) -> tuple[Parts, Parts, Leaf | None]:
+    """Both trees taken apart, and the step next to the old optimizer state, if there is one."""
     for name, tree in (("fresh", fresh), ("restored", restored)):
         if isinstance(tree, (str, bytes, int, float)) or callable(getattr(tree, "init", None)):
             what = "give what was restored from it" if isinstance(tree, (str, bytes)) else "give tx.init(params)"
             raise TypeError(f"adopt: {name} must be a tree of arrays, got {tree!r:.60}: {what}")
     mine = parts_of(fresh)
-    held, holder = _opt_state(restored), _opt_state(fresh)
+    held, holder = held_state(restored), held_state(fresh)
     if held is not None and holder is None:
-        beside = parts_of(restored, like=mine).loose.leaves.get("step")
-        return mine, parts_of(held, like=mine), beside
+        known = parts_of(restored, like=mine).loose.leaves.get("step")
+        return mine, parts_of(held, like=mine), known
     theirs = parts_of(restored, like=mine)
     if holder is not None and held is None and not theirs.loose.leaves:
         raise ValueError(
-            "adopt: fresh holds an optimizer's state and more, restored only such a state: adopt fresh.opt_state"
+            "adopt: fresh holds an optimizer's state and more, restored only an optimizer's state: pass fresh.opt_state"
         )
     return mine, theirs, None
 
 
-def _opt_state(tree: Any) -> Any:
-    """The optimizer's state in a TrainState, an nnx.Optimizer, its nnx.state or a dict."""
-    if isinstance(tree, Mapping):
-        return tree.get("opt_state")
-    return None if isinstance(tree, tuple) else getattr(tree, "opt_state", None)
-
-
 def _makes_its_own(tree: Any) -> bool:
+    """Whether a tree can initialize its optimizer state, as a ``TrainState`` can."""
     return all(hasattr(tree, name) for name in ("tx", "params", "opt_state", "replace"))
 
 

@@ -1,4 +1,4 @@
-"""Fills a fresh state from a checkpoint's, array by array, and refuses what would be wrong or lost."""
+"""Fills a fresh state from a checkpoint, array by array; refuses what would be wrong or lost."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from optax_lrs._states.found import value_at
 from optax_lrs._states.typeless import kind_of, type_of
+from optax_lrs._value.arguments import is_concrete, is_traced
 from optax_lrs.adoption._match import Pairs, paired, same
 from optax_lrs.adoption._parts import Leaf, Part, Parts, types_of_both
 from optax_lrs.adoption._place import filled, is_abstract, is_counter, is_zero, mismatch, placed
@@ -20,12 +21,12 @@ from optax_lrs.adoption._steps import found_step
 _SHOWN = 6  # problems that a message lists
 
 Wanted = dict[Part, dict[str, Leaf]]
-"""Of each state, the arrays that are looked for on the other side."""
+"""For each state, the arrays that are looked for on the other side."""
 
 
 @dataclasses.dataclass
 class Filled:
-    """The new arrays by their index, and where each path's came from."""
+    """The new arrays by their index, and where the array at each path came from."""
 
     values: dict[int, Any] = dataclasses.field(default_factory=dict)
     origins: set[int] = dataclasses.field(default_factory=set)  # the ids of the checkpoint's arrays that are in it
@@ -44,7 +45,7 @@ class Filled:
 def fill(
     mine: Parts,
     theirs: Parts,
-    beside: Leaf | None,
+    known: Leaf | None,
     *,
     rename: Mapping[str, str],
     drop: tuple[str, ...],
@@ -52,7 +53,7 @@ def fill(
     step: Any,
     only_loose: bool = False,
 ) -> Filled:
-    """What :func:`optax_lrs.adopt` says; ``beside`` is a step that the old optimizer's state does not have itself."""
+    """Does what :func:`adopt` documents; ``known`` is a step next to the old optimizer state."""
     _require_arrays(mine, theirs)
     _require_fresh(mine)
     if mine.raw or theirs.raw:
@@ -77,7 +78,7 @@ def fill(
         result.left += [leaf.path for leaf in part.leaves.values() if leaf.path not in used]
         problems += _lost(part, there[part], used)
     _checked(result, problems)
-    _set_steps(mine, theirs, beside, pairs, kept, step, result)
+    _set_steps(mine, theirs, known, pairs, kept, step, result)
     problems += _unexplained(mine, kept, step, result)
     for leaf in mine.leaves:
         if leaf.path not in result.taken and leaf.path not in result.set_to_step:
@@ -91,7 +92,7 @@ def fill(
 
 
 def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: set[str]) -> list[str]:
-    """Takes every array that has its like; the problems with the others."""
+    """Takes every array that the checkpoint has; returns the problems with the others."""
     problems = []
     for part, partners in pairs.items():
         for key, leaf in here[part].items():
@@ -103,7 +104,7 @@ def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: s
             elif partners and not derived:
                 problems.append(
                     f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
-                    f" if it shall begin anew, new={leaf.path!r}"
+                    f" to leave it as it is, new={leaf.path!r}"
                 )
     return problems
 
@@ -114,8 +115,8 @@ def _take(leaf: Leaf, sources: list[Leaf], result: Filled) -> list[str]:
     if wrong:
         return [f"{sources[0].path} {wrong}, for {leaf.path}"]
     if not same(values):
-        told = ", ".join(f"{source.path}: {source.value}" for source in sources)
-        return [f"{leaf.path} joins several that differ ({told}): leave out all but one by drop="]
+        listed = ", ".join(f"{source.path}: {source.value}" for source in sources)
+        return [f"{leaf.path} joins several that differ ({listed}): leave out all but one by drop="]
     value = placed(values[0], leaf.value)
     if id(values[0]) in result.origins:
         value = jnp.copy(value)  # one array twice in a state could not be donated
@@ -126,9 +127,9 @@ def _take(leaf: Leaf, sources: list[Leaf], result: Filled) -> list[str]:
 
 
 def _set_steps(
-    mine: Parts, theirs: Parts, beside: Leaf | None, pairs: Pairs, kept: set[str], step: Any, result: Filled
+    mine: Parts, theirs: Parts, known: Leaf | None, pairs: Pairs, kept: set[str], step: Any, result: Filled
 ) -> None:
-    """Puts the step into the counts that were not taken; a given one into those that were, too."""
+    """Sets the counts that were not taken to the step; with ``step=``, also those that were."""
     for part in mine.states:
         learner = part.learned_by()
         for key, leaf in part.leaves.items():
@@ -141,11 +142,11 @@ def _set_steps(
                     f"adopt: {part.path!r} is inside a {learner.kind}, whose record is in step with it: leave step= out"
                 )
             if result.step is None:
-                result.step = step if step is not None else _known_step(theirs, beside)
+                result.step = step if step is not None else _known_step(theirs, known)
             if result.step is None and reads:
                 raise ValueError(
-                    f"adopt: the checkpoint counts no updates, and the schedule at {leaf.path!r} begins at a step: say"
-                    " which, step="
+                    f"adopt: the checkpoint counts no updates, and the schedule at {leaf.path!r} needs a step to"
+                    " begin at: pass step="
                 )
             if result.step is None:
                 continue
@@ -154,21 +155,21 @@ def _set_steps(
             result.set_to_step.append(leaf.path)
 
 
-def _known_step(theirs: Parts, beside: Leaf | None) -> Any:
-    """The step by the checkpoint's own counts, or by the one beside them; None if nothing counts."""
+def _known_step(theirs: Parts, known: Leaf | None) -> Any:
+    """The step by the checkpoint's own counts, or the one next to them; None if nothing counts."""
     step = found_step(theirs, owner="adopt")
-    if step is None and beside is not None:
-        loose = dataclasses.replace(theirs.loose, leaves={"step": beside})
+    if step is None and known is not None:
+        loose = dataclasses.replace(theirs.loose, leaves={"step": known})
         step = found_step(dataclasses.replace(theirs, loose=loose, states=[]), owner="adopt")
     return step
 
 
 def _unexplained(mine: Parts, kept: set[str], step: Any, result: Filled) -> list[str]:
-    """Integers that would begin as the new optimizer's, or stay where ``step=`` moves others, and nobody knows whether."""
+    """Integers without a role that are not in the checkpoint, or that ``step=`` may have to set."""
     return [
-        f"{leaf.path} is an integer, and {part.kind} declares no role for it, so whether it must begin at the run's step is"
-        f" not known: declare it, {part.kind}.roles = optax_lrs.transforms.Roles(...), or keep it as it is,"
-        f" new={leaf.path!r}"
+        f"{leaf.path} is an integer, and {part.kind} declares no role for it, so it is not known whether it must"
+        f" begin at the run's step: declare it, {part.kind}.roles = optax_lrs.transforms.Roles(...), or keep it"
+        f" as it is, new={leaf.path!r}"
         for part in mine.states
         for leaf in part.unexplained()
         if leaf.path not in kept and (leaf.path not in result.taken or step is not None)
@@ -176,7 +177,7 @@ def _unexplained(mine: Parts, kept: set[str], step: Any, result: Filled) -> list
 
 
 def _takes_part(part: Part, without: set[str], learned: bool) -> dict[str, Leaf]:
-    """The leaves that are looked for on the other side: not settings, and not what the caller named."""
+    """The leaves to look for on the other side: no settings, nothing that the caller named."""
     own = learned and part.learned_by() is not None
     return {
         key: leaf
@@ -186,17 +187,17 @@ def _takes_part(part: Part, without: set[str], learned: bool) -> dict[str, Leaf]
 
 
 def _trimmed(parts: Parts, leaves: Wanted) -> dict[Part, Part]:
-    """The states with what is left of each, without those of which nothing is."""
+    """The states that still have arrays, with these arrays."""
     return {dataclasses.replace(part, leaves=leaves[part]): part for part in parts.states if leaves[part]}
 
 
 def _is_little(part: Part, key: str, leaf: Leaf) -> bool:
-    """Whether nothing is lost with an array: it is a count, or zero, or made anew by each update."""
+    """Whether nothing is lost with an array: it is a count or zero, or every update computes it."""
     return part.has("derived", key) or is_counter(leaf.value) or is_zero(leaf.value)
 
 
 def _lost(part: Part, wanted: dict[str, Leaf], used: set[str]) -> list[str]:
-    """What of a state of the checkpoint would be lost, a line for each field."""
+    """What would be lost of a state in the checkpoint, one line for each field."""
     fields: dict[str, list[str]] = {}
     for key, leaf in wanted.items():
         if leaf.path not in used and not _is_little(part, key, leaf):
@@ -207,8 +208,8 @@ def _lost(part: Part, wanted: dict[str, Leaf], used: set[str]) -> list[str]:
         whole = len(paths) == len(mine) > 1
         pattern = "/".join(filter(None, (part.path, field, ".*"))) if whole else paths[0]
         problems.append(
-            f"{pattern if whole else ', '.join(paths)} ({part.kind or 'in no known state'}) has no place in the new state: to do"
-            f" without, drop={pattern!r}"
+            f"{pattern if whole else ', '.join(paths)} ({part.kind or 'in no known state'}) has no place in the new"
+            f" state: to leave it out, drop={pattern!r}"
         )
     return problems
 
@@ -223,7 +224,7 @@ def _matched(name: str, patterns: tuple[str, ...], leaves: list[Leaf]) -> set[st
 
 
 def _by_fields(mine: Parts, theirs: Parts) -> None:
-    """Where one side has no types, both sides' states are what their fields say."""
+    """Names the kinds of both sides' states by their fields, where one side has no types."""
     known = types_of_both(mine, theirs)
     for part in (*mine.states, *theirs.states):
         kind = type_of(part.fields, known)
@@ -243,10 +244,10 @@ def _require_fresh(mine: Parts) -> None:
         for key, leaf in part.leaves.items():
             if not (part.steps(key) or part.has("seen_updates", key)):
                 continue
-            if not (is_abstract(leaf.value) or isinstance(leaf.value, jax.core.Tracer) or is_zero(leaf.value)):
+            if is_concrete(leaf.value) and not is_zero(leaf.value):
                 raise ValueError(
-                    f"adopt: the first state has counted {leaf.value} updates at {leaf.path!r}: it must be a fresh one,"
-                    " tx.init(params), and the restored one comes second"
+                    f"adopt: the first state has counted {leaf.value} updates at {leaf.path!r}: pass a fresh"
+                    " state first, tx.init(params), and the restored one second"
                 )
 
 
@@ -260,7 +261,7 @@ def _require_one_structure(pairs: Pairs) -> None:
 
 
 def _measured_elsewhere(mine: Parts, result: Filled) -> list[str]:
-    """States that were built from parameters which are not those that were taken."""
+    """States that measured other parameters than those that were taken."""
     stale = [
         part
         for part in mine.states
@@ -272,14 +273,14 @@ def _measured_elsewhere(mine: Parts, result: Filled) -> list[str]:
             continue
         if not _equal(leaf.value, result.values[leaf.index]):
             return [
-                f"{stale[0].path} ({stale[0].kind}) was begun with other parameters than those of the checkpoint: build fresh"
-                " with the restored ones, tx.init(params)"
+                f"{stale[0].path} ({stale[0].kind}) was begun with other parameters than those of the checkpoint:"
+                " build fresh with the restored ones, tx.init(params)"
             ]
     return []
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if is_abstract(a) or any(isinstance(x, jax.core.Tracer) for x in (a, b)):
+    if not is_concrete(a) or is_traced(b):
         return True
     return bool(jnp.array_equal(a, b))
 
@@ -288,5 +289,5 @@ def _checked(result: Filled, problems: list[str]) -> Filled:
     if problems:
         more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
-        raise ValueError(f"adopt: the checkpoint does not go into the new state as a whole:{shown}{more}")
+        raise ValueError(f"adopt: the checkpoint does not fit into the new state:{shown}{more}")
     return result

@@ -1,27 +1,28 @@
-"""Which state of a checkpoint goes with which of a fresh optimizer: by type and order, and never by a guess."""
+"""Matches the states of a checkpoint with those of a fresh optimizer; never by a guess."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
+from optax_lrs._value.arguments import is_traced
 from optax_lrs.adoption._parts import Part
 
 Pairs = dict[Part, list[Part]]
-"""For each fresh state those that it takes its arrays from: none, one, or several whose parameters it joins."""
+"""For each fresh state those that it takes arrays from: none, one, or several that it joins."""
 
 
 def paired(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> Pairs:
-    """The pairs.
+    """Returns the pairs.
 
-    States of one kind go together if there is one on each side; else if they have the same paths; else, where each is for
-    other parameters (a mask, a partition), those with parameters in common; else in their order, if there are as many.
+    States of one kind go together if there is one on each side; else if they have the same paths;
+    else, where each has parameters of its own (a mask, a partition), those with parameters in
+    common; else in their order, if there are equally many.
 
     Raises:
-        ValueError: if that leaves a choice.
+        ValueError: if more than one way is left.
     """
     pairs: Pairs = {}
     taken = set()
@@ -59,10 +60,11 @@ def _of_one_kind(kind: str, fresh: list[Part], old: list[Part]) -> Pairs:
     if len(chosen) == len(few) == len(set(chosen)):
         return {(b if turned else a): [a if turned else b] for a, b in zip(few, chosen)}
     if all(part.steps(key) for part in (*fresh, *old) for key in part.leaves):
-        return {}  # nothing but a schedule's step, which is known anyway
+        return {}  # they hold only a schedule's step, which is known without them
     raise ValueError(
-        f"adopt: the checkpoint's {kind} at {_paths(old)} could go to the new optimizer's at {_paths(fresh)} in more than"
-        f" one way, or in none; say which by rename={{{old[0].path!r}: {fresh[0].path!r}}}, or leave one out by drop= or new="
+        f"adopt: the checkpoint's {kind} at {_paths(old)} could go to the new optimizer's at {_paths(fresh)} in"
+        f" more than one way, or in none; choose by rename={{{old[0].path!r}: {fresh[0].path!r}}}, or leave one out"
+        " by drop= or new="
     )
 
 
@@ -83,7 +85,7 @@ def _renamed(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> l
 
 
 def _disjoint(parts: list[Part]) -> bool:
-    """Whether each of these states is for other parameters than the rest."""
+    """Whether no two of these states have parameters in common."""
     together = [key for part in parts for key in part.spread]
     return bool(together) and len(together) == len(set(together)) and all(part.spread for part in parts)
 
@@ -98,7 +100,7 @@ def _paths(parts: list[Part]) -> str:
 
 
 def same(values: list) -> bool:
-    """Whether scalars that several states have are equal; those that are being traced cannot be known to be."""
-    if any(isinstance(value, jax.core.Tracer) for value in values):
+    """Whether scalars of several states are equal; traced ones are only if they are the same."""
+    if is_traced(*values):
         return len({id(value) for value in values}) == 1
     return all(np.array_equal(np.asarray(values[0]), np.asarray(value)) for value in values[1:])

@@ -1,4 +1,4 @@
-"""A checkpoint whose optimizer nobody has any more."""
+"""Checkpoints without the optimizer that wrote them."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ def migrate(
     new: str | Sequence[str] = (),
     step: int | None = None,
 ) -> Any:
-    """A new optimizer's state from a raw checkpoint: one that was restored without a template.
+    """Makes a new optimizer's state from a raw checkpoint: one restored without a template.
 
-    Orbax then gives dicts of fields for NamedTuples, lists for tuples, and None for states without arrays; flax's
-    ``to_state_dict`` and ``nnx.to_pure_dict`` give dicts with keys "0", "1", … Optax's states and ours are known by their
-    fields, others if the new optimizer has them too::
+    Orbax then returns dicts of fields for NamedTuples, lists for tuples, and None for states
+    without arrays. flax's ``to_state_dict`` and ``nnx.to_pure_dict`` return dicts with keys "0",
+    "1", … The states of Optax, of this package, and all that declare roles are known by their
+    fields, others if the new optimizer has them, too::
 
         raw = checkpointer.restore(path)                 # {"params": ..., "opt_state": [...], "step": ...}
-        params = jax.tree.map(jax.device_put, raw["params"], shardings)
-        opt_state = olrs.migrate(raw, tx, params)
+        params = jax.tree.map(jax.device_put, raw["params"], shardings) opt_state =
+        olrs.migrate(raw, tx, params)
 
-    It is ``adopt(tx.init(params), restored)``, which see for what goes where, what raises, and the arguments. One thing is
-    less sure than with a template: AdaBelief's and Novograd's states have the fields of Adam's. Migrate to the
-    optimizer that was used, and from there by ``adopt``.
+    It is ``adopt(tx.init(params), restored)``: see :func:`adopt` for what goes where, errors and
+    arguments. One thing is less certain than with a template: the states of AdaBelief and Novograd
+    have the fields of Adam's. Migrate to the optimizer that was used, and from there by ``adopt``.
 
     Args:
-        restored: the checkpoint, or its optimizer's state alone.
+        restored: the checkpoint, or its optimizer state alone.
         tx: the new optimizer.
         params: the restored parameters, placed as they will be used: the new state is placed alike.
         rename, drop, new, step: as for :func:`adopt`.
@@ -47,8 +48,8 @@ def migrate(
         The state of ``tx``.
 
     Raises:
-        ValueError: as :func:`adopt`; and if the checkpoint has ``"params"`` that these do not fit.
-        TypeError: if ``tx`` is no gradient transformation.
+        ValueError: as :func:`adopt`; and if the checkpoint has ``"params"`` of other shapes.
+        TypeError: if ``tx`` is not a gradient transformation.
 
     Example:
         >>> import jax.numpy as jnp
@@ -68,7 +69,7 @@ def migrate(
 
 
 def _require_fit(restored: Any, params: Any) -> None:
-    """Holds the checkpoint's parameters to these, where they have the same paths: another model's are nothing to go on with."""
+    """Raises if the checkpoint's parameters have other shapes: they are of another model."""
     shapes = {_path(key): np.shape(leaf) for key, leaf in jax.tree_util.tree_flatten_with_path(restored)[0]}
     for key, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         path = _path(key)
@@ -77,6 +78,6 @@ def _require_fit(restored: Any, params: Any) -> None:
 
 
 def _path(key: tuple) -> str:
-    """The path of a parameter; of one of flax.nnx without its box, of which a checkpoint has made a dict."""
+    """The path of a parameter, without the box of flax.nnx or the dict that it became."""
     path = parameter_path(key)
     return path.removesuffix("/value")

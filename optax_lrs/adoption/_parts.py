@@ -1,4 +1,4 @@
-"""A tree taken apart into the optimizer states in it, whether those still have their types or not."""
+"""Takes a tree apart into the optimizer states in it, with or without their types."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Part:
 
 @dataclasses.dataclass(eq=False)
 class Parts:
-    """All states of a tree in their order, and the arrays that are in none of them (parameters, a step)."""
+    """All states of a tree in order, and the arrays outside of them (parameters, a step)."""
 
     states: list[Part]
     loose: Part
@@ -106,7 +106,8 @@ class Parts:
 def parts_of(tree: Any, like: Parts | None = None) -> Parts:
     """Takes a tree apart.
 
-    States without types are found by the names of their fields, among the classes in ``like`` and the known ones.
+    States without types are found by the names of their fields, among the classes in ``like`` and
+    the known ones.
     """
     flat, treedef = jax.tree_util.tree_flatten_with_path(tree)
     index = {key: i for i, (key, _) in enumerate(flat)}
@@ -118,7 +119,10 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
     found = Parts([], Part("", "", None, frozenset(), (), tree), [], treedef, raw, set())
 
     def walk(node: Any, key: tuple, names: tuple[str, ...], around: tuple[Part, ...], start: int, here: bool) -> None:
-        """``names``: the key without the boxes that flax.nnx puts around arrays. ``start``: where the state's begin.
+        """Adds what is below a node.
+
+        ``names``: the key without the boxes that flax.nnx puts around arrays. ``start``: where the
+        state's begin.
 
         ``here``: this is a place for states, where a class that is not known may be one too.
         """
@@ -173,7 +177,7 @@ def _field_names(node: Any) -> list[str]:
 
 
 def _children(node: Any) -> list[tuple[Any, Any]] | None:
-    """A node's children with their keys, None of a leaf; of a list that was saved as a dict, in the order of the list."""
+    """A node's children with their keys, lists saved as dicts in order; None for a leaf."""
     flat, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
     if len(flat) == 1 and not flat[0][0]:
         return None
@@ -193,7 +197,7 @@ def _name(step: Any) -> str:
 
 
 def _is_box(node: Any, children: list[tuple[Any, Any]], boxed: bool) -> bool:
-    """Whether a node is what flax.nnx puts around an array, or what is left of it in a checkpoint."""
+    """Whether a node is a box of flax.nnx around an array, or the dict that it became."""
     if len(children) != 1 or _name(children[0][0]) != "value":
         return False
     return boxed or type(node).__module__.startswith("flax.")

@@ -1,4 +1,4 @@
-"""Arrays of one state in the place of another's: checked, and laid out as those are."""
+"""Puts arrays of one state into another: checks that they fit, and places them alike."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_lrs._value.arguments import is_concrete, is_traced
+
 
 def mismatch(value: Any, like: Any) -> str | None:
-    """What is wrong with an array for a place: its shape, or a type that would lose bits; None if it fits."""
+    """Why an array cannot replace another: its shape or type; None if it can."""
     if np.shape(value) != np.shape(like):
         return f"has shape {np.shape(value)}, not {np.shape(like)}"
     have, want = _dtype(value), _dtype(like)
     if have != want and not _keeps_all(have, want):
-        return f"has type {have}, not {want}, which cannot hold it exactly: convert it beforehand"
+        return f"has type {have}, not {want}, which cannot hold it exactly: convert it first"
     return None
 
 
 def placed(value: Any, like: Any) -> Any:
-    """The array with the type, and where it can be known the devices, of another. No copy where none is needed."""
+    """The array with the type and the known devices of another; a copy only if it needs one."""
     if not hasattr(like, "dtype"):
         return value  # a Python number, such as the step of a new TrainState, has no type to keep
     want = _dtype(like)
     if _dtype(value) != want:
         value = value.astype(want) if hasattr(value, "astype") else np.asarray(value, want)
-    if isinstance(value, jax.core.Tracer) or isinstance(like, jax.core.Tracer):
+    if is_traced(value, like):
         return jnp.asarray(value)
     if isinstance(like, jax.ShapeDtypeStruct):
         return jnp.asarray(value) if like.sharding is None else jax.device_put(value, like.sharding)
@@ -43,26 +45,26 @@ def placed(value: Any, like: Any) -> Any:
 
 
 def filled(like: Any, number: Any) -> Any:
-    """The number with the shape, the type and the placement of an array."""
-    if isinstance(like, jax.core.Tracer) or isinstance(number, jax.Array):
+    """An array of one number, with the shape, type and placement of another."""
+    if is_traced(like) or isinstance(number, jax.Array):
         return jnp.zeros_like(like) + jnp.asarray(number, _dtype(like))
     return placed(np.full(np.shape(like), number, _dtype(like)), like)
 
 
 def is_abstract(value: Any) -> bool:
-    """Whether a leaf is a description of an array only."""
+    """Whether a leaf describes an array and has no values."""
     return isinstance(value, jax.ShapeDtypeStruct)
 
 
 def is_zero(value: Any) -> bool:
-    """Whether all of a concrete array is zero; False of what cannot be known."""
-    if isinstance(value, jax.core.Tracer) or is_abstract(value) or _is_key(value):
+    """Whether an array is zero everywhere; False if its values cannot be read."""
+    if not is_concrete(value) or _is_key(value):
         return False
     return not bool(jnp.any(jnp.asarray(value) != 0))
 
 
 def is_counter(value: Any) -> bool:
-    """Whether a leaf is a single integer or boolean: bookkeeping."""
+    """Whether a leaf is a scalar integer or bool, which counts or flags something."""
     if np.ndim(value) or _is_key(value):
         return False
     return jnp.issubdtype(_dtype(value), np.integer) or jnp.issubdtype(_dtype(value), np.bool_)
@@ -77,7 +79,7 @@ def _dtype(value: Any) -> Any:
 
 
 def _keeps_all(have: Any, want: Any) -> bool:
-    """Whether every number of one type is one of the other; integers may change theirs, for a count fits into each."""
+    """Whether one type holds every number of another. A count fits into any integer type."""
     if any(jax.dtypes.issubdtype(each, jax.dtypes.extended) for each in (have, want)):
         return False
     if jnp.issubdtype(have, np.integer) and jnp.issubdtype(want, np.integer):

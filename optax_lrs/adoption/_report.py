@@ -1,4 +1,4 @@
-"""The account of an adoption, as text."""
+"""Writes down where each array of an adopted state came from."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from optax_lrs.adoption._parts import Part, Parts
 
-_WIDE = 8  # paths that a line lists
+_MOST = 8  # paths that a line lists
 
 
 def account(parts: Parts, filled: Any) -> str:
-    """One line a state: where it came from, and which of its arrays did not; and what was left."""
+    """One line for each state, where its arrays came from and which are new; then what is left."""
     lines = ["AdoptionReport" if filled.step is None else f"AdoptionReport at step {filled.step}"]
     for part in (*parts.states, parts.loose):
         if part.leaves:
-            name = f"{part.path or '.'} {part.kind}" if part.kind else "beside the states"
+            name = f"{part.path or '.'} {part.kind}" if part.kind else "outside of states"
             lines.append(f"  {name}: {_origin(part, filled)}")
     if filled.left:
         lines.append(f"  left: {_listed(filled.left)}")
@@ -30,11 +30,11 @@ def _origin(part: Part, filled: Any) -> str:
         else:
             (counted if leaf.path in filled.set_to_step else fresh).append(key)
     several = len(part.leaves) > 1 and sum(map(bool, (sources, counted, fresh))) > 1
-    told = [f"from {_listed(list(sources))}"] if sources and part.kind else ["taken"] if sources else []
-    told += [f"{_listed(counted)} the step" if several else "the step"] if counted else []
-    told += [f"{_listed(fresh)} fresh" if several else "fresh"] if fresh else []
-    return "; ".join(told)
+    said = [f"from {_listed(list(sources))}"] if sources and part.kind else ["taken"] if sources else []
+    said += [f"{_listed(counted)} the step" if several else "the step"] if counted else []
+    said += [f"{_listed(fresh)} fresh" if several else "fresh"] if fresh else []
+    return "; ".join(said)
 
 
 def _listed(paths: list[str]) -> str:
-    return ", ".join(paths[:_WIDE]) + (f" and {len(paths) - _WIDE} more" if len(paths) > _WIDE else "")
+    return ", ".join(paths[:_MOST]) + (f" and {len(paths) - _MOST} more" if len(paths) > _MOST else "")

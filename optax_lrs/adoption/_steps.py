@@ -1,14 +1,14 @@
-"""The step that an optimizer state is at, and how to set the one that its schedules read."""
+"""The step that an optimizer state is at, and functions that read and set it."""
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from optax_lrs._value.arguments import is_traced, whole
 from optax_lrs.adoption._parts import Leaf, Parts, parts_of
 from optax_lrs.adoption._place import filled, is_abstract, is_counter
 
@@ -18,26 +18,38 @@ _EVIDENCE = (("rate_steps",), ("schedule_steps", "seen_updates"), ("updates",))
 
 
 def step_of(state: Any, *, path: str | None = None) -> Any:
-    r"""The step that a state is at: how many updates were made, and so what a schedule is given next.
+    r"""Returns the step that a state is at: the number of updates made.
+
+    It is the step that a schedule is given next:
+
+    It is the step that a schedule is given next:
 
     .. math:: \eta_{\text{next}} = \text{schedule}(\text{step\_of}(\textit{state}))
 
-    Read from the first of these that are there, and all of these must agree: the counts that rate schedules read
-    (``optax.adamw(schedule)``, ``inject_hyperparams``, :func:`scale_by_live_schedule`); any other transformation's count of
-    updates, such as Adam's, so that a run at a constant rate has a step too; the ``gradient_step`` of ``optax.MultiSteps``;
-    the ``step`` of a ``TrainState`` or an ``nnx.Optimizer``, which under ``MultiSteps`` counts micro-batches and therefore comes
-    last. The count of a recorder says how many rows it has and is not asked.
+    It is read from the first of these that the state has, and all of that kind must agree:
+
+    1. the counts of rate schedules (``optax.adamw(schedule)``, ``inject_hyperparams``,
+       :func:`scale_by_live_schedule`);
+    2. the counts of other schedules, and of updates that moments have seen, such as Adam's: so a
+       run at a constant rate has a step, too;
+    3. counts of all updates, such as ``gradient_step`` of ``optax.MultiSteps``;
+    4. the ``step`` of a ``TrainState`` or ``nnx.Optimizer``, which counts micro-batches under
+       ``MultiSteps``.
+
+    A recorder's count is the number of its rows and is not used. A state of your own declares what
+    its fields count (:class:`optax_lrs.transforms.Roles`).
 
     Args:
-        state: an optimizer state, at any depth; a ``TrainState``, ``nnx.Optimizer`` or dict with one in it; or what Orbax gives
-            back of any of these without a template.
-        path: only the counts at or below this path, as the error names them.
+        state: an optimizer state, at any depth; a ``TrainState``, ``nnx.Optimizer`` or dict with
+            one in it; or what Orbax restores of any of these without a template.
+        path: use only the counts at or below this path, as the error messages name it.
 
     Returns:
         An int. Inside ``jit`` an int32 array of shape ().
 
     Raises:
-        ValueError: if nothing counts, or counts disagree (inside ``jit``: if there are several).
+        ValueError: if nothing is known to count updates, or counts disagree (inside ``jit``: if
+            there are several).
 
     Example:
         >>> import optax
@@ -59,34 +71,41 @@ def step_of(state: Any, *, path: str | None = None) -> Any:
 
 
 def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) -> Any:
-    """The state with its schedules at another step, and everything else as it was: Adam's counts above all.
+    r"""Returns the state with its schedules at another step; Adam's counts and all else stay.
 
-    A schedule that is used for a second run starts at its warmup again, while Adam's moments stay corrected for the many
-    updates that are in them. ``optax.tree.set(state, count=0)`` sets Adam's count too, and the update after t others is then
+    A schedule that is used for a second run must start at its warmup again, while Adam's moments
+    stay corrected for the updates that are in them. ``optax.tree.set(state, count=0)`` sets Adam's
+    count, too, and the update after t others is then
 
-    .. math:: \\frac{1-\\beta_1^{t+1}}{1-\\beta_1} \\sqrt{\\frac{1-\\beta_2}{1-\\beta_2^{t+1}}}
+    .. math:: \frac{1-\beta_1^{t+1}}{1-\beta_1} \sqrt{\frac{1-\beta_2}{1-\beta_2^{t+1}}}
 
-    times as large as it should be: with the usual numbers 2 after ten updates, and a third after thousands.
+    times as large as it should be: with the usual numbers 2 after ten updates, and a third after
+    thousands.
 
-    Set are the counts that schedules read: of ``optax.scale_by_learning_rate(schedule)`` and ``scale_by_schedule``,
-    ``inject_hyperparams``, :func:`scale_by_live_schedule`, ``with_rates_by_path``, ``decay_weights``, ``decay_to_init``,
-    ``project_weights`` and ``record_effective_learning_rate``. Not set: Adam's and the like; the ``gradient_step`` of
-    ``MultiSteps``, which counts updates made; and that of :func:`record_grad_norm`, which counts the rows it has.
-    To replace the schedule as well, :func:`with_schedule`.
+    It sets the counts that schedules read: of ``optax.scale_by_learning_rate(schedule)`` and
+    ``scale_by_schedule``, ``inject_hyperparams``, :func:`scale_by_live_schedule`,
+    ``with_rates_by_path``, ``decay_weights``, ``decay_to_init``, ``project_weights``,
+    ``record_effective_learning_rate``, and of every state that declares such a count
+    (:class:`optax_lrs.transforms.Roles`). It does not set Adam's and similar counts, the
+    ``gradient_step`` of ``MultiSteps``, which counts the updates made, or that of
+    :func:`record_grad_norm`, which counts its rows. To replace the schedule as well, use
+    :func:`with_schedule`.
 
     Args:
-        opt_state: any state with a schedule in it, at any depth; a ``TrainState`` or ``nnx.Optimizer`` too (whose own ``step``
-            stays).
-        step: the step that the next update is given.
-        path: only the counts at or below this path, as :func:`learning_rates` names it; None for all.
+        opt_state: any state with a schedule in it, at any depth; a ``TrainState`` or
+            ``nnx.Optimizer``, too, whose ``step`` stays.
+        step: the step of the next update.
+        path: set only the counts at or below this path, as :func:`learning_rates` names it; None
+            for all.
 
     Returns:
-        A new state, of the same types, placed and boxed as the old.
+        A new state with the types, placement and boxes of the old one.
 
     Raises:
-        ValueError: if no schedule reads a count (at that path), ``step`` is not from 0 to 2**31 - 1, or a schedule is inside
-            a :func:`with_refinement`, whose record is in step with it: use ``next_run``.
-        TypeError: if ``step`` is no int.
+        ValueError: if no schedule reads a count (at that path), no role says what an integer in the
+            state counts, ``step`` is not from 0 to 2**31 - 1, or a schedule is inside a
+            :func:`with_refinement`, whose record is in step with it: use ``next_run``.
+        TypeError: if ``step`` is not an int.
 
     Example:
         >>> import optax
@@ -105,8 +124,8 @@ def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) ->
                 learner = part.learned_by()
                 if learner is not None:
                     raise ValueError(
-                        f"reset_schedule: {part.path!r} is inside a {learner.kind}, whose record is in step with its schedule:"
-                        " begin a new run instead, as refinement.next_run does"
+                        f"reset_schedule: {part.path!r} is inside a {learner.kind}, whose record is in step with its"
+                        " schedule: begin a new run instead, as refinement.next_run does"
                     )
                 found[leaf.index] = filled(leaf.value, step)
     unknown = _unexplained(parts, path)
@@ -120,7 +139,7 @@ def reset_schedule(opt_state: Any, *, step: int = 0, path: str | None = None) ->
 
 
 def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
-    """The step by the first kind of count that is there, or None."""
+    """The step by the first kind of count that is there, or None; ``owner`` is for messages."""
     kinds: list[list[Leaf]] = [[], [], [], []]
     for part in parts.states:
         for key, leaf in part.leaves.items():
@@ -134,7 +153,7 @@ def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
     leaves = next((leaves for leaves in kinds if leaves), None)
     if leaves is None:
         return None
-    traced = any(isinstance(leaf.value, jax.core.Tracer) for leaf in leaves)
+    traced = is_traced(*(leaf.value for leaf in leaves))
     if traced and len(leaves) == 1:
         return jnp.asarray(leaves[0].value, jnp.int32)
     if traced:
@@ -146,14 +165,14 @@ def found_step(parts: Parts, *, owner: str, path: str | None = None) -> Any:
     values = {leaf.path: np.unique(np.asarray(leaf.value)) for leaf in leaves}
     steps = {int(step) for each in values.values() for step in each}
     if len(steps) > 1:
-        told = ", ".join(f"{name}: {'/'.join(map(str, each))}" for name, each in values.items())
-        how = "choose one by path=" if owner == "step_of" else "say which by step="
-        raise ValueError(f"{owner}: the counts disagree ({told}): {how}")
+        listed = ", ".join(f"{name}: {'/'.join(map(str, each))}" for name, each in values.items())
+        how = "choose one by path=" if owner == "step_of" else "choose one by step="
+        raise ValueError(f"{owner}: the counts disagree ({listed}): {how}")
     return steps.pop()
 
 
 def _unexplained(parts: Parts, path: str | None) -> str:
-    """The counts that nothing is known of, and how to say what they are; empty if there are none."""
+    """Names the integers without a role, and says how to declare one; "" if there are none."""
     found = {
         leaf.path: part.kind
         for part in parts.states
@@ -172,17 +191,9 @@ def _unexplained(parts: Parts, path: str | None) -> str:
 
 def checked_step(owner: str, step: Any) -> Any:
     """The step as an int, or the scalar array that is being traced."""
-    if isinstance(step, jax.core.Tracer) and step.ndim == 0 and jnp.issubdtype(step.dtype, np.integer):
+    if is_traced(step) and step.ndim == 0 and jnp.issubdtype(step.dtype, np.integer):
         return step
-    try:
-        if isinstance(step, (bool, np.bool_)):
-            raise TypeError
-        step = operator.index(step)
-    except TypeError:
-        raise TypeError(f"{owner}: step must be an int, got {step!r:.60}") from None
-    if not 0 <= step <= _LAST:
-        raise ValueError(f"{owner}: step must be from 0 to 2**31 - 1, got {step}")
-    return step
+    return whole(owner, "step", step, low=0, high=_LAST)
 
 
 def _counts(value: Any) -> bool:

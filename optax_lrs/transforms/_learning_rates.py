@@ -17,11 +17,11 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
     """Reads the rates that the last update was scaled by, from any optimizer state, by path.
 
     The states of :func:`scale_by_live_schedule`, ``scale_by_rewarming_schedule``,
-    ``with_rates_by_path`` and ``optax.inject_hyperparams`` hold the applied rate, as does every state
-    that declares ``applied_rates`` (:class:`optax_lrs.transforms.Roles`). They are found through
-    ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and
-    any other nesting. States that keep only a count, such as that of ``optax.adamw(schedule)``, need
-    ``schedule``: the rate is then that of the last step counted.
+    ``with_rates_by_path`` and ``optax.inject_hyperparams`` hold the applied rate, as does every
+    state that declares ``applied_rates`` (:class:`optax_lrs.transforms.Roles`). They are found
+    through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``,
+    ``nnx.Optimizer`` and any other nesting. States that keep only a count, such as that of
+    ``optax.adamw(schedule)``, need ``schedule``: the rate is then that of the last step counted.
 
     The result is what was applied, not the rate of the next step and not one rounded to the
     parameters' type. It includes the scale of every :func:`scale_by_plateau`,
@@ -35,9 +35,9 @@ def learning_rates(opt_state: Any, schedule: optax.Schedule | None = None) -> di
 
     Returns:
         float32 arrays, shape (), by path, such as ``{"2": ...}`` for the third member of a chain; 0
-        before the first update (``inject_hyperparams``: its first rate). They are on the device, and
-        ``float(rate)`` waits for the step that computes them. Inside ``jit`` they are tracers, so that
-        a training step can return them with its loss.
+        before the first update (``inject_hyperparams``: its first rate). They are on the device,
+        and ``float(rate)`` waits for the step that computes them. Inside ``jit`` they are tracers,
+        so that a training step can return them with its loss.
 
     Raises:
         ValueError: if the state holds no rate.
@@ -97,7 +97,7 @@ def _last_rate(schedule: optax.Schedule, count: jax.Array) -> jax.Array:
 
 
 def _chain(key: Key) -> Key:
-    """The key of the outermost chain that a member is in: chains are tuples or dicts, wrappers have named fields."""
+    """The key of the outermost chain of a member: chains are tuples or dicts, not fields."""
     while key and not isinstance(key[-1], jax.tree_util.GetAttrKey):
         key = key[:-1]
     return key

@@ -18,9 +18,9 @@ def read_average(opt_state: Any, params: optax.Params) -> optax.Params:
     It is found through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``,
     ``nnx.Optimizer`` and any other nesting. Any state with a method ``averaged()`` is read
     (:class:`optax_lrs.transforms.Roles`). The result is the parameters themselves before the first
-    sample, or if the window of ``weights`` was over before the state began. So are, always, parameters
-    that are not averaged: integers, and those that a mask leaves out. Averages of several groups
-    (``optax.partition``) make one tree. It works inside ``jit``.
+    sample, or if the window of ``weights`` was over before the state began. So are, always,
+    parameters that are not averaged: integers, and those that a mask leaves out. Averages of
+    several groups (``optax.partition``) make one tree. It works inside ``jit``.
 
     Args:
         opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, whose
@@ -31,8 +31,8 @@ def read_average(opt_state: Any, params: optax.Params) -> optax.Params:
         A tree like ``params``.
 
     Raises:
-        ValueError: if the state holds no average, two averages of one parameter, or an average of other
-            parameters.
+        ValueError: if the state holds no average, two averages of one parameter, or an average of
+            other parameters.
 
     Example:
         >>> from optax_lrs import average_params

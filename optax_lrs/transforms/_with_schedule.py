@@ -32,26 +32,26 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     one, so a controller on the host may change the rates at every step. Otherwise the next step
     compiles once.
 
-    A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at ``path``,
-    which ends in ``live`` or ``again``.
+    A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at
+    ``path``, which ends in ``live`` or ``again``.
 
-    Schedules of other hyper-parameters, such as those of :func:`with_hyperparams`, are replaced where
-    ``path`` names them: ``with_schedule(state, schedule, path="muon/weight_decay")``.
+    Schedules of other hyper-parameters, such as those of :func:`with_hyperparams`, are replaced
+    where ``path`` names them: ``with_schedule(state, schedule, path="muon/weight_decay")``.
 
     Args:
-        opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth, or with
-            a state that declares ``live_schedules`` (:class:`optax_lrs.transforms.Roles`).
+        opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth, or
+            with a state that declares ``live_schedules`` (:class:`optax_lrs.transforms.Roles`).
         schedule: the new schedule.
-        path: change only the live schedules at or below this path, as :func:`learning_rates` names it;
-            None for all. A path may leave out keys except the last: ``muon/learning_rate`` is the rate
-            of the group ``muon``, wherever that is.
+        path: change only the live schedules at or below this path, as :func:`learning_rates` names
+            it; None for all. A path may leave out keys except the last: ``muon/learning_rate`` is
+            the rate of the group ``muon``, wherever that is.
 
     Returns:
         A new state, placed on devices like the old one.
 
     Raises:
-        ValueError: if there is no live schedule (at that path), or a state holds a schedule and does not
-            declare what it is.
+        ValueError: if there is no live schedule (at that path), or a state holds a schedule and
+            does not declare what it is.
         TypeError: if ``schedule`` is not a :class:`Schedule`.
 
     Example:
@@ -107,15 +107,15 @@ def _means(path: str, name: str) -> bool:
 
 
 def _require_no_schedule(state: Found, within: Any) -> None:
-    """Raises if a state without roles holds a schedule: whether it is the one of the rate is not known."""
+    """Raises if a state without roles holds a schedule: it may be the rate's."""
     stops = lambda node: node is not state.node and (isinstance(node, Schedule) or is_known_state(node))  # noqa: E731
     for key, node in nodes_in(state.node, stops):
         where = path_name((*state.key, *key))
         if isinstance(node, Schedule) and within(where):
             kind = type(state.node).__name__
             raise ValueError(
-                f"with_schedule: {kind} holds a schedule at {where!r} and declares no roles, so it is not known whether it"
-                f" is the rate's: declare it, {kind}.roles = optax_lrs.transforms.Roles(live_schedules=...) or"
+                f"with_schedule: {kind} holds a schedule at {where!r} and declares no roles, so it is not known whether"
+                f" it is the rate's: declare it, {kind}.roles = optax_lrs.transforms.Roles(live_schedules=...) or"
                 " Roles(settings=...), or choose other schedules by path="
             )
 
@@ -128,7 +128,7 @@ def _reference(state: Found) -> Any:
 
 
 def _placed(schedule: Schedule, like: Any) -> Schedule:
-    """The schedule with its numbers placed, committed and boxed as another leaf is: so nothing recompiles."""
+    """The schedule with its numbers placed, committed and boxed as another leaf is."""
     old = unboxed(like)
 
     def place(leaf: Any) -> Any:

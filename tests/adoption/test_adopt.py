@@ -1,4 +1,4 @@
-"""A checkpoint continued by another optimizer: what it takes, what it keeps, and what it refuses."""
+"""A checkpoint continued by another optimizer: what is taken, what stays, what is refused."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from optax_lrs.adoption import adopt, adopt_with_report, migrate, reset_schedule
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Every case's old optimizer after STEPS updates, from one checkpoint: with its types, and without."""
+    """The old optimizer of every case after STEPS updates, with types and without."""
     olds = list(dict.fromkeys(case.old for case in CASES))
     trained = [train(old(), params(), old().init(params()), 0, STEPS) for old in olds]
     path = saved([state for _, state in trained], tmp_path_factory.mktemp("runs") / "all")
@@ -152,7 +152,7 @@ MISTAKES = {
                                 "inside a RefinementState.*leave step= out"),
     "another refined": (lambda: cases.with_refinement(ADAM, steps=7).init(params()), lambda: trained(cases.with_refinement(ADAM)), {},
                         "total_steps=7.*the checkpoint's .*total_steps=9"),
-    "a bad step": (lambda: optax.sgd(S).init(params()), lambda: trained(optax.sgd(0.1)), dict(step=-1), "from 0 to"),
+    "a bad step": (lambda: optax.sgd(S).init(params()), lambda: trained(optax.sgd(0.1)), dict(step=-1), "step must be at least 0"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""AdoptionReport where states live: in TrainStates, nnx optimizers and dicts, on meshes, inside jit; and what they were measured on."""
+"""Adopting states in TrainStates, nnx optimizers and dicts, on meshes and inside jit."""
 
 import functools
 
@@ -35,7 +35,7 @@ def after(steps=2):
 
 @pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
 def test_train_state(raw, tmp_path):
-    """All of it: parameters, step and moments; and a projection that is new is of the restored parameters."""
+    """Parameters, step and moments are adopted; a new projection measures the restored parameters."""
     module = nn.Dense(3)
     begin = lambda seed: module.init(jax.random.key(seed), jnp.ones((1, 4)))["params"]  # noqa: E731
     old = TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD)
@@ -237,7 +237,7 @@ def test_inside_jit():
 
 
 def test_a_fresh_state_of_shapes_alone():
-    """As large models want it: no zeros beside the restored state, where the checkpoint has everything."""
+    """Large models need no zeros next to the restored state, if the checkpoint has everything."""
     p, state = after()
     tx = optax.chain(cases.CLIP, optax.adamw(S))
     assert_identical(adopt(jax.eval_shape(tx.init, p), state), adopt(tx.init(p), state))
@@ -245,7 +245,7 @@ def test_a_fresh_state_of_shapes_alone():
         adopt(jax.eval_shape(new().init, p), state)
 
 
-# ── what a checkpoint knows nothing of ────────────────────────────────────────────────────────
+# ── what a checkpoint does not have ────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_fresh_state_of_shapes_alone():
     ids=str,
 )
 def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
-    """Issue: a projection adopted by a run that never had one keeps the norms that the weights have now."""
+    """A projection that is new to a run keeps the norms that the weights have now."""
     p, state = train(OLD, params(), OLD.init(params()), 0, 3)
     saved({"params": p, "opt_state": state}, tmp_path / "state")
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
@@ -311,7 +311,7 @@ def test_states_of_optax(make):
 
 
 def test_states_of_somebody_else():
-    """A transformation that nobody here knows, with its types and without."""
+    """A transform with a state that declares no roles, with its types and without."""
     from typing import NamedTuple
 
     class HistoryState(NamedTuple):

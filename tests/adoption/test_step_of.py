@@ -112,7 +112,7 @@ def counts(state):
 
 
 def test_adams_count_stays():
-    """The trap of ``optax.tree.set(state, count=0)``, and that it matters: by the factor that is documented."""
+    """The trap of ``optax.tree.set(state, count=0)`` costs the factor that is documented."""
     tx = optax.adam(S)
     p, state = train(tx, params(), tx.init(params()), 0, 7)
     assert counts(optax.tree.set(state, count=jnp.int32(0))) == [0, 0]

@@ -1,4 +1,4 @@
-"""Every state of the package declares its roles, and every state of Optax's that counts has a row in the table."""
+"""Every state declares its roles, and every state of Optax that counts is in the table."""
 
 import importlib
 import inspect
@@ -61,7 +61,7 @@ OF_OPTAX = {
 
 
 def classes_of(package):
-    """Every class that a package defines, private modules included, whether or not they are importable by name."""
+    """Every class that a package defines, in private modules, too."""
     root = Path(package.__file__).parent
     for module in sorted(root.rglob("*.py")):
         if module.stem.endswith("_test") or module.stem in ("conftest", "__main__"):

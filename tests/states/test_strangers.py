@@ -1,4 +1,4 @@
-"""A schedule, a state and a transform that the package has never seen: treated as its own, or reported."""
+"""Schedules, states and transforms of a user: treated like the package's own, or reported."""
 
 from typing import Any, NamedTuple
 
