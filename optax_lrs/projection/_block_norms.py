@@ -72,7 +72,8 @@ def spread(part: jax.Array, x: jax.Array) -> jax.Array:
     """Broadcasts one number per block over the elements of the block."""
     for axis, (blocks, n) in enumerate(zip(part.shape, x.shape)):
         if 1 < blocks < n:
-            spec = _explicit(x) and PartitionSpec(*(e if m > 1 else None for e, m in zip(_explicit(x), part.shape)))
+            lies = _explicit(x)
+            spec = lies and PartitionSpec(*(entry if m > 1 else None for entry, m in zip(lies, part.shape)))
             part = jnp.repeat(part, n // blocks, axis=axis, total_repeat_length=n, out_sharding=spec)
     return part
 

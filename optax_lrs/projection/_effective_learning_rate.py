@@ -13,6 +13,7 @@ import optax
 from optax_lrs._float32 import wide
 from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._states.found import unboxed
 from optax_lrs._value.arguments import function, given_params, whole
 from optax_lrs.projection._block_norms import spread
@@ -172,7 +173,7 @@ def record_effective_learning_rate(
         blocks = blocks_of(given_params(owner, params))
         _, norms = blocks.norms(blocks.chosen())
         rates = jnp.asarray(schedule(state.count), jnp.float32) / norms**power
-        return updates, EffectiveLearningRateState(optax.safe_increment(state.count), norms, rates)
+        return updates, EffectiveLearningRateState(next_step(state.count), norms, rates)
 
     known = dict(owner=owner, state_type=EffectiveLearningRateState, blocks=blocks_of, radii=None)
     return EffectiveRateRecorder.of(init, update, **known)

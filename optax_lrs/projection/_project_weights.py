@@ -12,6 +12,7 @@ import optax
 
 from optax_lrs._float32 import on_mesh, wide
 from optax_lrs._specs import axes_of
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import function, given_params, one_of, whole
 from optax_lrs.projection._block_norms import spread
 from optax_lrs.projection._blocks import Blocks, can_scale, scale_to
@@ -179,7 +180,7 @@ def project_weights(
         factor = state.factor
         if schedule is not None:
             factor = on_mesh(schedule(state.count))
-        after = state._replace(count=optax.safe_increment(state.count), factor=factor)
+        after = state._replace(count=next_step(state.count), factor=factor)
         if not project_weights or mode == "manual" or not blocks.pieces:
             return updates, after
         all_us = blocks.tree.flatten_up_to(updates)
@@ -196,13 +197,13 @@ def project_weights(
 
 
 def _exact(
-    blocks: Blocks, ps: list, targets: jax.Array, us: list, norms: jax.Array
-) -> tuple[list, jax.Array, jax.Array]:
+    blocks: Blocks, ps: list[Any], targets: jax.Array, us: list[Any], norms: jax.Array
+) -> tuple[list[Any], jax.Array, jax.Array]:
     """Returns the updates that end on the spheres, scale (p + u) - p, in two passes: the first finds the norms."""
     del norms
     # Not s u + (s - 1) p, which is the same on paper: it loses the small difference of two large numbers.
     candidates = [wide(p) if u is None else wide(p) + wide(u) for p, u in zip(ps, us)]
-    norms, vector = blocks.norms(candidates)
+    parts, vector = blocks.norms(candidates)
 
     def led(p, u, candidate, norm, target):
         if u is None:
@@ -210,13 +211,13 @@ def _exact(
         moved = spread(scale_to(target, norm), p) * candidate - wide(p)
         return jnp.where(spread(can_scale(target, norm), p), moved.astype(u.dtype), u)
 
-    us = [led(*each) for each in zip(ps, us, candidates, norms, blocks.split(targets))]
+    us = [led(*each) for each in zip(ps, us, candidates, parts, blocks.split(targets))]
     return us, vector, jnp.sum(~can_scale(targets, vector), dtype=jnp.int32)
 
 
 def _deferred(
-    blocks: Blocks, ps: list, targets: jax.Array, us: list, norms: jax.Array
-) -> tuple[list, jax.Array, jax.Array]:
+    blocks: Blocks, ps: list[Any], targets: jax.Array, us: list[Any], norms: jax.Array
+) -> tuple[list[Any], jax.Array, jax.Array]:
     """Returns the updates with the scale for the norms of the last step, and the norms after them, in one pass."""
     skipped = jnp.sum(~can_scale(targets, norms), dtype=jnp.int32)
     # No condition per element: where a block cannot be scaled the scale is 1, and u + 0 p is u.

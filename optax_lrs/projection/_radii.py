@@ -70,7 +70,7 @@ def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array
     return jnp.where(known, fixed, norms)
 
 
-def _value(radius: Any, piece: Piece) -> float | None:
+def _value(radius: Any, piece: Piece) -> Any:
     if isinstance(radius, Mapping):
         radius = next((value for pattern, value in radius.items() if re.fullmatch(pattern, piece.path)), None)
     return radius(piece.block_shape) if callable(radius) else radius

@@ -67,7 +67,7 @@ class Piece(NamedTuple):
 
 def checked_weights(owner: str, weights: Any, without: Any, separate: Any, joint: Any = ()) -> Weights:
     """Returns the arguments as :class:`Weights`; raises ``TypeError`` or ``ValueError`` if one is wrong."""
-    predicate = weights if callable(weights) else None
+    predicate: Any = weights if callable(weights) else None
     patterns = None if weights is None or predicate else checked_patterns(weights, owner, "weights")
     if not isinstance(separate, Mapping):
         separate = {".*": separate}

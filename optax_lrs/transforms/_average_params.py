@@ -13,6 +13,7 @@ import optax
 from optax_lrs._float32 import wide
 from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._states.found import unboxed
 from optax_lrs._value.arguments import given_params, number, row, whole
 from optax_lrs.transforms._metric import MOST
@@ -189,7 +190,7 @@ def average_params(
         else:
             if table is not None:
                 # The position in the window, not the number of samples: adopt may begin at any step of it.
-                position = (optax.safe_increment(state.count) - start) // every_steps
+                position = (next_step(state.count) - start) // every_steps
                 weight = jnp.asarray(table)[position]
                 mass = mass + jnp.where(finite, weight, 0)
                 # While all weights so far are zero, the average follows the parameters.
@@ -214,7 +215,7 @@ def average_params(
         # Outside the cond: XLA merges this addition with the optax.apply_updates that follows, so that the cond gets an
         # array that exists anyway. If the cond took the updates, each step would write them to memory.
         new = jax.tree.map(_applied, updates, params, is_leaf=lambda leaf: leaf is None)
-        count = optax.safe_increment(state.count)
+        count = next_step(state.count)
         since = count - start
         due = (since >= 0) & (since % every_steps == 0)
         if table is not None:

@@ -13,6 +13,7 @@ import optax
 from optax_lrs._float32 import wide_dtype
 from optax_lrs._paths import checked_patterns, labelled, parameter_path
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import function, given_params
 
 _OWNER = "decay_to_init"
@@ -106,6 +107,6 @@ def decay_to_init(
             return (u.astype(dtype) - back).astype(u.dtype)
 
         updates = jax.tree.map(decayed, state.first, updates, params, is_leaf=lambda leaf: leaf is None)
-        return updates, DecayToInitState(optax.safe_increment(state.count), state.first)
+        return updates, DecayToInitState(next_step(state.count), state.first)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -11,6 +11,7 @@ import optax
 
 from optax_lrs._float32 import wide_dtype
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import function, given_params
 
 _OWNER = "decay_weights"
@@ -84,7 +85,7 @@ def decay_weights(
             return (u.astype(dtype) - decay.astype(dtype) * p.astype(dtype)).astype(u.dtype)
 
         updates = jax.tree.map(decayed, updates, params, is_leaf=lambda leaf: leaf is None)
-        return updates, DecayWeightsState(optax.safe_increment(state.count), decay)
+        return updates, DecayWeightsState(next_step(state.count), decay)
 
     tx = optax.GradientTransformationExtraArgs(init, update)
     return tx if mask is None else optax.masked(tx, mask)

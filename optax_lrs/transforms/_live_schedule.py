@@ -11,6 +11,7 @@ import optax
 from optax_lrs._float32 import on_mesh
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import instance
 
 EXAMPLE = "Constant(value=0.1)"  # of a Schedule, in error messages
@@ -103,17 +104,26 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
     """
     instance("scale_by_live_schedule", "schedule", schedule, Schedule, example=EXAMPLE)
 
-    def init(params):
+    def init(params: Any) -> Any:
         del params
-        # A copy of the schedule's numbers: donating the state must not delete the caller's.
-        return LiveScheduleState(jnp.zeros((), jnp.int32), jax.tree.map(on_mesh, schedule), jnp.zeros((), jnp.float32))
+        return live_state(schedule)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> Any:
         del params, extra_args
         rate = state.schedule(state.count)
-        return descent(updates, rate), LiveScheduleState(optax.safe_increment(state.count), state.schedule, rate)
+        return descent(updates, rate), advanced(state, rate)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def live_state(schedule: Schedule) -> LiveScheduleState:
+    """Returns the state before the first step, with a copy of the schedule: states may be donated."""
+    return LiveScheduleState(jnp.zeros((), jnp.int32), jax.tree.map(on_mesh, schedule), jnp.zeros((), jnp.float32))
+
+
+def advanced(state: LiveScheduleState, rate: jax.Array) -> LiveScheduleState:
+    """Returns the state after an update that was scaled by this rate."""
+    return state._replace(count=next_step(state.count), learning_rate=rate)
 
 
 def descent(updates: Any, rate: jax.Array) -> Any:

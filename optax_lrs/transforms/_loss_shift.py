@@ -99,8 +99,13 @@ class LossShift(Value):
 
     def begin(self) -> LossShiftState:
         """Returns the state before the first loss."""
-        floats = (jnp.zeros((), jnp.float32) for _ in range(3))
-        return LossShiftState(*floats, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        return LossShiftState(
+            mean=jnp.zeros((), jnp.float32),
+            variance=jnp.zeros((), jnp.float32),
+            excess=jnp.zeros((), jnp.float32),
+            count=jnp.zeros((), jnp.int32),
+            rest_count=jnp.zeros((), jnp.int32),
+        )
 
     def restarted(self, state: LossShiftState) -> LossShiftState:
         """Returns the state after a shift: no mean, no variance, and ``rest_steps`` losses to ignore."""

@@ -13,7 +13,7 @@ from optax_lrs._float32 import on_mesh
 from optax_lrs._paths import checked_pattern, checked_patterns, labelled
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import instance, known_number
-from optax_lrs.transforms._live_schedule import EXAMPLE, GroupRatesState, descent, scale_by_live_schedule
+from optax_lrs.transforms._live_schedule import EXAMPLE, GroupRatesState, advanced, descent, live_state
 
 _OWNER = "with_rates_by_path"
 _OTHERS = "others"  # the label of parameters that match no pattern
@@ -96,18 +96,18 @@ def _scale_by_group_rates(
 
     Labels without a share are frozen: their updates are zero already.
     """
-    live = scale_by_live_schedule(schedule)
 
-    def init(params):
+    def init(params: Any) -> Any:
+        del params
         zeros = {label: jnp.zeros((), jnp.float32) for label in shares}
-        return GroupRatesState(live.init(params), jax.tree.map(on_mesh, shares), zeros)
+        return GroupRatesState(live_state(schedule), jax.tree.map(on_mesh, shares), zeros)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> Any:
         del params, extra_args
         labels = _labelled(updates, patterns)
-        _, after = live.update((), state.live)
+        rate = state.live.schedule(state.live.count)
         rates = {
-            label: after.learning_rate * (share(state.live.count) if isinstance(share, Schedule) else share)
+            label: rate * (share(state.live.count) if isinstance(share, Schedule) else share)
             for label, share in state.factors.items()
         }
 
@@ -115,7 +115,7 @@ def _scale_by_group_rates(
             return descent(node, rates[label]) if label in rates else node
 
         updates = jax.tree.map(scaled, labels, updates)
-        return updates, GroupRatesState(after, state.factors, rates)
+        return updates, GroupRatesState(advanced(state.live, rate), state.factors, rates)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

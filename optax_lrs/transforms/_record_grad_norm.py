@@ -12,6 +12,7 @@ import optax
 
 from optax_lrs._specs import axes_of
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import whole
 from optax_lrs.transforms._norm_stores import BinnedNorms, ExactNorms, bins_within
 from optax_lrs.transforms._tree_norms import NORMS, checked_groups, columns_of, require_matches, tree_norms
@@ -169,6 +170,6 @@ def record_grad_norm(
         finite = jnp.all(jnp.isfinite(jnp.stack(list(found.values()))))
         skipped = state.skipped + (1 - finite.astype(jnp.int32))
         store = state.store.put(state.count, found, finite)
-        return updates, RecordGradNormState(optax.safe_increment(state.count), skipped, store)
+        return updates, RecordGradNormState(next_step(state.count), skipped, store)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -10,8 +10,9 @@ import optax
 
 from optax_lrs._float32 import on_mesh
 from optax_lrs._schedule import Schedule
+from optax_lrs._states.count import next_step
 from optax_lrs._value.arguments import instance
-from optax_lrs.transforms._live_schedule import EXAMPLE, RewarmingState, descent, scale_by_live_schedule
+from optax_lrs.transforms._live_schedule import EXAMPLE, RewarmingState, advanced, descent, live_state
 from optax_lrs.transforms._loss_shift import LossShift
 
 _OWNER = "scale_by_rewarming_schedule"
@@ -86,18 +87,20 @@ def scale_by_rewarming_schedule(
         Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
     """
     instance(_OWNER, "schedule", schedule, Schedule, example=EXAMPLE)
-    live = scale_by_live_schedule(schedule)
     if again is not None:
         instance(_OWNER, "again", again, Schedule, example=EXAMPLE)
     if detector is not None:
         instance(_OWNER, "detector", detector, LossShift, example="LossShift()")
 
-    def init(params):
+    def init(params: Any) -> Any:
+        del params
         watch = None if detector is None else detector.begin()
         later = None if again is None else jax.tree.map(on_mesh, again)
-        return RewarmingState(live.init(params), later, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), watch)
+        return RewarmingState(live_state(schedule), later, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), watch)
 
-    def update(updates, state, params=None, *, boundary=None, value=None, **extra_args):
+    def update(
+        updates: Any, state: Any, params: Any = None, *, boundary: Any = None, value: Any = None, **extra_args: Any
+    ) -> Any:
         del params, extra_args
         new, watch = _announced(boundary), state.detector
         if detector is not None:
@@ -113,10 +116,8 @@ def scale_by_rewarming_schedule(
             rate = first(since)
         else:
             rate = jnp.where(boundaries > 0, state.again(since), first(state.live.count))
-        after = state.live._replace(count=optax.safe_increment(state.live.count), learning_rate=rate)
-        return descent(updates, rate), RewarmingState(
-            after, state.again, optax.safe_increment(since), boundaries, watch
-        )
+        after = advanced(state.live, rate)
+        return descent(updates, rate), RewarmingState(after, state.again, next_step(since), boundaries, watch)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
