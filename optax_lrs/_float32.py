@@ -22,5 +22,5 @@ def wide(x: jax.Array) -> jax.Array:
 
 
 def on_mesh(x: Any) -> jax.Array:
-    """Returns a float32 copy of a number or an array that lies on the mesh in force, as states do."""
+    """Returns a float32 copy of a number or an array on the mesh in force, where states lie."""
     return jnp.zeros(jnp.shape(x), jnp.float32) + jnp.asarray(x, jnp.float32)

@@ -1,4 +1,4 @@
-"""Norms of blocks of weights, in float32 or wider, of whole arrays or of local shards in ``shard_map``."""
+"""Norms of blocks of weights, in float32 or wider: of arrays, or of shards in ``shard_map``."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def block_norms(
 ) -> tuple[list[jax.Array], jax.Array]:
     """Computes the norms of all blocks.
 
-    Without specs XLA reduces each sum where its leaf lies, and combines the all-reduces itself: as many as
-    there are different shardings. With specs the sums are local, and one ``psum`` of one vector adds them up.
+    Without specs XLA reduces each sum where its leaf lies, and combines the all-reduces itself: as
+    many as there are different shardings. With specs the sums are local, and one ``psum`` of one
+    vector adds them up.
 
     Returns:
-        For each piece the norms of its blocks, with the shape of its (local) grid; and all norms in one
-        vector, float32.
+        For each piece the norms of its blocks, with the shape of its (local) grid; and all norms in
+        one vector, float32.
     """
     if not pieces:
         return [], jnp.zeros(0, jnp.float32)
@@ -62,7 +63,7 @@ def block_norms(
 
 
 def taken(vector: jax.Array, piece: Piece, specs: list[PartitionSpec] | None) -> jax.Array:
-    """Returns a piece's part of a vector over all blocks, in the shape of its grid (in ``shard_map``, its local grid)."""
+    """Returns a piece's part of a vector over all blocks, in the shape of its (local) grid."""
     part = vector[piece.start : piece.start + piece.size].reshape(piece.grid)
     grid, at = _local(piece, specs)
     return part if grid == piece.grid else jax.lax.dynamic_slice(part, at, grid)
@@ -79,7 +80,7 @@ def spread(part: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _sum_of_squares(x: jax.Array, grid: tuple[int, ...]) -> jax.Array:
-    """Returns the sum of squares of each block. Reshapes an axis only where it packs several heads."""
+    """Returns the sum of squares of each block; reshapes only axes that pack several heads."""
     squares = x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
     if all(blocks in (1, n) for blocks, n in zip(grid, x.shape)):
         return jnp.sum(squares, axis=[i for i, blocks in enumerate(grid) if blocks == 1], keepdims=True)
@@ -94,7 +95,7 @@ def _sum_of_squares(x: jax.Array, grid: tuple[int, ...]) -> jax.Array:
 
 
 def _local(piece: Piece, specs: list[PartitionSpec] | None) -> tuple[tuple[int, ...], list[Any]]:
-    """Returns how many blocks of each axis lie on this device, and where in the whole grid they begin."""
+    """Returns how many blocks of each axis lie on this device, and where they begin in the grid."""
     if specs is None:
         return piece.grid, []
     grid, at = [], []
@@ -110,7 +111,7 @@ def _local(piece: Piece, specs: list[PartitionSpec] | None) -> tuple[tuple[int, 
 
 
 def _explicit(x: jax.Array) -> PartitionSpec | None:
-    """Returns the spec of an array that is split over an explicit mesh; None on other meshes, where XLA decides."""
+    """Returns the spec of an array split over an explicit mesh; None where XLA decides."""
     sharding = jax.typeof(x).sharding
     return sharding.spec if AxisType.Explicit in sharding.mesh.axis_types and any(sharding.spec) else None
 

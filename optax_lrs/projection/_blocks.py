@@ -1,4 +1,4 @@
-"""The blocks of a tree of parameters: arithmetic on them, and transformations that act block by block."""
+"""The blocks of a tree of parameters: arithmetic on them, and transformations that act on them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Blocks:
         self.pieces: list[Piece] = layout(params, which, owner, whole)
 
     def norms(self, arrays: Sequence[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
-        """Returns the norms of the blocks of these arrays, one array per piece: by piece, and in one vector."""
+        """Returns the norms of the blocks of one array per piece: by piece, and in one vector."""
         return block_norms(arrays, self.pieces, self.specs)
 
     def chosen(self) -> list[jax.Array]:
@@ -43,7 +43,7 @@ class Blocks:
         return [taken(vector, piece, self.specs) for piece in self.pieces]
 
     def replaced(self, leaves: Sequence[Any], new: Sequence[Any]) -> Any:
-        """Returns the tree of these leaves, with the leaves that have blocks replaced by ``new``."""
+        """Returns the tree of these leaves, with those that have blocks replaced by ``new``."""
         leaves = list(leaves)
         for piece, leaf in zip(self.pieces, new):
             leaves[piece.index] = leaf
@@ -71,7 +71,7 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
         return self
 
     def found(self, params: Any, opt_state: Any) -> tuple[Any, Blocks]:
-        """Returns the one state of this kind in an optimizer state, and the blocks of the parameters.
+        """Returns the one state of this kind in an optimizer state, and the parameters' blocks.
 
         Raises:
             ValueError: if there is no such state or several, or if it does not fit the parameters.
@@ -92,10 +92,11 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
         return states[0], blocks
 
     def remeasure(self, params: Any, opt_state: Any) -> Any:
-        """Measures the norms anew, after something other than the optimizer has changed the parameters.
+        """Measures the norms anew, after a change of the parameters outside the optimizer.
 
-        Call it after restoring, pruning or averaging parameters. Radii that were initial norms become the
-        norms of these parameters. Radii that were given as a number stay, and so does everything else.
+        Call it after restoring, pruning or averaging parameters. Radii that were initial norms
+        become the norms of these parameters. Radii that were given as a number stay, and so does
+        everything else.
 
         Args:
             params: the changed parameters.
@@ -117,7 +118,7 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
 
 
 def can_scale(target: jax.Array, norm: jax.Array) -> jax.Array:
-    """Whether blocks with these norms can be scaled to these targets: nothing is zero, infinite or nan."""
+    """Whether blocks can be scaled to these targets: nothing is zero, infinite or nan."""
     return (target > 0) & (norm > 0) & jnp.isfinite(norm) & jnp.isfinite(target / norm)
 
 

@@ -1,4 +1,4 @@
-"""The effective learning rate of scale-invariant weights: computed, recorded, and applied without projecting."""
+"""The effective learning rate of scale-invariant weights: computed, recorded or applied."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _Separate = int | Heads | Sequence[int | Heads] | Mapping[str, Any]
 class EffectiveLearningRateState(NamedTuple):
     """State of :func:`record_effective_learning_rate`. Its vectors have one entry per block."""
 
-    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
-    norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
+    count: jax.Array  # int32, shape (), replicated: the step of the next update
+    norms: jax.Array  # float32, shape (blocks,), replicated: the norms of the weights before the last update
     rates: jax.Array  # float32, shape (blocks,), replicated: the effective rates of the last update; 0 before the first
 
     roles = Roles(schedule_steps="count", derived=("norms", "rates"))
@@ -39,13 +39,13 @@ class ScaleByWeightNormState(NamedTuple):
     """State of :func:`scale_by_weight_norm`. Its vectors have one entry per block."""
 
     radii: jax.Array  # float32, shape (blocks,), replicated: the norms at which updates pass unchanged
-    norms: jax.Array  # float32, shape (blocks,), replicated: of the weights that the last update was for
+    norms: jax.Array  # float32, shape (blocks,), replicated: the norms of the weights before the last update
 
     roles = Roles(measured="radii", derived="norms")
 
 
 class EffectiveRateRecorder(OnBlocks):
-    """What :func:`record_effective_learning_rate` returns: a gradient transformation that can read its state."""
+    """What :func:`record_effective_learning_rate` returns: a transform that can read its state."""
 
     def rates(self, params: Any, opt_state: Any) -> dict[str, jax.Array]:
         """Returns the effective rates of the last update by path.
@@ -75,22 +75,26 @@ def effective_learning_rate(
 ) -> dict[str, jax.Array]:
     r"""Computes the effective learning rate of scale-invariant weights, by path.
 
-    .. math:: \eta_{\text{eff}} = \frac{\eta}{\lVert W\rVert^{p}}, \qquad p = 2\ \text{(SGD)}, \quad p = 1\ \text{(Adam)}
+    .. math:: \eta_{\text{eff}} = \frac{\eta}{\lVert W\rVert^{p}}, \qquad
+              p = 2\ \text{(SGD)}, \quad p = 1\ \text{(Adam)}
 
-    If :math:`f(cW) = f(W)`, a step of rate :math:`\eta` at :math:`cW` turns the weights as much as one of rate
-    :math:`\eta / c^p` at :math:`W`. Norms that grow lower the rate. (p = 1 is recalled and derived, not read: it
-    holds where the size of an update does not depend on the size of the gradient.)
+    If :math:`f(cW) = f(W)`, a step of rate :math:`\eta` at :math:`cW` turns the weights as much as
+    one of rate :math:`\eta / c^p` at :math:`W`. Norms that grow lower the rate. (p = 1 is recalled
+    and derived, not read: it holds where the size of an update does not depend on the size of the
+    gradient.)
 
     Args:
         params: the parameters.
         learning_rate: the rate :math:`\eta`, a number or an array of shape ().
-        power: 2 for SGD, with or without momentum; 1 for Adam, RMSProp, Lion, Muon and others that normalize.
+        power: 2 for SGD, with or without momentum; 1 for Adam, RMSProp, Lion, Muon and others that
+            normalize.
         weights: which parameters, as in :func:`project_weights`.
         without: which to exclude, as in :func:`project_weights`.
         separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
 
     Returns:
-        float32 arrays by path; shape () where the leaf has one norm. A norm of zero gives an infinite rate.
+        float32 arrays by path; shape () where the leaf has one norm. A norm of zero gives an
+        infinite rate.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
@@ -102,7 +106,8 @@ def effective_learning_rate(
         {'hidden/kernel': 0.01}
 
     References:
-        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800.
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning,
+        arXiv:2407.01800.
     """
     owner = "effective_learning_rate"
     power = whole(owner, "power", power, low=1, high=2)
@@ -124,9 +129,9 @@ def record_effective_learning_rate(
 
     .. math:: \eta_{\text{eff}}(t) = \eta(t) / \lVert W_t\rVert^{p}
 
-    See :func:`effective_learning_rate`. Place it anywhere in a chain. ``update`` needs the parameters, and no
-    extra argument. **Cost**: it reads the parameters, not the updates, in a pass that the optimizer makes
-    anyway::
+    See :func:`effective_learning_rate`. Place it anywhere in a chain. ``update`` needs the
+    parameters, and no extra argument. **Cost**: it reads the parameters, not the updates, in a pass
+    that the optimizer makes anyway::
 
         recorder = olrs.record_effective_learning_rate(schedule, power=1)
         tx = optax.chain(optax.adam(schedule), recorder)
@@ -139,10 +144,12 @@ def record_effective_learning_rate(
         weights: which parameters, as in :func:`project_weights`.
         without: which to exclude, as in :func:`project_weights`.
         separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in :func:`project_weights`.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in
+            :func:`project_weights`.
 
     Returns:
-        The transform, with the method ``rates``. Its state is an :class:`EffectiveLearningRateState`.
+        The transform, with the method ``rates``. Its state is an
+        :class:`EffectiveLearningRateState`.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
@@ -188,40 +195,43 @@ def scale_by_weight_norm(
     radius: Any = None,
     specs: Any = None,
 ) -> OnBlocks:
-    r"""Multiplies updates by a power of the weights' norm: as a projection affects the rate, without projecting.
+    r"""Multiplies updates by a power of the weights' norm: a projection's rates without projecting.
 
     .. math:: u_t \leftarrow \Big(\frac{\lVert W_t\rVert}{\rho}\Big)^{p} u_t
 
-    Scale-invariant weights then have the directions that :func:`project_weights` would give them, while their
-    norms are free. Use it where weights must not be changed, and to find out which part of the effect of a
-    projection is that of the rate. ``update`` needs the parameters, and no extra argument.
+    Scale-invariant weights then have the directions that :func:`project_weights` would give them,
+    while their norms are free. Use it where weights must not be changed, and to find out which part
+    of the effect of a projection is that of the rate. ``update`` needs the parameters, and no extra
+    argument.
 
     With SGD, place ``power=2`` after it::
 
         tx = optax.chain(optax.sgd(schedule), olrs.scale_by_weight_norm(power=2))
 
-    An optimizer with memory sees gradients that shrink as norms grow. To be exact there, scale its input as
-    well as its output: the gradient at :math:`W` is the gradient at the projected point divided by
-    :math:`\lVert W\rVert / \rho`. So, for *any* optimizer::
+    An optimizer with memory sees gradients that shrink as norms grow. To be exact there, scale its
+    input as well as its output: the gradient at :math:`W` is the gradient at the projected point
+    divided by :math:`\lVert W\rVert / \rho`. So, for *any* optimizer::
 
-        tx = optax.chain(
-            olrs.scale_by_weight_norm(power=1), optax.adam(schedule), olrs.scale_by_weight_norm(power=1)
-        )
+        scale = olrs.scale_by_weight_norm(power=1)
+        tx = optax.chain(scale, optax.adam(schedule), scale)
 
-    ``power=1`` after Adam alone (the paper's rule) is equal as far as norms change slowly compared to Adam's
-    memory. Weights whose norm or radius is zero or not finite keep their update.
+    ``power=1`` after Adam alone (the paper's rule) is equal as far as norms change slowly compared
+    to Adam's memory. Weights whose norm or radius is zero or not finite keep their update.
 
     Args:
         power: 2 after SGD; 1 after Adam and its relatives, or before and after any optimizer.
         weights: which parameters, as in :func:`project_weights`.
         without: which to exclude, as in :func:`project_weights`.
         separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
-        radius: the norms at which updates pass unchanged, as in :func:`project_weights`. None: the norms in
-            ``init``; ``remeasure`` of the returned transform takes them anew from parameters.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in :func:`project_weights`.
+        radius: the norms at which updates pass unchanged, as in :func:`project_weights`. None: the
+            norms in ``init``; ``remeasure`` of the returned transform takes them anew from
+            parameters.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in
+            :func:`project_weights`.
 
     Returns:
-        The transform, with the method ``remeasure``. Its state is a :class:`ScaleByWeightNormState`.
+        The transform, with the method ``remeasure``. Its state is a
+        :class:`ScaleByWeightNormState`.
 
     Raises:
         ValueError, TypeError: as :func:`project_weights`.
@@ -234,8 +244,8 @@ def scale_by_weight_norm(
         3.6
 
     References:
-        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800.
-        Scaling the gradients too is ours.
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning,
+        arXiv:2407.01800. Scaling the gradients too is ours.
     """
     owner = "scale_by_weight_norm"
     power, radius = whole(owner, "power", power, low=1, high=2), checked_radius(owner, radius)

@@ -39,95 +39,97 @@ def project_weights(
 
     .. math:: W_{t+1} = \rho\, f(t)\, \frac{W_t + u_t}{\lVert W_t + u_t \rVert}
 
-    If a normalization follows a layer, the output of the network does not depend on the norm of the layer's
-    weights. The effective learning rate does: it is :math:`\eta / \lVert W\rVert^2` for SGD and
-    :math:`\eta / \lVert W\rVert` for Adam. Norms grow during training, so the effective rate decays
-    unnoticed, until a network that has trained for long cannot learn any more. With constant norms, the
-    schedule that you write is the schedule that takes effect.
+    If a normalization follows a layer, the output of the network does not depend on the norm of the
+    layer's weights. The effective learning rate does: it is :math:`\eta / \lVert W\rVert^2` for SGD
+    and :math:`\eta / \lVert W\rVert` for Adam. Norms grow during training, so the effective rate
+    decays unnoticed, until a network that has trained for long cannot learn any more. With constant
+    norms, the schedule that you write is the schedule that takes effect.
 
-    Use it for continual and reinforcement learning, for long training at a constant rate, and wherever you
-    compare rates. Place it last in a chain: it projects the updates of the transforms before it. ``update``
-    needs the parameters::
+    Use it for continual and reinforcement learning, for long training at a constant rate, and
+    wherever you compare rates. Place it last in a chain: it projects the updates of the transforms
+    before it. ``update`` needs the parameters::
 
         tx = optax.chain(optax.adam(schedule), olrs.project_weights())
 
-    Without a LayerNorm or RMSNorm before every nonlinearity it *changes the function*. Biases before a
-    normalization are redundant: remove them.
+    Without a LayerNorm or RMSNorm before every nonlinearity it *changes the function*. Biases
+    before a normalization are redundant: remove them.
 
-    **Which weights.** By default, parameters of rank 2 or more that do not have the name of an embedding, a
-    parameter of a norm, a bias or a last layer: embed, wte, wpe, pos, cls, norm, ln, bn, head, logits, readout
-    or classifier anywhere in the path (also as in ``pos_embedding``, ``lm_head``, ``ln_1``); bias, b, scale,
-    offset, gamma or beta at its end; and out, output or final at the top of the tree. A last layer named
-    ``Dense_3`` is not recognized: pass ``without="params/Dense_3/.*"``. Nor is a stacked bias named ``shift``.
-    After ``init``, ``projection.growth(params, state)`` lists the chosen parameters; if in doubt, pass
-    ``weights``.
+    **Which weights.** By default, parameters of rank 2 or more that do not have the name of an
+    embedding, a parameter of a norm, a bias or a last layer: embed, wte, wpe, pos, cls, norm, ln,
+    bn, head, logits, readout or classifier anywhere in the path (also as in ``pos_embedding``,
+    ``lm_head``, ``ln_1``); bias, b, scale, offset, gamma or beta at its end; and out, output or
+    final at the top of the tree. A last layer named ``Dense_3`` is not recognized: pass
+    ``without="params/Dense_3/.*"``. Nor is a stacked bias named ``shift``. After ``init``,
+    ``projection.growth(params, state)`` lists the chosen parameters; if in doubt, pass ``weights``.
 
     **When** (``mode``).
 
-    - ``"exact"``: each update ends on the sphere. The norms must be known before the weights are scaled, which
-      takes one more pass over weights and updates: 1.375x the memory traffic of clipping and AdamW on a TPU;
-      1.25x as ``"manual"``.
-    - ``"deferred"``: the scale that one update requires is applied with the next update. It takes no
-      additional pass (1.00x). Norms are off by the growth of one update, which does not accumulate. The best
-      choice for large models; before an evaluation or a checkpoint, ``projection.project(params, opt_state)``
-      is exact.
+    - ``"exact"``: each update ends on the sphere. The norms must be known before the weights are
+      scaled, which takes one more pass over weights and updates: 1.375x the memory traffic of
+      clipping and AdamW on a TPU; 1.25x as ``"manual"``.
+    - ``"deferred"``: the scale that one update requires is applied with the next update. It takes
+      no additional pass (1.00x). Norms are off by the growth of one update, which does not
+      accumulate. The best choice for large models; before an evaluation or a checkpoint,
+      ``projection.project(params, opt_state)`` is exact.
     - ``"manual"``: updates pass unchanged, and the training loop calls ``projection.project`` after
       ``optax.apply_updates``.
 
-    ``every_steps=1000`` did as well as 1 for the authors (Rainbow; read in an independent audit), but deferred
-    is both cheaper and closer.
+    ``every_steps=1000`` did as well as 1 for the authors (Rainbow; read in an independent audit),
+    but deferred is both cheaper and closer.
 
-    **Weight decay** along projected weights has no effect, or with ``every_steps`` an unintended one.
-    ``projection.weight_decay(tx, params)`` finds it. Momentum keeps a component along the weights, which is
-    harmless.
+    **Weight decay** along projected weights has no effect, or with ``every_steps`` an unintended
+    one. ``projection.weight_decay(tx, params)`` finds it. Momentum keeps a component along the
+    weights, which is harmless.
 
-    **Precision.** Norms, products and radii are float32 (or wider, if the weights are), rounded once. Weights
-    of 16 bits: bfloat16 has steps of 1/128 to 1/256, so that a projection changes no weight until the scale
-    differs from 1 by 0.2%, and every weight beyond 0.4%. So norms stay within 0.4% of the radius (deferred:
-    and the growth of one update), but not closer. Nothing is lost in between: every step measures the norm of
-    the rounded weights, and ``projection.growth`` reports it.
+    **Precision.** Norms, products and radii are float32 (or wider, if the weights are), rounded
+    once. Weights of 16 bits: bfloat16 has steps of 1/128 to 1/256, so that a projection changes no
+    weight until the scale differs from 1 by 0.2%, and every weight beyond 0.4%. So norms stay
+    within 0.4% of the radius (deferred: and the growth of one update), but not closer. Nothing is
+    lost in between: every step measures the norm of the rounded weights, and ``projection.growth``
+    reports it.
 
-    **What cannot be projected** keeps its update and is counted in ``skipped``: blocks whose norm is zero,
-    infinite or nan (squares beyond 1.8e19 or below 1e-19 leave the range of float32), and weights that were
-    initialized to zero.
+    **What cannot be projected** keeps its update and is counted in ``skipped``: blocks whose norm
+    is zero, infinite or nan (squares beyond 1.8e19 or below 1e-19 leave the range of float32), and
+    weights that were initialized to zero.
 
-    **Sharding.** Sums are computed where the weights lie, and use as many all-reduces as there are different
-    shardings (of at most 256 leaves each). No weights are gathered. With a norm for each output neuron and
-    sharded outputs, the norms themselves, a vector, are gathered. In ``shard_map`` pass ``specs``; then there
-    is one ``psum`` for everything.
+    **Sharding.** Sums are computed where the weights lie, and use as many all-reduces as there are
+    different shardings (of at most 256 leaves each). No weights are gathered. With a norm for each
+    output neuron and sharded outputs, the norms themselves, a vector, are gathered. In
+    ``shard_map`` pass ``specs``; then there is one ``psum`` for everything.
 
     **The extra argument** ``project_weights=False`` of ``update`` leaves that update unchanged.
 
     Args:
-        weights: patterns of whole paths (see :func:`with_rates_by_path`), or a function of the path and the
-            parameter that returns whether to project it. None: as above.
+        weights: patterns of whole paths (see :func:`with_rates_by_path`), or a function of the path
+            and the parameter that returns whether to project it. None: as above.
         without: patterns of parameters to exclude from ``weights``.
-        separate: the axes along which every slice has its own norm: for all weights, or by pattern (the first
-            that matches counts). (): one norm for the whole matrix or kernel, as in the paper. 0: for each
-            layer of parameters stacked as [layers, ...]; ``-1``: for each output neuron of a kernel
-            [..., outputs]; ``(0, -1)``: both. The axis of the heads: for each head; :class:`Heads` where an
-            axis packs several.
-        joint: patterns of the scales and offsets of normalizations, such as ``".*norm.*/(scale|bias)"`` (and of
-            no other biases). Those of one module form one vector of norm :math:`\sqrt n`, where n is the width,
-            as with a scale of 1 and an offset of 0 (recalled, not verified; a published reimplementation has
-            :math:`\sqrt 2`). Only for homogeneous activations such as ReLU; for others use
-            :func:`decay_to_init`.
-        radius: the norm at a factor of 1: a number, a function of the shape of a block (:func:`sqrt_fan_in`,
-            :func:`sqrt_fan_out`), or either by pattern. None: the norm that the parameters have in ``init``.
-        schedule: a factor of the radius by step: a :class:`Schedule` or any ``optax.Schedule``. Norms that
-            grow by a factor c lower the effective rate by c squared (SGD) or c (Adam).
+        separate: the axes along which every slice has its own norm: for all weights, or by pattern
+            (the first that matches counts). (): one norm for the whole matrix or kernel, as in the
+            paper. 0: for each layer of parameters stacked as [layers, ...]; ``-1``: for each output
+            neuron of a kernel [..., outputs]; ``(0, -1)``: both. The axis of the heads: for each
+            head; :class:`Heads` where an axis packs several.
+        joint: patterns of the scales and offsets of normalizations, such as
+            ``".*norm.*/(scale|bias)"`` (and of no other biases). Those of one module form one
+            vector of norm :math:`\sqrt n`, where n is the width, as with a scale of 1 and an offset
+            of 0 (recalled, not verified; a published reimplementation has :math:`\sqrt 2`). Only
+            for homogeneous activations such as ReLU; for others use :func:`decay_to_init`.
+        radius: the norm at a factor of 1: a number, a function of the shape of a block
+            (:func:`sqrt_fan_in`, :func:`sqrt_fan_out`), or either by pattern. None: the norm that
+            the parameters have in ``init``.
+        schedule: a factor of the radius by step: a :class:`Schedule` or any ``optax.Schedule``.
+            Norms that grow by a factor c lower the effective rate by c squared (SGD) or c (Adam).
         mode: ``"exact"``, ``"deferred"`` or ``"manual"``, as above.
         every_steps: the number of updates per projection; for ``mode="exact"``.
-        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix of it, as
-            given to ``shard_map``. ``init`` may be called inside or outside.
+        specs: only inside ``shard_map``: the PartitionSpecs of the parameters, a tree or a prefix
+            of it, as given to ``shard_map``. ``init`` may be called inside or outside.
 
     Returns:
-        A :class:`Projection`: the transform, with the methods ``project``, ``remeasure``, ``growth`` and
-        ``weight_decay``. Its state is a :class:`ProjectWeightsState`.
+        A :class:`Projection`: the transform, with the methods ``project``, ``remeasure``,
+        ``growth`` and ``weight_decay``. Its state is a :class:`ProjectWeightsState`.
 
     Raises:
-        ValueError: if an argument is out of range; from ``init``, if no parameter is chosen or a pattern
-            matches none; from ``update``, if it gets no parameters.
+        ValueError: if an argument is out of range; from ``init``, if no parameter is chosen or a
+            pattern matches none; from ``update``, if it gets no parameters.
         TypeError: if an argument has the wrong type.
 
     Example:
@@ -144,9 +146,9 @@ def project_weights(
         {'hidden/kernel': Array(2., dtype=float32)}
 
     References:
-        Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective Learning Rates
-        in Reinforcement Learning, arXiv:2407.01800. Details from summaries and an independent audit; the text
-        was not at hand.
+        Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective
+        Learning Rates in Reinforcement Learning, arXiv:2407.01800. Details from summaries and an
+        independent audit; the text was not at hand.
     """
     which = checked_weights(_OWNER, weights, without, separate, joint)
     radius = checked_radius(_OWNER, radius)
@@ -199,9 +201,9 @@ def project_weights(
 def _exact(
     blocks: Blocks, ps: list[Any], targets: jax.Array, us: list[Any], norms: jax.Array
 ) -> tuple[list[Any], jax.Array, jax.Array]:
-    """Returns the updates that end on the spheres, scale (p + u) - p, in two passes: the first finds the norms."""
+    """Returns updates that end on the spheres, scale (p + u) - p; a first pass finds the norms."""
     del norms
-    # Not s u + (s - 1) p, which is the same on paper: it loses the small difference of two large numbers.
+    # Not s u + (s - 1) p, the same on paper: it loses the small difference of two large numbers.
     candidates = [wide(p) if u is None else wide(p) + wide(u) for p, u in zip(ps, us)]
     parts, vector = blocks.norms(candidates)
 
@@ -218,7 +220,7 @@ def _exact(
 def _deferred(
     blocks: Blocks, ps: list[Any], targets: jax.Array, us: list[Any], norms: jax.Array
 ) -> tuple[list[Any], jax.Array, jax.Array]:
-    """Returns the updates with the scale for the norms of the last step, and the norms after them, in one pass."""
+    """Returns updates scaled for the last step's norms, and the norms after them, in one pass."""
     skipped = jnp.sum(~can_scale(targets, norms), dtype=jnp.int32)
     # No condition per element: where a block cannot be scaled the scale is 1, and u + 0 p is u.
     changes = blocks.split(scale_to(targets, norms) - 1)

@@ -1,4 +1,4 @@
-"""What :func:`project_weights` returns: the transformation, and functions of parameters and its state."""
+"""What :func:`project_weights` returns: the transform, with methods for its state."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from optax_lrs.projection._blocks import OnBlocks, scale_to
 
 
 class ProjectWeightsState(NamedTuple):
-    """State of :func:`project_weights`. Its vectors have one entry per block, in the order of the parameters.
+    """State of :func:`project_weights`, with one entry per block in the order of the parameters.
 
-    They are vectors, not trees like the parameters, because tools shard such trees as they shard parameters.
+    The norms are vectors, not trees like the parameters, because tools shard such trees as they
+    shard parameters.
     """
 
-    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
-    radii: jax.Array  # float32, shape (blocks,), replicated: the norms that are kept, at a factor of 1
-    factor: jax.Array  # float32, shape (), replicated: the schedule's at the last update; 1 without a schedule
-    norms: jax.Array  # float32, shape (blocks,), replicated: "exact": before the last projection; "deferred": now
-    skipped: jax.Array  # int32, shape (), replicated: how many blocks the last projection could not scale
+    count: jax.Array  # int32, shape (), replicated: the step of the next update
+    radii: jax.Array  # float32, shape (blocks,), replicated: the radii at a factor of 1
+    factor: jax.Array  # float32, shape (), replicated: the value of the schedule at the last update; 1 without one
+    norms: jax.Array  # float32, shape (blocks,), replicated; exact: before the last projection; deferred: now
+    skipped: jax.Array  # int32, shape (), replicated: the number of blocks that the last projection could not scale
 
     roles = Roles(schedule_steps="count", counts="skipped", measured="radii", derived=("factor", "norms"))
 
@@ -40,17 +41,19 @@ class Projection(OnBlocks):
         ...
         params = projection.project(params, opt_state)  # exactly on the spheres, for an evaluation or a checkpoint
 
-    The methods take the whole optimizer state, which must contain exactly one state of a projection, at any
-    depth; or that state itself. For an ``nnx.Optimizer``, pass its ``opt_state``.
+    The methods take the whole optimizer state, which must contain exactly one state of a
+    projection, at any depth; or that state itself. For an ``nnx.Optimizer``, pass its
+    ``opt_state``.
     """
 
     def project(self, params: Any, opt_state: Any) -> Any:
         """Scales every chosen block to its radius times the current factor, exact to rounding.
 
-        Use it before an evaluation or a checkpoint. With ``mode="manual"``, call it in the training loop
-        after ``optax.apply_updates``: that saves one pass over the parameters, compared to a projection in
-        the update. Blocks whose norm is zero or not finite stay as they are. Parameters of 16 bits are
-        rounded once, and change only where the change survives the rounding.
+        Use it before an evaluation or a checkpoint. With ``mode="manual"``, call it in the training
+        loop after ``optax.apply_updates``: that saves one pass over the parameters, compared to a
+        projection in the update. Blocks whose norm is zero or not finite stay as they are.
+        Parameters of 16 bits are rounded once, and change only where the change survives the
+        rounding.
 
         Args:
             params: the parameters.
@@ -71,12 +74,12 @@ class Projection(OnBlocks):
         return blocks.replaced(blocks.leaves, new)
 
     def growth(self, params: Any, opt_state: Any) -> dict[str, jax.Array]:
-        r"""Returns by path the norm that the last update alone would have left, divided by the radius.
+        r"""Returns by path the norm that the last update alone would leave, over the radius.
 
         .. math:: \lVert W + u\rVert / \rho
 
-        For plain SGD it is at least 1, because the gradient of scale-invariant weights is orthogonal to
-        them. If it stays below 1, something shrinks the weights: weight decay.
+        For plain SGD it is at least 1, because the gradient of scale-invariant weights is
+        orthogonal to them. If it stays below 1, something shrinks the weights: weight decay.
 
         Args:
             params: the parameters, for their paths and shapes.
@@ -94,15 +97,16 @@ class Projection(OnBlocks):
     def weight_decay(self, tx: optax.GradientTransformation, params: Any, *, steps: int = 3) -> dict[str, float]:
         r"""Finds weight decay on projected weights, where it has no effect or an unintended one.
 
-        With a projection at every step, decay along :math:`W` is undone at once: the schedule alone sets the
-        effective rate. With ``every_steps`` decay shrinks the weights in between, which raises the rate.
-        Exclude these weights with the ``mask`` of ``optax.adamw`` and ``optax.add_decayed_weights``. No
-        transform in a chain can see the others, so check once::
+        With a projection at every step, decay along :math:`W` is undone at once: the schedule alone
+        sets the effective rate. With ``every_steps`` decay shrinks the weights in between, which
+        raises the rate. Exclude these weights with the ``mask`` of ``optax.adamw`` and
+        ``optax.add_decayed_weights``. No transform in a chain can see the others, so check once::
 
             assert not projection.weight_decay(tx, params)
 
-        It runs a few steps of ``tx`` with gradients of zero. (Several, because a warmup may begin at a rate
-        of zero.) It needs the memory of one step; the parameters of a small model with the same names will do.
+        It runs a few steps of ``tx`` with gradients of zero. (Several, because a warmup may begin
+        at a rate of zero.) It needs the memory of one step; the parameters of a small model with
+        the same names will do.
 
         Args:
             tx: the whole optimizer, with or without this projection.
@@ -110,8 +114,8 @@ class Projection(OnBlocks):
             steps: the number of updates to run; inside ``optax.MultiSteps``, of micro-batches.
 
         Returns:
-            By path, the largest fraction of the weights that one update removed. Only paths with decay are
-            listed: an empty dict means that there is none.
+            By path, the largest fraction of the weights that one update removed. Only paths with
+            decay are listed: an empty dict means that there is none.
 
         Example:
             >>> from optax_lrs import project_weights

@@ -18,9 +18,10 @@ from optax_lrs.projection._weight_blocks import Piece, total
 
 
 def sqrt_fan_in(shape: Sequence[int]) -> float:
-    """Returns the square root of the number of inputs of a block, for ``radius`` in :func:`project_weights`.
+    """Returns the square root of the number of inputs of a block.
 
-    Counted as in ``jax.nn.initializers``: the product of all axes but the last.
+    For ``radius`` in :func:`project_weights`. Counted as in ``jax.nn.initializers``: the product of
+    all axes but the last.
 
     Args:
         shape: the shape of one block; separate axes have the length 1.
@@ -33,11 +34,11 @@ def sqrt_fan_in(shape: Sequence[int]) -> float:
 
 
 def sqrt_fan_out(shape: Sequence[int]) -> float:
-    """Returns the square root of the number of outputs of a block, for ``radius`` in :func:`project_weights`.
+    """Returns the square root of the number of outputs of a block.
 
-    Counted as in ``jax.nn.initializers``: the product of all axes but the second to last. It is the Frobenius
-    norm that a dense kernel has after a LeCun initialization, of variance 1 / fan-in. For single output
-    neurons (``separate=-1``) it is 1.
+    For ``radius`` in :func:`project_weights`. Counted as in ``jax.nn.initializers``: the product of
+    all axes but the second to last. It is the Frobenius norm that a dense kernel has after a LeCun
+    initialization, of variance 1 / fan-in. For single output neurons (``separate=-1``) it is 1.
 
     Args:
         shape: the shape of one block; separate axes have the length 1.
@@ -50,14 +51,14 @@ def sqrt_fan_out(shape: Sequence[int]) -> float:
 
 
 def checked_radius(owner: str, radius: Any) -> Any:
-    """Returns the radius, or the radii by pattern; raises ``TypeError`` or ``ValueError`` if one is wrong."""
+    """Returns the radius or the radii by pattern; raises ``TypeError`` or ``ValueError``."""
     if isinstance(radius, Mapping):
         return {checked_pattern(p, owner): _checked(owner, f"radius[{p!r}]", each) for p, each in radius.items()}
     return _checked(owner, "radius", radius)
 
 
 def radii_of(radius: Any, params: Any, pieces: Sequence[Piece], norms: jax.Array, owner: str) -> jax.Array:
-    """Returns the radius of each block, float32: its entry in ``norms`` where ``radius`` sets none."""
+    """Returns the radius of each block, float32: from ``norms`` where ``radius`` sets none."""
     if isinstance(radius, Mapping) and pieces:
         labelled(params, list(radius), others=None, owner=owner)
     fixed, known = np.zeros(total(pieces), np.float32), np.zeros(total(pieces), bool)

@@ -17,9 +17,9 @@ from optax_lrs._value.arguments import whole
 class Heads(NamedTuple):
     """Describes an axis that packs several heads, so that each head has its own norm.
 
-    For ``separate`` in :func:`project_weights`: ``{".*/query/kernel": Heads(axis=-1, count=12)}`` for a kernel
-    of shape (width, 12 * head_width). An axis that counts the heads, as in (width, 12, head_width), does not
-    need ``Heads``: write ``{".*/query/kernel": 1}``.
+    For ``separate`` in :func:`project_weights`: ``{".*/query/kernel": Heads(axis=-1, count=12)}``
+    for a kernel of shape (width, 12 * head_width). An axis that counts the heads, as in (width, 12,
+    head_width), does not need ``Heads``: write ``{".*/query/kernel": 1}``.
 
     Args:
         axis: the axis; negative numbers count from the end.
@@ -66,7 +66,7 @@ class Piece(NamedTuple):
 
 
 def checked_weights(owner: str, weights: Any, without: Any, separate: Any, joint: Any = ()) -> Weights:
-    """Returns the arguments as :class:`Weights`; raises ``TypeError`` or ``ValueError`` if one is wrong."""
+    """Returns the arguments as :class:`Weights`; raises ``TypeError`` or ``ValueError``."""
     predicate: Any = weights if callable(weights) else None
     patterns = None if weights is None or predicate else checked_patterns(weights, owner, "weights")
     if not isinstance(separate, Mapping):
@@ -86,12 +86,13 @@ def layout(params: Any, which: Weights, owner: str, whole_shape: Callable[[int, 
         whole_shape: from the index of a leaf and the leaf to its shape on all devices.
 
     Raises:
-        ValueError: if no leaf is chosen, a pattern matches none, an axis does not exist or is not divisible.
+        ValueError: if no leaf is chosen, a pattern matches none, an axis does not exist or is not
+            divisible.
     """
     keyed = jax.tree_util.tree_flatten_with_path(params)[0]
     if not keyed:
         return []
-    # A pattern that matches no parameter is a mistake. Patterns may overlap, so each is checked alone.
+    # A pattern that matches no parameter is a mistake. Patterns may overlap: check each alone.
     for patterns in (which.patterns or (), which.without, which.joint):
         for pattern in patterns:
             labelled(params, [pattern], others=None, owner=owner)

@@ -1,4 +1,4 @@
-"""Gradient transformations that act on the learning rate, or record what schedules are made from."""
+"""Gradient transformations that act on the learning rate or record what schedules need."""
 
 from optax_lrs._states import Roles as Roles
 from optax_lrs.transforms._average_params import AverageParamsState as AverageParamsState

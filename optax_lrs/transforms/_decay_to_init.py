@@ -22,8 +22,8 @@ _OWNER = "decay_to_init"
 class DecayToInitState(NamedTuple):
     """State of :func:`decay_to_init`."""
 
-    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
-    first: Any  # a tree as the parameters: type, shape and placement of the parameter; None for what does not decay
+    count: jax.Array  # int32, shape (), replicated: the step of the next update
+    first: Any  # like the parameters: type, shape and placement of the parameter; None where it does not decay
 
     roles = Roles(schedule_steps="count", measured="first")
 
@@ -31,22 +31,24 @@ class DecayToInitState(NamedTuple):
 def decay_to_init(
     schedule: optax.Schedule, weights: str | Sequence[str] | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Pulls parameters back to their initial values by a scheduled fraction of the distance each step.
+    r"""Pulls parameters back towards their initial values by a scheduled fraction.
 
     .. math:: u_t \leftarrow u_t - \lambda(t)\,(\theta_t - \theta_0)
 
-    Use it for the scales and offsets of normalizations when the activation is not homogeneous, so that they
-    cannot be projected (see ``joint`` of :func:`project_weights`). Normalize-and-Project does the same,
-    towards 1 and 0. The coefficient of the paper is not verified; 1e-4 to 1e-2 is a range to begin with.
+    In each step a fraction of the distance is taken back. Use it for the scales and offsets of
+    normalizations when the activation is not homogeneous, so that they cannot be projected (see
+    ``joint`` of :func:`project_weights`). Normalize-and-Project does the same, towards 1 and 0. The
+    coefficient of the paper is not verified; 1e-4 to 1e-2 is a range to begin with.
 
     Place it after the learning rate: nothing after it may scale the updates. ``update`` needs the
-    parameters, and no extra argument. **Cost**: one copy of the parameters that decay, in their own type.
+    parameters, and no extra argument. **Cost**: one copy of the parameters that decay, in their own
+    type.
 
     Args:
         schedule: the fraction by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        weights: patterns of the whole paths (see :func:`with_rates_by_path`) of the parameters that decay.
-            None: every ``scale``, and the ``bias`` next to it, by their names in flax; the ``bias`` of other
-            layers does not decay.
+        weights: patterns of the whole paths (see :func:`with_rates_by_path`) of the parameters that
+            decay. None: every ``scale``, and the ``bias`` next to it, by their names in flax; the
+            ``bias`` of other layers does not decay.
 
     Returns:
         The transform; its state is a :class:`DecayToInitState`.
@@ -54,8 +56,8 @@ def decay_to_init(
     Raises:
         TypeError: if ``schedule`` is not callable (write ``Constant(value=...)`` for a number), or
             ``weights`` is not a pattern or a sequence of patterns.
-        ValueError: from ``init``, if no parameter decays or a pattern matches no path; from ``update``, if
-            it gets no parameters.
+        ValueError: from ``init``, if no parameter decays or a pattern matches no path; from
+            ``update``, if it gets no parameters.
 
     Example:
         >>> from optax_lrs import Constant
@@ -68,8 +70,8 @@ def decay_to_init(
         [-0.5 -0.5] [-0.5 -0.5]
 
     References:
-        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning, arXiv:2407.01800
-        (recalled, not verified).
+        Lyle et al., Normalization and Effective Learning Rates in Reinforcement Learning,
+        arXiv:2407.01800 (recalled, not verified).
     """
     function(_OWNER, "schedule", schedule, example="Constant(value=1e-3)")
     patterns = None if weights is None else checked_patterns(weights, _OWNER, "weights")

@@ -20,8 +20,8 @@ _OWNER = "decay_weights"
 class DecayWeightsState(NamedTuple):
     """State of :func:`decay_weights`."""
 
-    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
-    weight_decay: jax.Array  # float32, shape (), replicated: what the last update took away; 0 before the first
+    count: jax.Array  # int32, shape (), replicated: the step of the next update
+    weight_decay: jax.Array  # float32, shape (), replicated: the fraction of the last update; 0 before the first
 
     roles = Roles(schedule_steps="count", derived="weight_decay")
 
@@ -31,26 +31,32 @@ def decay_weights(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Decays weights by a scheduled fraction each step, independent of the learning rate.
 
-    .. math:: u_t \leftarrow u_t - \lambda(t)\,\theta_t, \qquad \theta_{t+1} = (1 - \lambda(t))\,\theta_t + \ldots
+    .. math:: u_t \leftarrow u_t - \lambda(t)\,\theta_t, \qquad
+              \theta_{t+1} = (1 - \lambda(t))\,\theta_t + \ldots
 
     Place it *after* the learning rate: nothing after it may scale the updates. ``update`` needs the
     parameters, and no extra argument::
 
-        tx = optax.chain(optax.scale_by_adam(), olrs.scale_by_live_schedule(lr), olrs.decay_weights(decay))
+        tx = optax.chain(
+            optax.scale_by_adam(), olrs.scale_by_live_schedule(lr), olrs.decay_weights(decay)
+        )
 
     ``optax.add_decayed_weights``, which goes before the learning rate, subtracts
-    :math:`\eta(t)\lambda(t)\theta_t` instead. Its decay is independent of the gradient's scale, but vanishes
-    with the rate. To convert from that to this, keep :math:`\eta\lambda`: 0.1 at a rate of 3e-4 is 3e-5 here.
+    :math:`\eta(t)\lambda(t)\theta_t` instead. Its decay is independent of the gradient's scale, but
+    vanishes with the rate. To convert from that to this, keep :math:`\eta\lambda`: 0.1 at a rate of
+    3e-4 is 3e-5 here.
 
-    **Cost**: two scalars of state. The product is computed in float32 and rounded once, to the type of the
-    update.
+    **Cost**: two scalars of state. The product is computed in float32 and rounded once, to the type
+    of the update.
 
     Args:
         schedule: the fraction by step, in [0, 1]: a :class:`Schedule` or any ``optax.Schedule``.
-        mask: which parameters decay: a tree of booleans, or a function from the parameters to one. None: all.
+        mask: which parameters decay: a tree of booleans, or a function from the parameters to one.
+            None: all.
 
     Returns:
-        The transform; its state is a :class:`DecayWeightsState`, inside ``optax.MaskedState`` with a mask.
+        The transform; its state is a :class:`DecayWeightsState`, inside ``optax.MaskedState`` with
+        a mask.
 
     Raises:
         TypeError: if ``schedule`` is not callable (write ``Constant(value=...)`` for a number).

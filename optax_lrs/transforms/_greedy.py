@@ -1,4 +1,4 @@
-"""GreedyLR: a scale on the updates that rises while a metric improves and falls while it does not."""
+"""GreedyLR: a scale on the updates that rises while a metric improves and falls otherwise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _OWNER = "scale_by_greedy"
 class GreedyState(NamedTuple):
     """State of :func:`scale_by_greedy`."""
 
-    scale: jax.Array  # float32, shape (), replicated: what the last update was multiplied by; 1 before the first
+    scale: jax.Array  # float32, shape (), replicated: the factor of the last update; 1 before the first
     best: jax.Array  # float32, shape (), replicated: the best value (or average) so far; infinite before the first
-    good_count: jax.Array  # int32, shape (), replicated: how many in a row improved on it
-    bad_count: jax.Array  # int32, shape (), replicated: how many in a row did not
-    wait_count: jax.Array  # int32, shape (), replicated: how many more are ignored, after a change of the scale
-    floor_count: jax.Array  # int32, shape (), replicated: how many reductions ended at the lowest scale
-    mean: jax.Array  # float32, shape (), replicated: of the values that wait for their average to be complete
-    mean_count: jax.Array  # int32, shape (), replicated: how many wait
+    good_count: jax.Array  # int32, shape (), replicated: the number of values in a row that improved
+    bad_count: jax.Array  # int32, shape (), replicated: the number of values in a row that did not
+    wait_count: (
+        jax.Array
+    )  # int32, shape (), replicated: the number of values still to ignore after a change of the scale
+    floor_count: jax.Array  # int32, shape (), replicated: the number of reductions that ended at the lowest scale
+    mean: jax.Array  # float32, shape (), replicated: the mean of the values in the incomplete average
+    mean_count: jax.Array  # int32, shape (), replicated: the number of these values
 
     roles = Roles(scales="scale", counts=("good_count", "bad_count", "wait_count", "floor_count", "mean_count"))
 
@@ -49,43 +51,49 @@ def scale_by_greedy(
 
     .. math:: u_t \leftarrow s_t u_t, \qquad s \leftarrow \begin{cases}
         \min(s / F, s_{\max}) & \text{more than } \textit{patience}\ \text{improvements in a row} \\
-        \max(F s, s_{\min}) & \text{more than } \textit{patience}\ \text{values in a row that are none}\end{cases}
+        \max(F s, s_{\min}) & \text{more than } \textit{patience}\ \text{values in a row}\
+        \text{that are none}
+        \end{cases}
 
-    A value improves if :math:`v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})`.
-    After ``reset`` reductions that ended at the lowest scale, with no increase between them, the rule starts
-    again: scale 1, and no best value.
+    A value improves if
+    :math:`v < v_{\text{best}} - (\textit{rtol}\,|v_{\text{best}}| + \textit{atol})`.
+    After ``reset`` reductions that ended at the lowest scale, with no increase
+    between them, the rule starts again: scale 1, and no best value.
 
-    Place it after the optimizer in a chain. The effective rate is the schedule's rate times the scale::
+    Place it after the optimizer in a chain. The effective rate is the schedule's rate times the
+    scale::
 
         tx = optax.chain(optax.adamw(schedule), olrs.scale_by_greedy(min_scale=0.01, max_scale=2.0))
         updates, opt_state = tx.update(grads, opt_state, params, value=loss)
 
-    :func:`scale_by_plateau` explains how to pass ``value``, what happens without it, where the transform
-    goes with ``optax.MultiSteps``, and how to read or set the scale.
+    :func:`scale_by_plateau` explains how to pass ``value``, what happens without it, where the
+    transform goes with ``optax.MultiSteps``, and how to read or set the scale.
 
     **Cost**: eight scalars of state, and one multiplication for each element of the updates.
 
-    Unlike the authors' code (``transformers.GreedyLR``): the scale multiplies a schedule, and its bounds are
-    relative. They have no defaults: the code's defaults, rates from 1e-3 to 1, silently block every
-    reduction of a rate that is already lower. The margin is a fraction of ``|best|``, so that negative
-    metrics work. There is no ``eps`` below which changes are ignored. Averages do not overlap; to use a
-    rolling average, pass it as ``value``.
+    Unlike the authors' code (``transformers.GreedyLR``): the scale multiplies a schedule, and its
+    bounds are relative. They have no defaults: the code's defaults, rates from 1e-3 to 1, silently
+    block every reduction of a rate that is already lower. The margin is a fraction of ``|best|``,
+    so that negative metrics work. There is no ``eps`` below which changes are ignored. Averages do
+    not overlap; to use a rolling average, pass it as ``value``.
 
     Args:
         min_scale: the lowest scale, relative to the schedule; above 0 and at most 1.
         max_scale: the highest scale, relative to the schedule; at least 1.
-        factor: a reduction multiplies the scale by it, an increase divides by it; above 0 and below 1.
-        patience: the number of improvements, or of failures to improve, in a row that change nothing. The
-            next one changes the scale.
+        factor: a reduction multiplies the scale by it, an increase divides by it; above 0 and below
+            1.
+        patience: the number of improvements, or of failures to improve, in a row that change
+            nothing. The next one changes the scale.
         rtol: the improvement that a value must make, as a fraction of ``|best|``; from 0 to 1.
         atol: the improvement that it must make in the unit of the metric, added to the former.
         cooldown: the number of values that are ignored after a reduction.
         warmup: the number of values that are ignored after an increase.
         reset: the number of reductions at the lowest scale after which the rule starts again.
-        accumulation: the number of values averaged into the one that counts; averages do not overlap.
+        accumulation: the number of values averaged into the one that counts; averages do not
+            overlap.
         mode: ``"min"`` if lower is better, ``"max"`` if higher is.
-        nonfinite: what to do with nan and infinity. ``"skip"``: as if no value was passed. ``"bad"``: the
-            value does not improve, nor does the average that contains it.
+        nonfinite: what to do with nan and infinity. ``"skip"``: as if no value was passed.
+            ``"bad"``: the value does not improve, nor does the average that contains it.
 
     Returns:
         The transform; its state is a :class:`GreedyState`.
@@ -106,8 +114,8 @@ def scale_by_greedy(
         [1.]
 
     References:
-        Subramanian et al., GreedyLR, arXiv:2512.14527. Defaults and order of the rules from the authors'
-        implementation; the paper's own text was not at hand.
+        Subramanian et al., GreedyLR, arXiv:2512.14527. Defaults and order of the rules from the
+        authors' implementation; the paper's own text was not at hand.
     """
     factor = number(_OWNER, "factor", factor, above=0.0, below=1.0)
     min_scale = number(_OWNER, "min_scale", min_scale, above=0.0, high=1.0)  # no increase leads away from 0

@@ -20,9 +20,9 @@ EXAMPLE = "Constant(value=0.1)"  # of a Schedule, in error messages
 class LiveScheduleState(NamedTuple):
     """State of :func:`scale_by_live_schedule`."""
 
-    count: jax.Array  # int32, shape (), replicated: the step that the next update is given
-    schedule: Schedule  # its numbers float32, replicated
-    learning_rate: jax.Array  # float32, shape (), replicated: what the last update was scaled by; 0 before the first
+    count: jax.Array  # int32, shape (), replicated: the step of the next update
+    schedule: Schedule  # its numbers are float32, replicated
+    learning_rate: jax.Array  # float32, shape (), replicated: the rate of the last update; 0 before the first
 
     roles = Roles(
         rate_steps="count",
@@ -34,11 +34,11 @@ class LiveScheduleState(NamedTuple):
 
 
 class GroupRatesState(NamedTuple):
-    """State of the rates in :func:`optax_lrs.with_rates_by_path`."""
+    """State of the last part of :func:`with_rates_by_path`."""
 
     live: LiveScheduleState
-    factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule with its numbers float32; replicated
-    learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): what the last update was scaled by
+    factors: dict[str, Any]  # by pattern: float32, shape (), or a Schedule whose numbers are float32; replicated
+    learning_rates: dict[str, jax.Array]  # by pattern: float32, shape (): the rate of the last update
 
     roles = Roles(
         nested="live",
@@ -50,13 +50,13 @@ class GroupRatesState(NamedTuple):
 
 
 class RewarmingState(NamedTuple):
-    """State of :func:`optax_lrs.scale_by_rewarming_schedule`."""
+    """State of :func:`scale_by_rewarming_schedule`."""
 
-    live: LiveScheduleState  # its count: of all updates; its schedule: until the first boundary; its rate: whichever's
-    again: Schedule | None  # since a boundary: its numbers float32, replicated; None: the live schedule again
-    since_count: jax.Array  # int32, shape (), replicated: the updates since the last boundary, or the beginning
+    live: LiveScheduleState  # counts all updates; its schedule holds until the first boundary
+    again: Schedule | None  # after a boundary; its numbers are float32, replicated; None: the live schedule again
+    since_count: jax.Array  # int32, shape (), replicated: the updates since the last boundary or the beginning
     boundary_count: jax.Array  # int32, shape (), replicated: the boundaries so far
-    detector: Any  # what the detector of boundaries remembers, such as LossShiftState; None without one
+    detector: Any  # the state of the detector, such as LossShiftState; None without one
 
     roles = Roles(
         nested=("live", "detector"),
@@ -73,26 +73,32 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
 
     .. math:: u_t \leftarrow -\eta(t)\, u_t
 
-    Place it last in a chain, instead of ``optax.scale_by_learning_rate``, to which it is bit-identical::
+    Place it last in a chain, instead of ``optax.scale_by_learning_rate``, to which it is
+    bit-identical::
 
-        tx = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1), olrs.scale_by_live_schedule(schedule))
+        tx = optax.chain(
+            optax.scale_by_adam(),
+            optax.add_decayed_weights(0.1),
+            olrs.scale_by_live_schedule(schedule),
+        )
 
-    The schedule is then checkpointed with the state, :func:`with_schedule` replaces it in a running job
-    without recompiling, and :func:`learning_rates` reports the rate that was applied. It needs no extra
-    argument. **Cost**: two scalars of state and the numbers of the schedule.
+    The schedule is then checkpointed with the state, :func:`with_schedule` replaces it in a running
+    job without recompiling, and :func:`learning_rates` reports the rate that was applied. It needs
+    no extra argument. **Cost**: two scalars of state and the numbers of the schedule.
 
-    Under ``optax.MultiSteps`` the count is of updates, not of micro-batches. Under ``optax.apply_if_finite``
-    it does not advance while updates are skipped.
+    Under ``optax.MultiSteps`` the count is of updates, not of micro-batches. Under
+    ``optax.apply_if_finite`` it does not advance while updates are skipped.
 
     Args:
-        schedule: a :class:`Schedule`. Its rates become float32 leaves of the state. Its counts of steps stay
-            part of the structure of the state.
+        schedule: a :class:`Schedule`. Its rates become float32 leaves of the state. Its counts of
+            steps stay part of the structure of the state.
 
     Returns:
         The transform; its state is a :class:`LiveScheduleState`.
 
     Raises:
-        TypeError: if ``schedule`` is not a :class:`Schedule` (write ``Constant(value=...)`` for a number).
+        TypeError: if ``schedule`` is not a :class:`Schedule` (write ``Constant(value=...)`` for a
+            number).
 
     Example:
         >>> from optax_lrs import Linear
@@ -117,7 +123,7 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
 
 
 def live_state(schedule: Schedule) -> LiveScheduleState:
-    """Returns the state before the first step, with a copy of the schedule: states may be donated."""
+    """Returns the initial state, with a copy of the schedule, because states may be donated."""
     return LiveScheduleState(jnp.zeros((), jnp.int32), jax.tree.map(on_mesh, schedule), jnp.zeros((), jnp.float32))
 
 
@@ -127,5 +133,5 @@ def advanced(state: LiveScheduleState, rate: jax.Array) -> LiveScheduleState:
 
 
 def descent(updates: Any, rate: jax.Array) -> Any:
-    """Returns the updates times the negative rate, to the bit as ``optax.scale_by_learning_rate``."""
+    """Returns the updates times the negative rate, rounded as in ``scale_by_learning_rate``."""
     return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, updates)  # negated first, then cast to each type

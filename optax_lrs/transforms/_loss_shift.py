@@ -16,13 +16,13 @@ _LEAST = 1e-6  # a standard deviation below this fraction of the mean is float32
 
 
 class LossShiftState(NamedTuple):
-    """State of a :class:`LossShift`: what it remembers of the losses."""
+    """State of a :class:`LossShift`."""
 
-    mean: jax.Array  # float32, shape (), replicated: of the losses
-    variance: jax.Array  # float32, shape (), replicated: of the losses
-    excess: jax.Array  # float32, shape (), replicated: the sum S; it is a shift when it exceeds the threshold
-    count: jax.Array  # int32, shape (), replicated: the losses that mean and variance have seen
-    rest_count: jax.Array  # int32, shape (), replicated: how many more losses pass unseen
+    mean: jax.Array  # float32, shape (), replicated: the mean of the losses
+    variance: jax.Array  # float32, shape (), replicated: the variance of the losses
+    excess: jax.Array  # float32, shape (), replicated: the sum S; a shift when it exceeds the threshold
+    count: jax.Array  # int32, shape (), replicated: the number of losses in mean and variance, at most memory_steps
+    rest_count: jax.Array  # int32, shape (), replicated: the number of losses still to ignore
 
     roles = Roles(counts=("count", "rest_count"))
 
@@ -30,39 +30,41 @@ class LossShiftState(NamedTuple):
 class LossShift(Value):
     r"""Detects from the loss alone that the training data have changed.
 
-    A one-sided CUSUM of standardized losses. With the loss :math:`x_t`, its mean :math:`\mu` and standard
-    deviation :math:`\sigma` so far, :math:`k` = ``drift``, :math:`h` = ``threshold``, :math:`c` = ``cap``,
-    :math:`M` = ``memory_steps`` and :math:`n` losses seen,
+    A one-sided CUSUM of standardized losses. With the loss :math:`x_t`, its mean :math:`\mu` and
+    standard deviation :math:`\sigma` so far, :math:`k` = ``drift``, :math:`h` = ``threshold``,
+    :math:`c` = ``cap``, :math:`M` = ``memory_steps`` and :math:`n` losses seen,
 
-    .. math:: z_t &= \operatorname{clip}\big((x_t - \mu)/\sigma,\, -c,\, c\big), \qquad S \leftarrow \max(0,\, S + z_t - k) \\
+    .. math:: z_t &= \operatorname{clip}\big((x_t - \mu)/\sigma,\, -c,\, c\big), \qquad
+              S \leftarrow \max(0,\, S + z_t - k) \\
               \mu &\leftarrow \mu + a \sigma z_t, \qquad
               \sigma^2 \leftarrow (1 - a)(\sigma^2 + a \sigma^2 z_t^2), \qquad a = \max(1/n,\, 1/M)
 
     and a shift is reported when :math:`S > h`.
 
-    Pass it to :func:`scale_by_rewarming_schedule` as ``detector``, or call it yourself, as in the example.
+    Pass it to :func:`scale_by_rewarming_schedule` as ``detector``, or call it yourself, as in the
+    example.
 
-    The first :math:`M` losses only set the mean and the variance, and are not clipped. After a shift, whether
-    detected or announced, ``rest_steps`` losses are ignored, because a new warmup changes the loss itself;
-    then the mean and variance are estimated anew. Only a rise counts: easier new data go unnoticed. A loss
-    that is not finite is skipped. The cap keeps a single spike, however high, from being a shift: a shift
-    takes at least h / (c - k) losses.
+    The first :math:`M` losses only set the mean and the variance, and are not clipped. After a
+    shift, whether detected or announced, ``rest_steps`` losses are ignored, because a new warmup
+    changes the loss itself; then the mean and variance are estimated anew. Only a rise counts:
+    easier new data go unnoticed. A loss that is not finite is skipped. The cap keeps a single
+    spike, however high, from being a shift: a shift takes at least h / (c - k) losses.
 
     **False alarms**, with the defaults, on 3.2 million losses of each kind
-    (``benchmarks/loss_shift/loss_shift.py``): none where losses are independent, heavy-tailed (Student's t
-    with 3 degrees of freedom), spiky, falling as during training, or correlated by 0.5 from one to the next;
-    55 per 100,000 with a correlation of 0.9 (4 with ``threshold=80``) and 88 with 0.99. So pass the loss of
-    each batch, not a smoothed loss.
+    (``benchmarks/loss_shift/loss_shift.py``): none where losses are independent, heavy-tailed
+    (Student's t with 3 degrees of freedom), spiky, falling as during training, or correlated by 0.5
+    from one to the next; 55 per 100,000 with a correlation of 0.9 (4 with ``threshold=80``) and 88
+    with 0.99. So pass the loss of each batch, not a smoothed loss.
 
-    **Delay**, with the defaults: a jump of one standard deviation is found after 101 losses (median; 99%
-    within 1,000), of two after 29, of three after 18; in nine of ten cases within 166, 35 and 20.
-    ``threshold=20`` halves that, and costs 4 false alarms per 100,000 with a correlation of 0.5. Jumps below
-    ``drift`` and slow drifts are not found, because the mean follows them.
+    **Delay**, with the defaults: a jump of one standard deviation is found after 101 losses
+    (median; 99% within 1,000), of two after 29, of three after 18; in nine of ten cases within 166,
+    35 and 20. ``threshold=20`` halves that, and costs 4 false alarms per 100,000 with a correlation
+    of 0.5. Jumps below ``drift`` and slow drifts are not found, because the mean follows them.
 
     Args:
         threshold: :math:`h`, in standard deviations; positive.
-        drift: :math:`k`, in standard deviations; not negative. The excess over the mean that is ignored. Half
-            of the smallest jump that matters is the classical choice.
+        drift: :math:`k`, in standard deviations; not negative. The excess over the mean that is
+            ignored. Half of the smallest jump that matters is the classical choice.
         memory_steps: :math:`M`; at least 2.
         rest_steps: the number of losses that are ignored after a shift.
         cap: :math:`c`, in standard deviations; more than ``drift``.
@@ -81,7 +83,8 @@ class LossShift(Value):
         21
 
     References:
-        Page, Continuous Inspection Schemes, Biometrika 41 (1954). The moving mean, the cap and the rest are ours.
+        Page, Continuous Inspection Schemes, Biometrika 41 (1954). The moving mean, the cap and the
+        rest are ours.
     """
 
     threshold: float = 40.0
@@ -108,7 +111,7 @@ class LossShift(Value):
         )
 
     def restarted(self, state: LossShiftState) -> LossShiftState:
-        """Returns the state after a shift: no mean, no variance, and ``rest_steps`` losses to ignore."""
+        """Returns the state after a shift: empty, with ``rest_steps`` losses to ignore."""
         empty = jax.tree.map(jnp.zeros_like, state)
         return empty._replace(rest_count=empty.rest_count + self.rest_steps)
 
@@ -120,7 +123,8 @@ class LossShift(Value):
             value: the loss, a scalar.
 
         Returns:
-            Whether this loss makes a shift (bool, shape ()), and the new state, restarted if it does.
+            Whether this loss makes a shift (bool, shape ()), and the new state, restarted if it
+            does.
 
         Raises:
             ValueError: if ``value`` is not a scalar.

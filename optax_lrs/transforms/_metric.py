@@ -1,4 +1,4 @@
-"""What the reactive transforms share: reading a metric, averaging it, and deciding what is better."""
+"""What the reactive transforms share: reading, averaging and comparing the values of a metric."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 2**31 - 2  # an int32 can count one further
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """How a reactive transform reads the values that it is given. Building one checks the arguments."""
+    """How a reactive transform reads its values. Building one checks the arguments."""
 
     owner: str  # the transform named in error messages
     mode: str
@@ -50,22 +50,22 @@ class Metric:
         value = on_mesh(value)
         taken = jnp.isfinite(value) if self.nonfinite == "skip" else jnp.ones((), bool)
         mean_count = mean_count + taken.astype(jnp.int32)
-        # A running mean. A sum of many float32 losses would round each new loss to the precision of the sum.
+        # A running mean: a float32 sum would round each new loss to the precision of the sum.
         mean = mean + (jnp.where(taken, value, mean) - mean) / jnp.maximum(mean_count, 1).astype(jnp.float32)
         complete = mean_count >= self.accumulation
         return complete, mean, jnp.where(complete, jnp.float32(0), mean), jnp.where(complete, 0, mean_count)
 
     def improves(self, value: jax.Array, best: jax.Array) -> jax.Array:
-        """Whether a value is better than ``best`` by the margin. A value that is not finite never is."""
+        """Whether a value is finite and better than ``best`` by the margin."""
         known = jnp.isfinite(best)
-        # The margin is a fraction of |best|: a fraction of a negative best would lie on the wrong side of it.
+        # A fraction of |best|: a fraction of a negative best would lie on the wrong side of it.
         margin = jnp.where(known, self.rtol * jnp.abs(jnp.where(known, best, jnp.float32(0))) + self.atol, 0.0)
         better = value < best - margin if self.mode == "min" else value > best + margin
         return jnp.isfinite(value) & better
 
 
 def require_scalar(owner: str, name: str, value: Any) -> None:
-    """Raises ``ValueError`` unless the value is a scalar; ``owner`` and ``name`` appear in the message."""
+    """Raises ``ValueError``, which names ``owner`` and ``name``, unless the value is a scalar."""
     if jnp.shape(value) != ():
         raise ValueError(
             f"{owner}: {name} must be a scalar, got shape {jnp.shape(value)}; pass the mean over the batch"

@@ -1,4 +1,4 @@
-"""The two stores of :func:`record_grad_norm`: every step up to a given number, or bins for any number of steps."""
+"""The two stores of :func:`record_grad_norm`: some steps exactly, or all steps in bins."""
 
 from __future__ import annotations
 
@@ -51,21 +51,25 @@ class ExactNorms(NamedTuple):
 
 
 class BinnedNorms(NamedTuple):
-    r"""Store of :func:`record_grad_norm` without ``steps``: statistics of the norms' logarithms, in bins.
+    r"""Store of :func:`record_grad_norm` without ``steps``: statistics of log norms, in bins.
 
-    With :math:`B` bins, a bin spans :math:`2^k` steps for the smallest :math:`k` with which all steps fit. A new
-    :math:`k` does not move all bins at once: that would read and write every buffer in one step, or put a
-    conditional into the program. Instead, each new bin merges one old bin into that bin's neighbor and takes
-    its place. Position :math:`j` in time is then slot :math:`2^k j \bmod (B-1)`, and the last position is
-    always the last slot: a perfect shuffle at each doubling. So every step reads and writes two slots,
-    whatever the length of the run.
+    With :math:`B` bins, a bin spans :math:`2^k` steps for the smallest :math:`k` with which all
+    steps fit. A new :math:`k` does not move all bins at once: that would read and write every
+    buffer in one step, or put a conditional into the program. Instead, each new bin merges one old
+    bin into that bin's neighbor and takes its place. Position :math:`j` in time is then slot
+    :math:`2^k j \bmod (B-1)`, and the last position is always the last slot: a perfect shuffle at
+    each doubling. So every step reads and writes two slots, whatever the length of the run.
 
-    Means and squared deviations are updated as in Welford's algorithm and merged as by Chan, Golub and
-    LeVeque: sums of squares of logarithms would suffer cancellation in float32.
+    Means and squared deviations are updated as in Welford's algorithm and merged as by Chan, Golub
+    and LeVeque: sums of squares of logarithms would suffer cancellation in float32.
     """
 
-    counts: jax.Array  # float32, shape (bins,), replicated: how many finite steps are in a bin; exact, at most 2**21
-    bins: dict[str, jax.Array]  # by column: float32, shape (4 * bins,), replicated: mean, squares, low, high a bin
+    counts: (
+        jax.Array
+    )  # float32, shape (bins,), replicated: the number of finite steps in each bin; exact, at most 2**21
+    bins: dict[
+        str, jax.Array
+    ]  # by column: float32, shape (4 * bins,), replicated: mean, squares, low and high of each bin
     firsts: dict[str, jax.Array]  # by column: float32, shape (), replicated: the first finite norm; nan before it
 
     @classmethod
@@ -114,15 +118,15 @@ class BinnedNorms(NamedTuple):
     def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
         """Returns steps, norms by column and notes of the first ``count`` steps, on the host.
 
-        A bin becomes up to 32 rows: its lowest and highest norm and, between them, a lognormal distribution
-        with the mean and the variance of the others. For a bin of at most four steps these are exactly its
-        norms. The rows of a bin are spread over its steps in an arbitrary but fixed order, because the order
-        within a bin is lost.
+        A bin becomes up to 32 rows: its lowest and highest norm and, between them, a lognormal
+        distribution with the mean and the variance of the others. For a bin of at most four steps
+        these are exactly its norms. The rows of a bin are spread over its steps in an arbitrary but
+        fixed order, because the order within a bin is lost.
         """
         span, tables, counts = self.in_order(count)
         rows_per_bin = min(span, ROWS)
         spacing = span // rows_per_bin
-        # Drop a last row that covers less than half the steps of the others, so that all rows are evenly spaced.
+        # Drop a last row that covers less than half of its steps, so that rows are evenly spaced.
         steps = np.arange((count + spacing // 2) // spacing, dtype=np.int64) * spacing + (spacing - 1) // 2
         norms = {}
         for column, table in tables.items():
@@ -136,7 +140,10 @@ class BinnedNorms(NamedTuple):
         return steps, norms, {"bin_steps": span, "row_steps": spacing} if span > 1 else {}
 
     def in_order(self, count: int) -> tuple[int, dict[str, np.ndarray], np.ndarray]:
-        """Returns the span of a bin, the bins by column (shape [bins, 4]) and their counts, in order of time, on the host."""
+        """Returns the span of a bin, the bins by column and their counts, on the host.
+
+        The bins of a column have shape [bins, 4], the counts [bins], both in order of time.
+        """
         counts = _host(self.counts)
         size = len(counts)
         doublings = (max(count - 1, 0) // size).bit_length()
@@ -146,7 +153,7 @@ class BinnedNorms(NamedTuple):
         slots = np.where(position == size - 1, size - 1, position * (span % (size - 1)) % (size - 1))
         counts = counts[slots]
         half = size // 2
-        # After the last doubling, pairs of which no new bin has taken a place yet are still two bins.
+        # After the last doubling, pairs whose place no new bin has taken yet are still two bins.
         pairs = np.arange(max(used - half, 0), half) if doublings else np.arange(0)
         tables = {}
         for column, buffer in self.bins.items():
@@ -168,7 +175,7 @@ def _merged(a: Any, count_a: Any, b: Any, count_b: Any, xp: Any = jnp) -> Any:
 
 
 def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
-    """Returns norms distributed as those of each bin, shape [bins, rows]; nan where a bin is empty."""
+    """Returns norms distributed as in each bin, shape [bins, rows]; nan where a bin is empty."""
     mean, squares, low, high = np.where(counts > 0, bins.T, np.nan)
     inner = np.maximum(counts - 2, 1)
     a, b = low - mean, high - mean
@@ -182,7 +189,8 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
         logs[:, 1:-1] = (mean + center)[:, None] + spread[:, None] * scores
         logs[:, 0], logs[:, -1] = low, high
         logs = np.clip(logs, low[:, None], high[:, None])
-        # Bit-reversed and shifted from bin to bin: each quarter of a bin, and of many bins, has low and high rows.
+        # Bit-reversed and shifted from bin to bin: each quarter of a bin, and of many bins, has
+        # low and high rows.
         order = np.argsort([int(format(i, f"0{rows.bit_length()}b")[::-1], 2) for i in range(rows)])
         shifts = np.arange(len(bins))[:, None] * (rows // 2 + 1)
         logs = np.take_along_axis(logs, (order + shifts) % rows, 1)

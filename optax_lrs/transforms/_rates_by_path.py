@@ -1,4 +1,4 @@
-"""Learning rates for groups of parameters, chosen by path. Frozen groups have no optimizer state."""
+"""Learning rates for groups of parameters by path. Frozen groups have no optimizer state."""
 
 from __future__ import annotations
 
@@ -27,24 +27,28 @@ def with_rates_by_path(
 
     .. math:: u_p \leftarrow -f_{g(p)}(t)\,\eta(t)\; u_p
 
-    ``tx`` is the whole optimizer except the learning rate. It sees all parameters that are not frozen as one
-    tree, so that a global norm covers them all::
+    ``tx`` is the whole optimizer except the learning rate. It sees all parameters that are not
+    frozen as one tree, so that a global norm covers them all::
 
         tx = olrs.with_rates_by_path(
-            optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(), optax.add_decayed_weights(0.1)),
+            optax.chain(
+                optax.clip_by_global_norm(1.0),
+                optax.scale_by_adam(),
+                optax.add_decayed_weights(0.1),
+            ),
             olrs.Cosine(peak=3e-4, total_steps=10_000),
             {"embed/.*": 0.0, "head/.*": 10.0, ".*/bias": 2.0},
         )
 
-    The path of a parameter is its keys joined by slashes, such as ``params/Dense_0/kernel`` in flax.linen and
-    ``layers/0/kernel`` in flax.nnx. A pattern is a regular expression for the *whole* path. The first
-    pattern that matches counts; parameters that match none have the factor 1. A factor of exactly 0.0
-    freezes parameters: they get no update, and no state in ``tx``.
+    The path of a parameter is its keys joined by slashes, such as ``params/Dense_0/kernel`` in
+    flax.linen and ``layers/0/kernel`` in flax.nnx. A pattern is a regular expression for the
+    *whole* path. The first pattern that matches counts; parameters that match none have the factor
+    1. A factor of exactly 0.0 freezes parameters: they get no update, and no state in ``tx``.
 
-    The schedule is live: :func:`with_schedule` replaces it and keeps the factors. :func:`learning_rates`
-    reports the rate of each group under its pattern. The optimizer needs no extra argument beyond those of
-    ``tx``. **Cost**: a few scalars of state, and one multiplication for each element of the updates; frozen
-    parameters save their state in ``tx``.
+    The schedule is live: :func:`with_schedule` replaces it and keeps the factors.
+    :func:`learning_rates` reports the rate of each group under its pattern. The optimizer needs no
+    extra argument beyond those of ``tx``. **Cost**: a few scalars of state, and one multiplication
+    for each element of the updates; frozen parameters save their state in ``tx``.
 
     Args:
         tx: the optimizer without its learning rate, such as ``optax.scale_by_adam()``.
@@ -56,9 +60,10 @@ def with_rates_by_path(
         The whole optimizer. The last part of its state is a :class:`GroupRatesState`.
 
     Raises:
-        ValueError: if a factor is negative or not finite, or a pattern is not a regular expression; from
-            ``init``, if a pattern applies to no parameter.
-        TypeError: if ``schedule`` is not a :class:`Schedule`, or a factor neither a Schedule nor a number.
+        ValueError: if a factor is negative or not finite, or a pattern is not a regular expression;
+            from ``init``, if a pattern applies to no parameter.
+        TypeError: if ``schedule`` is not a :class:`Schedule`, or a factor neither a Schedule nor a
+            number.
 
     Example:
         >>> from optax_lrs import Constant, learning_rates
@@ -125,11 +130,12 @@ def layerwise_decay(patterns: Sequence[str], *, factor: float) -> dict[str, floa
 
     .. math:: f_i = \textit{factor}^{\,n - 1 - i}, \qquad i = 0, \dots, n - 1
 
-    Use it for fine-tuning, as in ELECTRA and BEiT, where 0.65 to 0.95 are usual (recalled, not verified).
+    Use it for fine-tuning, as in ELECTRA and BEiT, where 0.65 to 0.95 are usual (recalled, not
+    verified).
 
     Args:
-        patterns: one for each layer, from the input (the embedding) to the output (the head). The output
-            keeps the full rate.
+        patterns: one for each layer, from the input (the embedding) to the output (the head). The
+            output keeps the full rate.
         factor: the ratio of the rates of a layer and the next one; positive.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Norms of whole gradients and of groups of leaves: one float32 reduction per leaf, one collective for all."""
+"""Norms of gradients and of groups of leaves: one float32 reduction per leaf, one collective."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NORMS = ("l1", "l2")
 
 
 def columns_of(norms: Sequence[str], groups: Mapping[str, str]) -> list[str]:
-    """Returns the names of the columns: each norm of the whole tree, then of each group, as ``l2_embed``."""
+    """Returns the names of the columns: norms of all leaves, then of groups, as ``l2_embed``."""
     return [*norms, *(f"{norm}_{group}" for group in groups for norm in norms)]
 
 
@@ -42,10 +42,10 @@ def require_matches(params: Any, groups: Mapping[str, str], owner: str) -> None:
 def tree_norms(updates: Any, *, norms: Sequence[str], groups: Mapping[str, str], specs: Any) -> dict[str, jax.Array]:
     """Returns the norms by column, each float32 with shape ().
 
-    Without ``specs`` the arrays are whole, or XLA knows how they are split. Each sum then becomes an operand
-    of XLA's own all-reduce, together with those of ``optax.clip_by_global_norm``. With ``specs`` the arrays
-    are the local shards in ``shard_map``. A leaf that has a copy on each of k devices counts 1/k on each, and
-    one ``psum`` of one small vector adds up everything.
+    Without ``specs`` the arrays are whole, or XLA knows how they are split. Each sum then becomes
+    an operand of XLA's own all-reduce, together with those of ``optax.clip_by_global_norm``. With
+    ``specs`` the arrays are the local shards in ``shard_map``. A leaf that has a copy on each of k
+    devices counts 1/k on each, and one ``psum`` of one small vector adds up everything.
     """
     keyed = jax.tree_util.tree_flatten_with_path(updates)[0]
     axes = () if specs is None else axes_of(specs, "record_grad_norm")
@@ -70,7 +70,7 @@ def tree_norms(updates: Any, *, norms: Sequence[str], groups: Mapping[str, str],
 
 
 def _local_sum(leaf: Any, norm: str) -> jax.Array:
-    """Returns the sum of the absolute values or of their squares, without reshaping or copying the leaf."""
+    """Returns the sum of absolute values or of squares, without reshaping or copying the leaf."""
     leaf = jnp.asarray(leaf)
     if jnp.iscomplexobj(leaf):
         real, imag = leaf.real.astype(jnp.float32), leaf.imag.astype(jnp.float32)

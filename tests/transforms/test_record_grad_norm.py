@@ -89,7 +89,7 @@ def test_groups():
         for norm, column in (("l2", run.grad_norms), ("l1", run.grad_norms_l1)):
             np.testing.assert_allclose(column, [references.norms(leaves(g))[norm] for g in gradients], rtol=2e-6)
         assert run.notes.get("group") == group
-    with pytest.raises(ValueError, match=r"recorded no group 'head', only \['all_of_it', 'kernels'\]"):
+    with pytest.raises(ValueError, match=r"one of the recorded groups \['all_of_it', 'kernels'\], got 'head'"):
         recorded(tx, gradients, group="head")
 
 
