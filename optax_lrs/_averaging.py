@@ -1,26 +1,28 @@
-r"""Weights of an average over checkpoints: in place of a decay, or after a moderate one.
+r"""Weights for averages of checkpoints, used instead of a decay or after a moderate one.
 
-Each function gives the weights of ``count`` checkpoints, **oldest first**: NumPy, float64, shape [count], none negative,
-of sum 1. ``checkpoint.average`` applies them to checkpoints on disk, ``average_params`` within a training.
+Each function returns the weights of ``count`` checkpoints, **oldest first**: a NumPy float64 array
+of shape [count] whose entries are not negative and sum to 1. ``checkpoint.average`` applies them to
+checkpoints on disk, ``average_params`` during training.
 
 =====================  ==================================================================================
 :func:`merge_weights`  the checkpoints of a constant rate, merged as if the rate had decayed (WSM)
-:func:`sma_weights`    all alike
-:func:`wma_weights`    in proportion to their number
-:func:`ema_weights`    an exponential moving average, begun at the oldest
+:func:`sma_weights`    equal weights
+:func:`wma_weights`    in proportion to the index, counted from 1
+:func:`ema_weights`    an exponential moving average that starts from the oldest
 =====================  ==================================================================================
 
-**Curriculum.** Where the data improve over the run, a decay to zero spends the best of them at the lowest rates. The
-recipe of arXiv:2511.18903 (from notes on the paper, not the paper itself): decay *moderately*, to a third of the peak,
-by 1 - sqrt, and average the last six checkpoints with :func:`ema_weights`::
+**Curriculum.** If the data improve over the run, a decay to zero uses the best data at the lowest
+rates. The recipe of arXiv:2511.18903 (from notes on the paper, not the paper itself): decay
+*moderately*, to a third of the peak, by 1 - sqrt, and average the last six checkpoints with
+:func:`ema_weights`::
 
     lr = olrs.WSD(peak=3e-3, total_steps=T, decay_steps=T // 5, end=1e-3, decay=olrs.profiles.one_minus_sqrt)
     ...
     params = olrs.checkpoint.average(folder, params, weights=olrs.ema_weights(6))
 
-"CMA" is the same with a constant rate. The notes give 1.5B parameters, 30B tokens, mean of the benchmarks: constant and
-averaged, ascending quality 50.95; WSD, uniform order 50.56; WSD, ascending 50.34.
-"""
+"CMA" is the same with a constant rate. The notes give 1.5B parameters, 30B tokens, mean of the
+benchmarks: constant and averaged, ascending quality 50.95; WSD, uniform order 50.56; WSD, ascending
+50.34."""
 
 from __future__ import annotations
 
@@ -29,34 +31,40 @@ import numpy as np
 from optax_lrs import profiles
 from optax_lrs._clock import Clock
 from optax_lrs._clock.phase import Phase
-from optax_lrs._value.arguments import number, whole
+from optax_lrs._value.arguments import instance, number, share, whole
 from optax_lrs.profiles import Profile
 
 
 def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 0.0) -> np.ndarray:
-    r"""The weights that make of a constant rate's checkpoints what a decay would have made of its updates (WSM).
+    r"""Weights that merge the checkpoints of a constant rate as if the rate had decayed (WSM).
 
     .. math:: \sum_{j=0}^{k} c_j \theta_j = \theta_0 + \sum_{i=1}^{k} w_i\,(\theta_i - \theta_{i-1}), \qquad
               w_i = e + (1 - e)\, g(i/N), \quad c_0 = 1 - w_1,\; c_j = w_j - w_{j+1},\; c_k = w_k
 
-    with :math:`N = k + 1` = ``count``, the profile :math:`g` and :math:`e` = ``end``. Train at a constant rate after the
-    warmup, keep checkpoints at even distances, and merge the last ``count``: the updates between them count as if the rate
-    had decayed over that stretch. The stretch can be chosen, and changed, after the training. That equivalence is exact
-    for the updates that *were made*; with the lower rate the gradients would have been others.
+    with :math:`N = k + 1` = ``count``, the profile :math:`g` and :math:`e` = ``end``. Train at a
+    constant rate after the warmup, keep checkpoints at even distances, and merge the last
+    ``count``: the updates between them are weighted as if the rate had decayed over that stretch.
+    The stretch can be chosen, and changed, after training. The equivalence is exact for the updates
+    that *were made*; at the lower rate the gradients would have been different.
 
-    A linear decay is the uniform average. ``one_minus_sqrt`` gives the oldest most, a cosine the middle. The length of the
-    stretch matters more than the profile (the authors; from notes). ``end`` is the last rate of the decay as a share of the
-    peak, as WSD's: the merge is then :math:`1 - e` parts the merge to zero and :math:`e` parts the newest checkpoint.
+    A linear decay is the uniform average. ``one_minus_sqrt`` gives the oldest checkpoint the
+    largest weight, a cosine the middle one. The length of the stretch matters more than the profile
+    (the authors; from notes). ``end`` is the last rate of the decay as a share of the peak, as in
+    WSD: the merge is then :math:`1 - e` times the merge to zero plus :math:`e` times the newest
+    checkpoint.
 
     Args:
-        count: how many checkpoints. 1: the weight is 1. (Megatron-LM's function has 0 there.)
+        count: how many checkpoints. For 1 the weight is 1. (Megatron-LM's function returns 0
+            there.)
         decay: the profile of the decay.
-        end: the last rate as a share of the peak, in [0, 1]; 0 by default. Profiles that need a positive end need it here.
+        end: the last rate as a share of the peak, in [0, 1]; 0 by default. Profiles that need a
+            positive end need it here.
 
     Raises:
-        ValueError: if ``count`` is below 1, ``end`` is not in [0, 1] or 0 where the profile needs more, or the profile
-            rises somewhere, so that a weight would be negative.
-        TypeError: if ``count`` is no int, ``end`` no number, or ``decay`` no profile.
+        ValueError: if ``count`` is below 1, ``end`` is not in [0, 1] or 0 where the profile needs
+            more, or the profile rises somewhere, so that a weight would be negative.
+        TypeError: if ``count`` is not an int, ``end`` is not a number, or ``decay`` is not a
+            profile.
 
     Example:
         >>> print(merge_weights(5))
@@ -65,16 +73,15 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
         [0.4472 0.1852 0.1421 0.1198 0.1056]
 
     References:
-        Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM Pre-training, arXiv:2507.17634.
-        From a summary of the paper and Megatron-LM's ``tools/checkpoint/weighted_merge.py``; the text was not at hand.
+        Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM
+        Pre-training, arXiv:2507.17634. From a summary of the paper and Megatron-LM's
+        ``tools/checkpoint/weighted_merge.py``; the text was not at hand.
     """
-    count = _count("merge_weights", count)
-    if not isinstance(decay, Profile):
-        raise TypeError(f"merge_weights: decay must be a profile, such as profiles.linear, got {decay!r:.60}")
-    end = number("merge_weights", "end", end)
-    if not 0 <= end <= 1 or (decay.needs_end and end == 0):
-        least = f"above 0, which {decay!r} needs," if decay.needs_end else "at least 0"
-        raise ValueError(f"merge_weights: end must be {least} and at most 1, got end={end!r}")
+    count = whole("merge_weights", "count", count, low=1)
+    decay = instance("merge_weights", "decay", decay, Profile, example="profiles.linear")
+    end = share("merge_weights", "end", end)
+    if decay.needs_end and end == 0:
+        raise ValueError(f"merge_weights: end must be above 0 because decay is {decay!r}, got end={end!r}")
     phase = Phase(Clock(np, np.arange(1, count)), 0, count)
     # w_0 = 1 and w_N = 0 around w_1 … w_k: every weight is then a difference of neighbours.
     shares = np.concatenate([[1.0], np.broadcast_to(decay.rate(phase, 1.0, end), (count - 1,)), [0.0]])
@@ -87,77 +94,78 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
 
 
 def sma_weights(count: int) -> np.ndarray:
-    r"""A simple moving average: :math:`c_j = 1/N` each.
+    r"""Weights of a simple moving average: :math:`c_j = 1/N`.
 
-    What stochastic weight averaging and "latest-k" averaging take; the same as :func:`merge_weights` with a linear decay.
+    The weights of stochastic weight averaging and of "latest-k" averaging; the same as
+    :func:`merge_weights` with a linear decay.
 
     Args:
         count: how many checkpoints.
 
     Raises:
-        ValueError, TypeError: if ``count`` is no int of at least 1.
+        ValueError, TypeError: if ``count`` is not an int of at least 1.
 
     Example:
         >>> print(sma_weights(4))
         [0.25 0.25 0.25 0.25]
 
     References:
-        "SMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six checkpoints.
+        "SMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six
+        checkpoints.
     """
-    count = _count("sma_weights", count)
+    count = whole("sma_weights", "count", count, low=1)
     return np.full(count, 1.0 / count)
 
 
 def wma_weights(count: int) -> np.ndarray:
-    r"""A weighted moving average: :math:`c_j = 2(j + 1) / (N (N + 1))`, in proportion to the checkpoints' numbers.
+    r"""Weights of a weighted moving average, which rise linearly: :math:`c_j = 2(j + 1) / (N (N +
+    1))`.
 
     Args:
         count: how many checkpoints.
 
     Raises:
-        ValueError, TypeError: if ``count`` is no int of at least 1.
+        ValueError, TypeError: if ``count`` is not an int of at least 1.
 
     Example:
         >>> print(wma_weights(4))
         [0.1 0.2 0.3 0.4]
 
     References:
-        "WMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six checkpoints.
+        "WMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six
+        checkpoints.
     """
-    count = _count("wma_weights", count)
+    count = whole("wma_weights", "count", count, low=1)
     return np.arange(1, count + 1) / (count * (count + 1) / 2)
 
 
 def ema_weights(count: int, *, alpha: float = 0.2) -> np.ndarray:
-    r"""An exponential moving average begun at the oldest: :math:`c_0 = (1-\alpha)^{N-1},\; c_j = \alpha (1-\alpha)^{N-1-j}`.
+    r"""Weights of an exponential moving average that starts from the oldest checkpoint.
 
-    That is :math:`M_0 = \theta_0,\; M_j = \alpha \theta_j + (1 - \alpha) M_{j-1}` over *checkpoints*, not over steps. Few
-    checkpoints leave the oldest much of the weight: 33% of it with the six checkpoints and the ``alpha`` of the paper.
+    .. math:: c_0 = (1-\alpha)^{N-1}, \qquad c_j = \alpha (1-\alpha)^{N-1-j}
+
+    That is :math:`M_0 = \theta_0,\; M_j = \alpha \theta_j + (1 - \alpha) M_{j-1}` over
+    *checkpoints*, not over steps. With few checkpoints the oldest keeps much of the weight: 33% of
+    it with the six checkpoints and the ``alpha`` of the paper.
 
     Args:
         count: how many checkpoints.
-        alpha: the weight of the newest, in (0, 1]; 0.2 by default, as in the paper. 1 is the newest alone.
+        alpha: the weight of the newest, in (0, 1]; 0.2 by default, as in the paper. 1 keeps the
+            newest only.
 
     Raises:
-        ValueError, TypeError: if ``count`` is no int of at least 1 or ``alpha`` no number in (0, 1].
+        ValueError, TypeError: if ``count`` is not an int of at least 1, or ``alpha`` not a number
+            in (0, 1].
 
     Example:
         >>> print(ema_weights(6))
         [0.32768 0.08192 0.1024  0.128   0.16    0.2    ]
 
     References:
-        "EMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six checkpoints.
+        "EMA" of arXiv:2511.18903 (from notes on the paper, not the paper itself), with six
+        checkpoints.
     """
-    count = _count("ema_weights", count)
-    alpha = number("ema_weights", "alpha", alpha)
-    if not 0 < alpha <= 1:
-        raise ValueError(f"ema_weights: alpha must be above 0 and at most 1, got {alpha!r}")
+    count = whole("ema_weights", "count", count, low=1)
+    alpha = number("ema_weights", "alpha", alpha, above=0, high=1)
     left = (1.0 - alpha) ** np.arange(count - 1, -1, -1)
     return left * np.where(np.arange(count) == 0, 1.0, alpha)
-
-
-def _count(owner: str, count: int) -> int:
-    count = whole(owner, "count", count)
-    if count < 1:
-        raise ValueError(f"{owner}: count must be at least 1, got {count}")
-    return count

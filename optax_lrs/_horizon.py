@@ -1,23 +1,27 @@
-"""Horizon: the length of a run in tokens, epochs and fractions, turned into steps once, on the host."""
+"""Horizon: converts tokens, epochs and fractions of a run into steps."""
 
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from fractions import Fraction
+
+from optax_lrs._value.arguments import number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Horizon:
-    """The length of a run, and what else is given in its units.
+    """The length of a run; converts tokens, epochs and fractions of it into steps.
 
-    Schedules take steps, always; a ``Horizon`` turns tokens, epochs and shares of the run into them, exactly (in
-    integers, beyond 2³¹ too). Amounts that must be covered are rounded up, so that no token is left out; fractions go to
-    the nearest step.
+    Schedules take steps only. A ``Horizon`` computes them from other units in exact integer
+    arithmetic, beyond 2³¹ too. Tokens and epochs are rounded up, so that none is left out;
+    fractions are rounded to the nearest step.
 
     Args:
         steps: the number of updates.
-        tokens_per_step: how many tokens (or images, or examples) an update takes: batch times length; None if not known.
-        steps_per_epoch: how many updates an epoch takes; may be a ``Fraction``; None if not known.
+        tokens_per_step: how many tokens (or images, or examples) an update consumes: batch size
+            times length; None if unknown.
+        steps_per_epoch: how many updates an epoch takes; may be a ``Fraction``; None if unknown.
 
     Example:
         >>> run = Horizon.of(tokens=20e9, tokens_per_step=2**19)
@@ -43,7 +47,8 @@ class Horizon:
         examples: int | None = None,
         batch_size: int | None = None,
     ) -> Horizon:
-        """The horizon of so many steps, tokens or epochs: exactly one of the three.
+        """Returns the horizon of a number of steps, tokens or epochs: pass exactly one of the
+        three.
 
         Args:
             steps: the length in updates.
@@ -54,66 +59,58 @@ class Horizon:
             batch_size: examples per update.
 
         Raises:
-            ValueError: if not exactly one length is given, its unit is missing, or a number is not positive.
-            TypeError: if something is no number.
+            ValueError: if not exactly one length is given, its unit is missing, or a number is not
+                positive.
+            TypeError: if an argument is not a number.
         """
         given = {
             key: value for key, value in dict(steps=steps, tokens=tokens, epochs=epochs).items() if value is not None
         }
         if len(given) != 1:
-            raise ValueError(f"Horizon: give exactly one of steps, tokens and epochs, got {given or 'none'}")
+            raise ValueError(f"Horizon: pass exactly one of steps, tokens and epochs, got {given or 'none'}")
         if (examples is None) != (batch_size is None):
             raise ValueError(f"Horizon: examples and batch_size go together, got {examples=}, {batch_size=}")
         per_epoch = None
         if examples is not None:
-            per_epoch = _amount("examples", examples, positive=True) / _amount("batch_size", batch_size, positive=True)
+            per_epoch = _amount("examples", examples, above=0) / _amount("batch_size", batch_size, above=0)
         if tokens_per_step is not None:
-            tokens_per_step = _whole("tokens_per_step", _amount("tokens_per_step", tokens_per_step, positive=True))
+            tokens_per_step = _count("tokens_per_step", tokens_per_step, above=0)
         unit = cls(steps=0, tokens_per_step=tokens_per_step, steps_per_epoch=per_epoch)
         if steps is not None:
-            length = _whole("steps", _amount("steps", steps))
+            length = _count("steps", steps)
         else:
-            length = unit.tokens(tokens) if tokens is not None else unit.epochs(epochs)
+            length = unit.epochs(epochs) if epochs is not None else unit.tokens(tokens or 0)
         return dataclasses.replace(unit, steps=length)
 
     def tokens(self, count: float) -> int:
-        """The steps that ``count`` tokens take, rounded up."""
+        """Returns the steps that ``count`` tokens take, rounded up."""
         if self.tokens_per_step is None:
             raise ValueError(f"Horizon: tokens={count!r} needs tokens_per_step")
         return _ceil(_amount("tokens", count) / self.tokens_per_step)
 
     def epochs(self, count: float) -> int:
-        """The steps that ``count`` epochs take, rounded up."""
+        """Returns the steps that ``count`` epochs take, rounded up."""
         if self.steps_per_epoch is None:
             raise ValueError(f"Horizon: epochs={count!r} needs examples and batch_size")
         return _ceil(_amount("epochs", count) * self.steps_per_epoch)
 
     def fraction(self, share: float) -> int:
-        """The steps that are this share of the run, from 0 to 1, to the nearest step."""
-        share = _amount("fraction", share)
-        if share > 1:
-            raise ValueError(f"Horizon: fraction must be from 0 to 1, got {float(share)!r}")
-        return round(share * self.steps)
+        """Returns the steps that are this share of the run, from 0 to 1, rounded to the nearest
+        step."""
+        return round(_amount("fraction", share, high=1) * self.steps)
 
 
-def _amount(name: str, value: float, *, positive: bool = False) -> Fraction:
-    """The exact number; 20e9 and 0.2 are what they are written as."""
-    if isinstance(value, (bool, str, bytes)):
-        raise TypeError(f"Horizon: {name} must be a number, got {value!r}")
-    try:
-        amount = Fraction(repr(float(value))) if isinstance(value, float) else Fraction(value)
-    except TypeError:
-        raise TypeError(f"Horizon: {name} must be a number, got {value!r}") from None
-    except (ValueError, OverflowError):
-        raise ValueError(f"Horizon: {name} must be finite, got {value!r}") from None
-    if amount < 0 or (positive and amount == 0):
-        raise ValueError(f"Horizon: {name} must {'be positive' if positive else 'not be negative'}, got {value!r}")
-    return amount
+def _amount(name: str, value: float, *, above: float | None = None, high: float | None = None) -> Fraction:
+    """The exact number: 20e9 and 0.2 are what they are written as."""
+    number("Horizon", name, value, low=0 if above is None else None, above=above, high=high)
+    return Fraction(value) if isinstance(value, numbers.Rational) else Fraction(repr(float(value)))
 
 
-def _whole(name: str, amount: Fraction) -> int:
+def _count(name: str, value: float, *, above: float | None = None) -> int:
+    """The number, which may be written as a float, such as 2e9, but must be whole."""
+    amount = _amount(name, value, above=above)
     if amount.denominator != 1:
-        raise ValueError(f"Horizon: {name} must be a whole number, got {float(amount)!r}")
+        raise ValueError(f"Horizon: {name} must be a whole number, got {value!r}")
     return int(amount)
 
 

@@ -169,7 +169,7 @@ def _overflows_int32(step: Any) -> bool:
         return not -_LAST <= step <= _LAST
     if not isinstance(step, (np.ndarray, np.generic)) or step.dtype.kind not in "iu" or step.dtype.itemsize < 8:
         return False
-    steps = np.asarray(step)
+    steps: Any = np.asarray(step)
     return bool(np.any(steps > _LAST) or np.any(steps < -_LAST))
 
 

@@ -1,16 +1,18 @@
-"""The clock: the one place where a step becomes a fraction.
+"""The clock: converts steps to fractions of phases, exactly; the only place that does.
 
-A schedule is a handful of fractions, such as "how much of the decay is left". Taken as ``1 - step / total`` in float32
-they lose all their digits where they matter most: over the last steps of a long run the rate is off by 100%. So the
-clock takes differences in *integers*, before anything becomes a float, and computes what is left from the end. Every
-fraction then has a relative error of about two roundings, 2e-7, at any horizon, down to the last step.
+A schedule is computed from a few fractions, such as "how much of the decay is left". Computed as
+``1 - step / total`` in float32, they lose all their digits where they matter most: over the last
+steps of a long run the rate is off by 100%. The clock therefore takes differences of *integers*,
+before anything becomes a float, and computes what is left from the end. Every fraction then has a
+relative error of about two roundings, 2e-7, at any horizon, down to the last step.
 
-A position on the clock is an integer and a remainder: ``step = whole + done``, with ``left = 1 - done`` known on its own.
-The remainder exists only where a clock is stretched or a step is not an integer.
+A position on the clock is an integer and a remainder: ``step = whole + done``. ``left = 1 - done``
+is kept separately, so that it does not lose digits. There is a remainder only if a clock is
+stretched or a step is not an integer.
 
-The same code runs on three kinds of numbers, chosen by the step: JAX arrays (traced or not), NumPy arrays in float64,
-and Python numbers through ``math``, which need a few microseconds and no device.
-"""
+The same code runs on three kinds of numbers, chosen by the step: JAX arrays (traced or not), NumPy
+arrays in float64, and Python numbers through ``math``, which take a few microseconds and use no
+device."""
 
 from __future__ import annotations
 
@@ -28,14 +30,15 @@ from optax_lrs._clock.division import divide
 from optax_lrs._clock.phase import Phase
 from optax_lrs._clock.scalar import SCALAR
 
-_FEW = 32  # knots: up to so many lines are cheaper than a search
+_FEW = 32  # knots: up to this number, a line for each is cheaper than a search
 
 
 class Clock:
-    """A step, from which schedules read fractions of phases.
+    """A step, or an array of steps, from which a schedule reads fractions of phases.
 
-    Args of its methods are Python ints, in steps of this clock; what they return is in ``xp``, elementwise in the step.
-    """
+    Its methods take Python ints, in steps of this clock, and return numbers or arrays of ``xp``,
+    elementwise in the step. ``xp`` is the array namespace to compute in: ``jax.numpy`` on the
+    device, NumPy or its functions for Python numbers on the host."""
 
     __slots__ = ("_done", "_left", "_origin", "_unit", "_whole", "xp")
 
@@ -46,13 +49,19 @@ class Clock:
 
     @classmethod
     def of_device(cls, step: jax.typing.ArrayLike) -> Clock:
-        """The clock of a step on the device: an int or float array or tracer. Negative steps count as 0."""
+        """Returns the clock of a step on the device: an int or float array or tracer.
+
+        Negative steps count as 0.
+
+        Raises:
+            TypeError: if the step is neither an integer nor a float.
+        """
         step = jnp.asarray(step)
         if not (jnp.issubdtype(step.dtype, jnp.integer) or jnp.issubdtype(step.dtype, jnp.floating)):
             raise TypeError(f"step must be an int or a float, got {step.dtype}")
         if jnp.issubdtype(step.dtype, jnp.floating):
             step = jnp.maximum(step.astype(jnp.float32), 0)
-            # 2**31 - 128 is the largest float32 that is an int32. What lies beyond goes into the remainder.
+            # 2**31 - 128 is the largest float32 that is an int32. The rest goes into the remainder.
             whole = jnp.minimum(jnp.floor(step), 2**31 - 128).astype(jnp.int32)
             done = step - whole.astype(jnp.float32)
             return cls(jnp, whole, done, 1 - done)
@@ -65,7 +74,7 @@ class Clock:
 
     @classmethod
     def of_host(cls, step: Any) -> Clock:
-        """The clock of a step on the host: a Python number or a NumPy array, in float64."""
+        """Returns the clock of a step on the host: a Python number or a NumPy array, in float64."""
         if isinstance(step, int):
             return cls(SCALAR, step if step > 0 else 0)
         if isinstance(step, float):
@@ -78,32 +87,34 @@ class Clock:
         whole = np.floor(step)
         return cls(np, whole.astype(np.int64), step - whole, 1.0 - (step - whole))
 
-    # ── what schedules read ───────────────────────────────────────────────────────────────────
+    # ── fractions and counts ──────────────────────────────────────────────────────────────────
 
     def phase(self, start: int, end: int) -> Phase:
-        """The steps from ``start`` to ``end``, as fractions."""
+        """Returns the phase from step ``start`` to step ``end``, with its fractions."""
         return Phase(self, start, end)
 
     def done(self, start: int, end: int) -> Any:
-        """How much of the phase is over, in [0, 1]; the relative error stays at rounding down to its first step."""
+        """Returns the share of the phase that is over, in [0, 1], exact to rounding near its
+        start."""
         if end <= start:
             return self._float(self.reached(start))
         return self._share(self.since(start), end - start)
 
     def left(self, start: int, end: int) -> Any:
-        """How much of the phase is to come, in [0, 1]; the relative error stays at rounding down to its last step."""
+        """Returns the share of the phase that is left, in [0, 1], exact to rounding near its
+        end."""
         if end <= start:
             return 1.0 - self._float(self.reached(start))
         return self._share(self.until(end), end - start)
 
     def since(self, start: int) -> Any:
-        """The number of steps since ``start``, 0 before it, as a float."""
+        """Returns the number of steps since ``start`` as a float; 0 before it."""
         if self._unit == 1:
             return self._since(start + self._origin)
         steps, part = divmod(start + self._origin, self._unit)
         if not part:
             since = self._since(steps)
-        else:  # ``start`` lies within a step of the root: the rest of that step, and what followed it
+        else:  # ``start`` is inside a step of the root: the rest of that step, and the steps after
             rest = (self._unit - part) / self._unit
             within = 0.0 if self._done is None else self.xp.maximum(self._done - part / self._unit, 0.0)
             within = self.xp.where(self._before(steps), 0.0, within)
@@ -111,7 +122,7 @@ class Clock:
         return since * float(self._unit)
 
     def until(self, end: int) -> Any:
-        """The number of steps until ``end``, 0 after it, as a float."""
+        """Returns the number of steps until ``end`` as a float; 0 after it."""
         if self._unit == 1:
             return self._until(end + self._origin)
         steps, part = divmod(end + self._origin, self._unit)
@@ -124,7 +135,7 @@ class Clock:
         return until * float(self._unit)
 
     def reached(self, at: int) -> Any:
-        """Whether step ``at`` has come."""
+        """Returns whether the step is ``at`` or later."""
         steps, part = divmod(at + self._origin, self._unit)
         before = self._before(steps + (part > 0))
         if part and self._done is not None:
@@ -132,34 +143,39 @@ class Clock:
         return not before if self.xp is SCALAR else ~before
 
     def segment(self, knots: Sequence[int]) -> tuple[Any, Any, Any]:
-        """Where the step falls among increasing knots: the index of the one before it, and done and left to the next.
+        """Finds the step among increasing knots, of which there are at least two.
 
-        Before the first knot and after the last it stands on that knot. Needs two knots at least.
+        Returns:
+            The index of the last knot reached, and the shares ``done`` and ``left`` of the way to
+            the next. Steps before the first knot and after the last are held at that knot.
         """
-        clock = (
-            self if self._unit == 1 or self._done is None else self._settled()
-        )  # a part of a step, in parts of a count
+        # A fractional step of a clock with several counts a step is read in parts of a count.
+        clock = self if self._unit == 1 or self._done is None else self._settled()
         clock = clock.between(knots[0], knots[-1])
         index, start, since, end, until, length = clock._found(knots)
         done, left = self._float(clock._whole - start) + since, self._float(end - clock._whole) + until
         if clock._done is not None:
             done, left = done + clock._done, left - 1.0 + clock._left
-        # The root stands on whole steps, and the first and the last knot may lie within one.
+        # The root is at a whole step, and the first and the last knot may lie inside one.
         return index, *(self.xp.minimum(self.xp.maximum(share / length, 0.0), 1.0) for share in (done, left))
 
     def interpolate(self, knots: Sequence[int], values: Any) -> Any:
-        """Straight lines between the ``values`` at increasing ``knots``; the first value before them, the last after."""
+        """Interpolates linearly between the ``values`` at increasing ``knots``.
+
+        Returns the first value before the first knot and the last value after the last.
+        """
         if self.xp is not jnp or isinstance(knots, range) or len(knots) > _FEW:
             index, done, left = self.segment(knots)
             return values[index] * left + values[index + 1] * done
-        rate = values[0]  # all one kernel, where a search and two reads from a table are two
+        rate = values[0]  # one kernel; a search and two reads from a table are two
         for i, (start, end) in enumerate(itertools.pairwise(knots)):
             line = values[i] * self.left(start, end) + values[i + 1] * self.done(start, end)
             rate = jnp.where(self.reached(start), line, rate)
         return rate
 
     def _found(self, knots: Sequence[int]) -> tuple[Any, ...]:
-        """The last knot reached and the next: its index, the root's steps and the parts beside them, the distance."""
+        """The last knot reached and the next: index, whole steps of the root and the rest,
+        distance."""
         xp, last, unit, origin = self.xp, len(knots) - 2, self._unit, self._origin
         if isinstance(knots, range) and unit == 1 and origin + knots[0] >= 0:  # every step has an entry: no search
             first = min(knots[0] + origin, self._limit)
@@ -187,19 +203,20 @@ class Clock:
     # ── other clocks ──────────────────────────────────────────────────────────────────────────
 
     def shift(self, by: int) -> Clock:
-        """The clock that reads 0 when this one reads ``by``."""
+        """Returns the clock that reads 0 when this one reads ``by``."""
         return Clock(self.xp, self._whole, self._done, self._left, self._origin + by, self._unit)
 
     def count(self, per_step: int) -> Clock:
-        """The clock that counts ``per_step`` things in a step of this one, such as tokens. Exact beyond 2³¹ of them."""
+        """Returns the clock that counts ``per_step`` things a step, such as tokens; exact beyond
+        2³¹."""
         return Clock(self.xp, self._whole, self._done, self._left, self._origin * per_step, self._unit * per_step)
 
     def between(self, start: int, end: int | None) -> Clock:
-        """This clock, held at ``start`` before it and at ``end`` (if there is one) after it.
+        """Returns this clock, held at ``start`` before it and at ``end`` after it; None for no end.
 
-        Where these lie within a step of the root, it is held at the whole step before the one and after the other.
-        """
-        # A bound that no integer reaches is left out: only a float's reading, in the remainder, gets there.
+        If ``start`` is inside a step of the root, the clock is held at the whole step before it; if
+        ``end`` is, at the whole step after it."""
+        # A bound beyond all integers is left out: only a float step, in the remainder, gets there.
         low = (start + self._origin) // self._unit
         high = self._limit if end is None else -(-(end + self._origin) // self._unit)
         low, high = 0 if low > self._limit else max(low, 0), min(max(high, 0), self._limit)
@@ -211,23 +228,26 @@ class Clock:
         return Clock(self.xp, whole, done, left, self._origin, self._unit)
 
     def cycle(self, period: int) -> tuple[Any, Clock]:
-        """How many whole periods are over, and the clock of the present one, which reads 0 at its start."""
+        """Returns how many whole periods are over, and the clock of the current one, 0 at its
+        start."""
         clock = self._settled()
-        if period > clock._limit:  # no integer gets to its end
+        if period > clock._limit:  # no integer reaches its end
             return clock._whole * 0, clock
         index = clock._whole // period
         return index, Clock(self.xp, clock._whole - index * period, clock._done, clock._left)
 
     def sampled(self, every: int) -> Clock:
-        """The clock that moves once in ``every`` steps: it shows the multiple of ``every`` that was passed last."""
+        """Returns the clock that moves once in ``every`` steps: it shows the last multiple
+        passed."""
         clock = self._settled()
         return Clock(self.xp, clock._whole * 0 if every > clock._limit else clock._whole - clock._whole % every)
 
     def stretch(self, factor: Any) -> Clock:
-        """The clock that runs ``factor`` times slower: it reads 1 when this one reads ``factor``.
+        """Returns the clock that runs ``factor`` times slower: it reads 1 when this one reads
+        ``factor``.
 
-        Exact: the remainder of the division is found without rounding. On the device a reading beyond 2³¹ - 1 is a float's.
-        """
+        Exact: the remainder of the division is found without rounding. On the device a reading
+        beyond 2³¹ - 1 is a float."""
         if isinstance(factor, int):  # which need not be a float32
             index, clock = self.cycle(factor)
             return Clock(self.xp, index, clock.done(0, factor), clock.left(0, factor))
@@ -244,18 +264,16 @@ class Clock:
         return Clock(self.xp, self._int(whole), rest / factor, (factor - rest) / factor)
 
     def _settled(self) -> Clock:
-        """The same clock with its origin at 0 and its own steps, held at 0 before it."""
-        if self._unit != 1:  # the count may pass every integer of the device: there it is read as a float
+        """The same clock with its origin at 0, one count a step, and 0 before the origin."""
+        if self._unit != 1:  # the count may exceed int32: on the device it is read as a float
             count = self.since(0)
-            return (
-                Clock.of_device(count)
-                if self.xp is jnp
-                else Clock.of_host(count if self.xp is SCALAR else np.array(count))
-            )
+            if self.xp is jnp:
+                return Clock.of_device(count)
+            return Clock.of_host(count if self.xp is SCALAR else np.array(count))
         if self._origin > 0:
             clock = self.between(0, None)
             return Clock(self.xp, clock._whole - min(self._origin, self._limit), clock._done, clock._left)
-        lead = min(-self._origin, self._limit)  # the sum stops where the integers do
+        lead = min(-self._origin, self._limit)  # the sum must not overflow
         return Clock(self.xp, self.xp.minimum(self._whole, self._limit - lead) + lead, self._done, self._left)
 
     # ── the three kinds of numbers ────────────────────────────────────────────────────────────────
@@ -281,14 +299,15 @@ class Clock:
 
     def _share(self, steps: Any, length: int) -> Any:
         if self.xp is jnp:
-            # XLA would multiply by the rounded reciprocal, and the whole phase could be less than 1. Ours is rounded up.
+            # XLA would multiply by the rounded reciprocal, and a whole phase could be less than 1.
+            # This one is rounded up.
             reciprocal = np.float32(1.0) / np.float32(length)
             if np.float32(length) * reciprocal < 1.0:
                 reciprocal = np.nextafter(reciprocal, np.float32(1.0))
             return jnp.minimum(steps * reciprocal, 1.0)
         return self.xp.minimum(steps / length, 1.0)
 
-    # ── steps of the root, counted from its 0 ───────────────────────────────────────────────────────
+    # ── steps of the root, counted from its 0 ─────────────────────────────────────────────────
 
     def _before(self, at: int) -> Any:
         """Whether the step is before ``at``."""
@@ -297,9 +316,9 @@ class Clock:
         return self._whole < max(at, 0)
 
     def _since(self, start: int) -> Any:
-        if start <= 0:  # a sum of two numbers that are not negative, where whole - start could overflow
+        if start <= 0:  # a sum of two non-negative numbers: whole - start could overflow
             steps = self._float(self._whole) + float(-start)
-        elif start > self._limit:  # only a float's reading gets there
+        elif start > self._limit:  # only a float step gets there
             done = self._float(self._whole) * 0.0 if self._done is None else self._done
             return self.xp.maximum(done - self._whole_until(start), 0.0)
         else:
@@ -311,7 +330,7 @@ class Clock:
             return self._float(self._whole) * 0.0
         if self._done is None:
             return self._whole_until(end)
-        steps = self._whole_until(end - 1) + self._left  # the last step counts by what is left of it
+        steps = self._whole_until(end - 1) + self._left  # the last step counts as the part of it that is left
         return self.xp.where(self._before(end), self.xp.maximum(steps, 0.0), 0.0)
 
     def _whole_until(self, end: int) -> Any:

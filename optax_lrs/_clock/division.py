@@ -1,4 +1,4 @@
-"""Division of a step by a number, exact where float32 has no digits left."""
+"""Exact division of a step by a number, beyond the precision of float32."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import jax.numpy as jnp
 
 
 def divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """``(whole + rest) / factor`` as an integer, the fraction above it and the fraction to the next, without cancellation.
+    """Divides ``whole + rest`` by ``factor`` without cancellation.
 
-    A float32 quotient of two numbers near 2**31 is off by hundreds, so the remainder is taken exactly: the quotient is cut
-    into limbs of 12 bits and the factor into halves of 12; their products fit a float32 without rounding (nor does a
-    fused multiply-add change them), and their integer parts are summed as integers.
+    A float32 quotient of two numbers near 2**31 is off by hundreds, so the remainder is computed
+    exactly: the quotient is cut into limbs of 12 bits and the factor into halves of 12. Their
+    products fit a float32 without rounding (nor does a fused multiply-add change them), and their
+    integer parts are summed as integers.
+
+    Returns:
+        The integer part of the quotient, the fraction above it, and the fraction to the next
+        integer.
     """
     bits = jax.lax.bitcast_convert_type(factor, jnp.int32) & jnp.int32(~0xFFF)
     head = jax.lax.bitcast_convert_type(bits, jnp.float32)
@@ -29,7 +34,7 @@ def divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, j
                 integers, fractions = integers - integer.astype(jnp.int32), fractions - (product - integer)
         return integers, fractions
 
-    # The first guess errs on the low side, by 2**-20 of the quotient at most; each pass takes what is left of the error.
+    # The first guess is too low, by 2**-20 of the quotient at most; each pass removes the rest.
     guess = jnp.floor(whole.astype(jnp.float32) / factor * (1 - 2.0**-21))
     quotient = jnp.clip(guess, 0, 2**31 - 128).astype(jnp.int32)
     for _ in range(2):
@@ -41,6 +46,7 @@ def divide(whole: jax.Array, rest: Any, factor: jax.Array) -> tuple[jax.Array, j
     done = integers.astype(jnp.float32) + fractions
     integer = jnp.floor(factor)
     left = (integer.astype(jnp.int32) - integers).astype(jnp.float32) + ((factor - integer) - fractions)
-    # Where the quotient stands at its limit, done exceeds 1 and left is negative: the reading goes on in them, as a float.
+    # Where the quotient is at its limit, done exceeds 1 and left is negative: they continue the
+    # reading as floats.
     done, left = done / factor, left / factor
     return quotient, jnp.where(done < 0, 0, done), jnp.where(left > 1, 1, left)  # where, for the gradient at the limits

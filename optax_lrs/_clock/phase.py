@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Phase:
-    """A stretch of steps ``[start, end]``, read as fractions: 0 before it, 1 after it, a jump if it is empty."""
+    """The steps from ``start`` to ``end``, read as fractions; an empty phase is a jump."""
 
     __slots__ = ("_clock", "_end", "_start")
 
@@ -20,17 +20,18 @@ class Phase:
 
     @property
     def done(self) -> Any:
-        """The fraction that is over, exact near the start."""
+        """The fraction that is over: 0 before the phase, 1 after it, exact near its start."""
         return self._clock.done(self._start, self._end)
 
     @property
     def left(self) -> Any:
-        """The fraction that is to come, exact near the end."""
+        """The fraction that is left: 1 before the phase, 0 after it, exact near its end."""
         return self._clock.left(self._start, self._end)
 
     @property
     def backwards(self) -> Phase:
-        """The same phase run from its end to its start: a decay read on it is a rise, exact at both ends."""
+        """The same phase from its end to its start: a decay read on it rises, exact at both
+        ends."""
         return _Backwards(self._clock, self._start, self._end)
 
 

@@ -270,13 +270,18 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     is near."""
     import difflib  # only an error needs it
 
-    folded = {each.lower().replace("_", ""): each for each in known}
+    folded: dict[str, list[str]] = {}
+    for each in sorted(known):
+        folded.setdefault(each.lower().replace("_", ""), []).append(each)
     plain = name.lower().replace("_", "")
     near = [each for each in folded if sorted(each) == sorted(plain)]  # two letters swapped: WDS for WSD
     near = near or difflib.get_close_matches(plain, folded, n=1, cutoff=0.6)
     if not near and len(plain) > 2:  # an abbreviation: warmup for warmup_steps
         near = sorted((each for each in folded if plain in each), key=len)
-    return f"Did you mean {folded[near[0]]!r}?" if near else ""
+    if not near:
+        return ""
+    nearest = max(folded[near[0]], key=lambda each: each[:1].isupper() == name[:1].isupper())
+    return f"Did you mean {nearest!r}?"
 
 
 def _as_int(value: Any) -> str:

@@ -36,8 +36,9 @@ Static = Annotated[T, _Structure()]
 ``Literal``, or a tuple of them."""
 
 UNDERSTOOD = (
-    "float, int, bool, str, Literal, jax.Array, np.ndarray, jax.typing.ArrayLike, Note, subclasses of Value such as Schedule, "
-    "and tuples, optionals and unions of these that are all leaves or all structure; Static[T] marks structure of another type"
+    "float, int, bool, str, Literal, jax.Array, np.ndarray, jax.typing.ArrayLike, Note, subclasses of Value "
+    "such as Schedule, and tuples, optionals and unions of these that are all leaves or all structure; "
+    "Static[T] marks structure of another type"
 )
 
 

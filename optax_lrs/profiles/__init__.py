@@ -1,15 +1,16 @@
-r"""Profiles: the shapes of a decay on the unit interval, defined once and shared by every schedule that decays.
+r"""Profiles: the shapes of a decay, shared by every schedule that decays.
 
-A profile falls from 1 to 0 while :math:`x` (what is done of the decay) goes from 0 to 1. The rate is then
+A profile falls from 1 to 0 while :math:`x`, the share of the decay that is done, goes from 0 to 1.
+The rate is
 
 .. math:: \eta(x) = \text{peak} \cdot g(x) + \text{end} \cdot (1 - g(x)),
 
-except for :data:`exponential` and :data:`inverse`, which interpolate the logarithm and the inverse of the rate and
-therefore need ``end > 0``. Give one to a schedule: ``WSD(..., decay=profiles.one_minus_sqrt)``.
+except for :data:`exponential` and :data:`inverse`, which interpolate the logarithm and the inverse
+of the rate and therefore need ``end > 0``. Pass one to a schedule: ``WSD(...,
+decay=profiles.one_minus_sqrt)``.
 
-Each formula is written in what is *left*, :math:`z = 1 - x`, wherever the rate goes to zero, so that float32 keeps its
-digits to the last step of any run.
-"""
+Wherever the rate goes to zero, the formula is written in :math:`z = 1 - x`, the share that is
+*left*, so that float32 keeps its digits to the last step of any run."""
 
 from optax_lrs._clock import Phase as Phase
 from optax_lrs.profiles._fixed import cosine as cosine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optax_lrs._clock.phase import Phase
 from optax_lrs.profiles._profile import Profile
 
 
@@ -15,7 +16,7 @@ class _Linear(Profile, name="linear"):
     The default decay of WSD, and D2Z's.
     """
 
-    def shape(self, phase):
+    def shape(self, phase: Phase) -> Any:
         return phase.left
 
 
@@ -25,20 +26,21 @@ class _Cosine(Profile, name="cosine"):
     .. math:: g = (1 + \cos \pi x)/2 = \sin^2(\tfrac{\pi}{2} z)
     """
 
-    def shape(self, phase):
+    def shape(self, phase: Phase) -> Any:
         return phase.xp.sin(phase.left * (phase.xp.pi / 2)) ** 2  # (1 + cos πx) / 2, without its cancellation
 
 
 class _MirrorCosine(Profile, name="mirror_cosine"):
-    r"""The cosine mirrored at the line: fast at both ends.
+    r"""The cosine mirrored at the straight line: fast at both ends.
 
     .. math:: g = 2z - (1 + \cos \pi x)/2
 
     References:
-        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
+        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations,
+        arXiv:2405.18392.
     """
 
-    def shape(self, phase):
+    def shape(self, phase: Phase) -> Any:
         return 2.0 * phase.left - phase.xp.sin(phase.left * (phase.xp.pi / 2)) ** 2
 
 
@@ -50,23 +52,25 @@ class _OneMinusSqrt(Profile, name="one_minus_sqrt"):
     The best cooldown of WSD in the study below.
 
     References:
-        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
+        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations,
+        arXiv:2405.18392.
     """
 
-    def shape(self, phase):
+    def shape(self, phase: Phase) -> Any:
         return phase.left / (1.0 + _sqrt(phase.xp, phase.done))  # 1 - √x = (1 - x) / (1 + √x)
 
 
 class _OneMinusSquare(Profile, name="one_minus_square"):
-    r"""One minus the square: stays up at first.
+    r"""One minus the square: falls slowly at first.
 
     .. math:: g = 1 - x^2
 
     References:
-        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, arXiv:2405.18392.
+        Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations,
+        arXiv:2405.18392.
     """
 
-    def shape(self, phase):
+    def shape(self, phase: Phase) -> Any:
         return phase.left * (1.0 + phase.done)
 
 
@@ -78,7 +82,7 @@ class _Exponential(Profile, name="exponential"):
 
     needs_end = True
 
-    def rate(self, phase, peak, end):
+    def rate(self, phase: Phase, peak: Any, end: Any) -> Any:
         xp, done, left = phase.xp, phase.done, phase.left
         fall = xp.log(end / peak)
         # From the nearer end: exact there, and half the exponent, hence half the error, in the middle.
@@ -94,20 +98,21 @@ class _Inverse(Profile, name="inverse"):
     WSD-S's decay.
 
     References:
-        Wen et al., Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective,
-        arXiv:2410.05192.
+        Wen et al., Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape
+        Perspective, arXiv:2410.05192.
     """
 
     needs_end = True
 
-    def rate(self, phase, peak, end):
+    def rate(self, phase: Phase, peak: Any, end: Any) -> Any:
         from_end, from_peak = phase.done * peak, phase.left * end
         share = from_peak + from_end
         return peak * (from_peak / share) + end * (from_end / share)
 
 
 def _sqrt(xp: Any, x: Any) -> Any:
-    """The square root with gradient 0 at 0, where its own is infinite and would poison a stretched schedule's."""
+    """The square root with gradient 0 at 0, where the true one is infinite and would make others
+    nan."""
     positive = x > 0
     return xp.where(positive, xp.sqrt(xp.where(positive, x, 1.0)), 0.0)
 

@@ -1,4 +1,4 @@
-"""The profiles with a number that shapes them."""
+"""The profiles with a parameter."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from optax_lrs._clock.phase import Phase
 from optax_lrs.profiles._profile import Profile
 
 _LN2 = 0.6931471805599453
 
 
 class power(Profile):
-    r"""A power of what is left.
+    r"""A power of the share of the decay that is left.
 
     .. math:: g = z^p
 
-    ``p=1`` is linear. ``p=1.5`` is close to the optimum of the multi-power law (arXiv:2503.12811). With the capacity
-    exponent :math:`b` of arXiv:2602.06797, ``p = 2b - 1``.
+    ``p=1`` is linear. ``p=1.5`` is close to the optimum of the multi-power law (arXiv:2503.12811).
+    With the capacity exponent :math:`b` of arXiv:2602.06797, ``p = 2b - 1``.
 
     Args:
         p: the exponent, positive.
@@ -25,14 +26,12 @@ class power(Profile):
 
     p: float
 
-    def check(self):
-        """``p`` is positive."""
+    def check(self) -> None:
         self.require(self.p > 0, "p must be positive", "p")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         xp, left = phase.xp, phase.left
-        some = left > 0  # at 0 the gradient of a root is infinite, and would poison a stretched schedule's
+        some = left > 0  # at 0 the gradient of a root is infinite; it would make a stretched schedule's nan
         return xp.where(some, xp.power(xp.where(some, left, 1.0), self.p), 0.0)
 
 
@@ -41,24 +40,23 @@ class rex(Profile):
 
     .. math:: g = z / ((1 - d) + d z)
 
-    ``d=0.5`` is the paper's; ``d=0`` is linear, and towards ``d=1`` the rate stays up longer and falls later. Popular ports
-    use 0.9, which is much flatter than the paper.
+    ``d=0.5`` is the paper's; ``d=0`` is linear, and towards ``d=1`` the rate stays up longer and
+    falls later. Popular ports use 0.9, which is much flatter than the paper.
 
     Args:
         d: the bend, below 1; 0.5 by default.
 
     References:
-        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule, arXiv:2107.04197.
+        Chen, Wolfe, Kyrillidis, REX: Revisiting Budgeted Training with an Improved Schedule,
+            arXiv:2107.04197.
     """
 
     d: float = 0.5
 
-    def check(self):
-        """``d`` is below 1."""
+    def check(self) -> None:
         self.require(np.float32(self.d) < 1, "d must be below 1", "d")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         return phase.left / ((1.0 - self.d) + self.d * phase.left)
 
 
@@ -68,25 +66,24 @@ class uba(Profile):
     .. math:: g = 2u / (\varphi + (2 - \varphi) u), \quad u = (1 + \cos \pi x)/2
 
     ``phi=2`` is cosine; smaller stays up longer, larger falls earlier. It is :class:`rex` with
-    :math:`d = 1 - \varphi/2` applied to the cosine. The paper ties phi to the condition number; which value suits which
-    optimizer was not verified, so sweep 0.25, 0.5, 1, 2, 5, 10.
+    :math:`d = 1 - \varphi/2` applied to the cosine. The paper ties phi to the condition number;
+    which value suits which optimizer was not verified; sweep 0.25, 0.5, 1, 2, 5, 10.
 
     Args:
         phi: the shape, positive; 1 by default.
 
     References:
-        Tang et al., Stepsize anything: A unified learning rate schedule for budgeted-iteration training,
-        arXiv:2505.24452. The cosine's argument :math:`\pi x` is a re-implementation's reading of the paper.
+        Tang et al., Stepsize anything: A unified learning rate schedule for budgeted-iteration
+        training, arXiv:2505.24452. The cosine's argument :math:`\pi x` is a re-implementation's
+        reading of the paper.
     """
 
     phi: float = 1.0
 
-    def check(self):
-        """``phi`` is positive."""
+    def check(self) -> None:
         self.require(self.phi > 0, "phi must be positive", "phi")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         cosine = phase.xp.sin(phase.left * (phase.xp.pi / 2)) ** 2
         return 2.0 * cosine / (self.phi * (1.0 - cosine) + 2.0 * cosine)
 
@@ -96,24 +93,23 @@ class cosine_power(Profile):
 
     .. math:: g = (p^u - 1) / (p - 1), \quad u = (1 + \cos \pi x)/2
 
-    ``p=1`` is cosine (the limit); larger falls faster early on and spends longer near the end: half-way it is at
-    :math:`1/(1 + \sqrt p)`.
+    ``p=1`` is cosine (the limit); larger falls faster early on and spends longer near the end:
+    half-way it is at :math:`1/(1 + \sqrt p)`.
 
     Args:
         p: the base, positive; 10 by default, as in the authors' code.
 
     References:
-        Hundt, Jain, Hager, sharpDARTS: Faster and More Accurate Differentiable Architecture Search, arXiv:1903.09900.
+        Hundt, Jain, Hager, sharpDARTS: Faster and More Accurate Differentiable Architecture Search,
+            arXiv:1903.09900.
     """
 
     p: float = 10.0
 
-    def check(self):
-        """``p`` is positive."""
+    def check(self) -> None:
         self.require(self.p > 0, "p must be positive", "p")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         cosine = phase.xp.sin(phase.left * (phase.xp.pi / 2)) ** 2
         return _exponential_shape(phase.xp, phase.xp.log(self.p), cosine)
 
@@ -123,7 +119,8 @@ class shifted_exponential(Profile):
 
     .. math:: g = (e^{kz} - 1) / (e^k - 1)
 
-    Megatron-LM's "exponential" WSD decay is ``k = ln 2``, lm-engine's is ``k = 1``; ``k = 0`` is linear (the limit).
+    Megatron-LM's "exponential" WSD decay is ``k = ln 2``, lm-engine's is ``k = 1``; ``k = 0`` is
+    linear (the limit).
 
     Args:
         k: the steepness; 1 by default.
@@ -131,50 +128,49 @@ class shifted_exponential(Profile):
 
     k: float = 1.0
 
-    def check(self):
-        """``k`` is no larger than float32's exponentials."""
+    def check(self) -> None:
         self.require(abs(self.k) <= 80, "k must be from -80 to 80", "k")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         return _exponential_shape(phase.xp, self.k, phase.left)
 
 
 class inverse_sqrt(Profile):
-    r"""One over the square root, bent to arrive.
+    r"""One over the square root, scaled to reach the end rate.
 
     .. math:: g = 1 - h(x)/h(1), \quad h(x) = 1/\sqrt{1 + \alpha x} - 1
 
-    A cooldown of the infinite learning rate: a piece of :math:`1/\sqrt{1 + \alpha x}`, scaled so that it ends where it is
-    to end. ``alpha=0`` is linear (the limit); larger falls faster early on.
+    A cooldown of the infinite learning rate: a piece of :math:`1/\sqrt{1 + \alpha x}`, scaled to
+    reach the end rate. ``alpha=0`` is linear (the limit); larger falls faster early on.
 
     Args:
         alpha: the timescale, above -1; 10 by default, as in the authors' vision code (GPT-NeoX: 1).
 
     References:
-        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, arXiv:2403.08763.
+        Ibrahim et al., Simple and Scalable Strategies to Continually Pre-train Large Language
+        Models, arXiv:2403.08763.
     """
 
     alpha: float = 10.0
 
-    def check(self):
-        """``alpha`` is above -1."""
+    def check(self) -> None:
         self.require(self.alpha > -1, "alpha must be above -1", "alpha")
 
-    def shape(self, phase):
-        """The formula, its differences of roots multiplied out: no cancellation, no limit to take at ``alpha=0``."""
+    def shape(self, phase: Phase) -> Any:
+        # The differences of roots are multiplied out: no cancellation, and no limit at alpha = 0.
         at, last = phase.xp.sqrt(1.0 + self.alpha * phase.done), phase.xp.sqrt(1.0 + self.alpha)
         return phase.left * (1.0 + last) / (at * (at + last))
 
 
 class half_life(Profile):
-    r"""Halving at a steady pace, without arriving.
+    r"""Halving at a constant pace, without reaching the end rate.
 
     .. math:: g = 2^{-x/h}
 
-    MiniCPM's decay: to halve every 5,000 steps within a decay of 25,000, ``h = 0.2``. Unlike the other profiles it does
-    not arrive: it stops at :math:`2^{-1/h}` of the way from the end rate to the peak, and stays there. The relative
-    error in float32 grows with the number of halvings, 2e-6 at about ten.
+    MiniCPM's decay: to halve the rate every 5,000 steps in a decay of 25,000, use ``h = 0.2``.
+    Unlike the other profiles it does not reach the end rate: it stops at :math:`2^{-1/h}` of the
+    way from the end rate to the peak. The relative error in float32 grows with the number of
+    halvings, 2e-6 at about ten.
 
     Args:
         h: the half-life, as a share of the decay; positive.
@@ -186,12 +182,10 @@ class half_life(Profile):
     h: float
     reaches_end = False
 
-    def check(self):
-        """``h`` is positive."""
+    def check(self) -> None:
         self.require(self.h > 0, "h must be positive", "h")
 
-    def shape(self, phase):
-        """The formula."""
+    def shape(self, phase: Phase) -> Any:
         xp, done, left = phase.xp, phase.done, phase.left
         early = done <= 0.5  # from the nearer end, as the exponential
         halvings = xp.where(early, done, -left) / self.h

@@ -37,11 +37,11 @@ def test_fractions():
         (dict(tokens=1e9), ValueError, "needs tokens_per_step"),
         (dict(epochs=1), ValueError, "needs examples and batch_size"),
         (dict(epochs=1, examples=10), ValueError, "go together"),
-        (dict(steps=-1), ValueError, "steps must not be negative, got -1"),
+        (dict(steps=-1), ValueError, "steps must be at least 0, got -1"),
         (dict(steps=1.5), ValueError, "steps must be a whole number, got 1.5"),
-        (dict(tokens=float("nan"), tokens_per_step=1), ValueError, "tokens must be finite"),
+        (dict(tokens=float("nan"), tokens_per_step=1), ValueError, "tokens must be at least 0, got nan"),
         (dict(tokens="1e9", tokens_per_step=1), TypeError, "tokens must be a number, got '1e9'"),
-        (dict(tokens=1e9, tokens_per_step=0), ValueError, "tokens_per_step must be positive"),
+        (dict(tokens=1e9, tokens_per_step=0), ValueError, "tokens_per_step must be above 0, got 0"),
         (dict(tokens=1e9, tokens_per_step=0.5), ValueError, "tokens_per_step must be a whole number"),
         (dict(steps=True), TypeError, "steps must be a number, got True"),
     ],
@@ -52,7 +52,7 @@ def test_mistakes(arguments, error, message):
 
 
 def test_shares_are_at_most_one():
-    with pytest.raises(ValueError, match="fraction must be from 0 to 1, got 20"):
+    with pytest.raises(ValueError, match="fraction must be at least 0 and at most 1, got 20"):
         Horizon.of(steps=100).fraction(20)
     with pytest.raises(ValueError, match="needs tokens_per_step"):
         Horizon.of(steps=100).tokens(5)

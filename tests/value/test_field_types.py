@@ -30,7 +30,8 @@ ARRAYS = [
 ]  # fmt: skip
 STRUCTURE = [
     (int, 3), ("int", 3), (int | None, None), (Optional[int], 3), (bool, True), (bool | None, None), (str, "a"),
-    (str | None, None), (tuple[int, ...], (1, 2)), (tuple[int, str], (1, "a")), (tuple[tuple[int, ...], ...], ((1,), (2, 3))),
+    (str | None, None), (tuple[int, ...], (1, 2)), (tuple[int, str], (1, "a")),
+    (tuple[tuple[int, ...], ...], ((1,), (2, 3))),
     (Literal["a", "b"], "b"), (Literal["a", 1] | None, 1), (int | str, "a"), (int | tuple[int, ...], (4,)),
     (Static[float], 0.5), (Static[tuple[float, ...]], (0.5, 1.0)), (Static[Any], "x"), (Static[int | None], None),
 ]  # fmt: skip

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def python(code, **modules):
     """Runs code in a new interpreter, in which ``modules`` are files that can be imported."""
-    files = "".join(f"sys.modules['{name}'] = m = types.ModuleType('{name}'); exec({textwrap.dedent(text)!r}, m.__dict__)\n"
+    files = "".join(f"sys.modules['{name}'] = m = types.ModuleType('{name}')\nexec({text!r}, vars(m))\n"
                     for name, text in modules.items())  # fmt: skip
     subprocess.run([sys.executable, "-c", f"import sys, types\n{files}{textwrap.dedent(code)}"], check=True, cwd=ROOT)
 
