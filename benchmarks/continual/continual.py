@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what all benchmarks share
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model and data
 
 import reporting
 from claims import Table, bars, claims, summary

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from reporting import progress
-
-import optax_lrs as olrs
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model and data
-
 from new_data.arms import Arm, arms, beginnings, rewarmed
 from new_data.data import mixed_batches, new_text
 from new_data.step import Continuation
+from reporting import progress
 from training.byte_text import read_text, training_batches, validation_batches
 from training.sharded_step import Model, local_rows, make_mesh, put_batch, put_validation
 from training.transformer import Size
+
+import optax_lrs as olrs
 
 PEAK, BATCH = 1e-2, 16
 MERGED = 10  # checkpoints

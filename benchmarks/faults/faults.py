@@ -14,6 +14,7 @@ import tempfile
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what all benchmarks share
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model and data
 
 import numpy as np
 from damage import bars_of_damage, damaged_checkpoints, damaged_files, damaged_runs, flipped_bits

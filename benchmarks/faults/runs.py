@@ -143,7 +143,6 @@ class Reader:
     def __init__(self):
         import jax
 
-        sys.path.insert(0, str(ROOT / "examples"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other packages, while they are imported
             from training.sharded_step import Model, make_mesh, make_training

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +13,8 @@ import optax
 import optax_equivalents as theirs
 
 import optax_lrs as olrs
-from optax_lrs import profiles
-
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests"))  # for the oracles of the tests
 from matrices import combinators_cases, continual_cases, cyclic_cases, literature_cases
+from optax_lrs import profiles
 
 BAR = 2e-6  # relative error of the rate
 PEAK = 3e-4  # not a float32, as a user would write it

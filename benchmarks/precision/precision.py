@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what all benchmarks share
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "tests"))  # for the oracles of the tests
 
 import exact_rates as exact
 import jax

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what all benchmarks share
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its networks
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model, networks and data
 
 from reporting import Bar, conclude, parser, print_table, write_raw
 

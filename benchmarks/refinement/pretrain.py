@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pathlib
-import sys
 from typing import Any
 
 import jax
@@ -13,8 +11,6 @@ from reporting import progress
 from tuned import interval, ranks
 
 import optax_lrs as olrs
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples"))
 
 PEAKS = (2.5e-3, 5e-3, 1e-2, 2e-2)
 BATCH = 16

@@ -19,6 +19,7 @@ import sys
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for what all benchmarks share
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "examples"))  # for its model and data
 
 import convex as refinement_convex
 import networks as refinement_networks
