@@ -167,7 +167,7 @@ def claims(table: Table) -> list[dict[str, Any]]:
             arm = f"re-warm, {share} replay"
             recovered = (lost - table.end(shift, arm, "forgotten")) / np.where(lost > 0, lost, np.nan)
             ask(
-                "c: a few per cent of replay recover most",
+                "c: a few percent of replay recover most",
                 shift,
                 f"share of the forgetting recovered by {share}",
                 recovered,

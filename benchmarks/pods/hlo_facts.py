@@ -84,11 +84,10 @@ def tally(module: Module) -> collections.Counter[str]:
 
 
 def unaliased(module: Module, donated: range) -> list[int]:
-    """Which donated arguments do not share their memory with the result of the same number.
+    """The donated arguments that do not share memory with the result of the same number.
 
     Raises:
-        ValueError: if the program's arguments are fewer than those, so that its numbers mean
-            others.
+        ValueError: if the program has fewer arguments: the numbers would refer to others.
     """
     if len(module.entry.parameters) < len(donated):
         raise ValueError(f"{len(module.entry.parameters)} parameters for {len(donated)} donated arguments")
@@ -166,7 +165,7 @@ def _arrays(computation: Computation, name: str) -> tuple:
 
 
 def _read(module: Module, computation: Computation, user: Instruction, position: int) -> int | None:
-    """How many bytes a user reads of its operand at that position; None for all."""
+    """The bytes that an instruction reads of the operand at that position; None for all of them."""
     opcode = user.opcode.removesuffix("-start")
     size = lambda index: sum(array.bytes for array in _arrays(computation, user.operands[index]))  # noqa: E731
     if opcode in ("slice", "dynamic-slice", "gather") and position == 0:
@@ -189,7 +188,7 @@ def _done(computation: Computation, start: Instruction) -> int:
 
 
 def _read_inside(module: Module, callee: Computation, name: str) -> int | None:
-    """How many bytes a fusion reads of a value that it is given; None for all."""
+    """The bytes that a fusion reads of one of its arguments; None for all of them."""
     total = 0
     for user in callee.users[name]:
         if user.opcode in ("bitcast", "opt-barrier", "get-tuple-element"):
@@ -206,7 +205,7 @@ def _read_inside(module: Module, callee: Computation, name: str) -> int | None:
 
 
 def _updated_there(callee: Computation, name: str) -> bool:
-    """Whether a fusion updates a slice, or scattered entries, of a value that it is given."""
+    """Whether a fusion updates a slice, or scattered entries, of one of its arguments."""
     return any(
         (user.opcode in ("dynamic-update-slice", "scatter") and user.operands[0] == name)
         or (user.opcode == "bitcast" and _updated_there(callee, user.name))
