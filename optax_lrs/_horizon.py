@@ -71,7 +71,7 @@ class Horizon:
         if (examples is None) != (batch_size is None):
             raise ValueError(f"Horizon: examples and batch_size go together, got {examples=}, {batch_size=}")
         per_epoch = None
-        if examples is not None:
+        if examples is not None and batch_size is not None:
             per_epoch = _amount("examples", examples, above=0) / _amount("batch_size", batch_size, above=0)
         if tokens_per_step is not None:
             tokens_per_step = _count("tokens_per_step", tokens_per_step, above=0)

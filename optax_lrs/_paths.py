@@ -1,4 +1,4 @@
-"""Parameters by path: their names, and the patterns that pick them."""
+"""Paths of parameters, and the regular expressions that select them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from optax_lrs._value.arguments import text
+
 _NO_HIDDEN_LAYER = re.compile(
     r".*embed.*|wte|wpe|pos|cls|.*norm.*|ln(_.*|\d+)?|bn\d*|(.*_)?head|(.*_)?logits|readout|classifier", re.IGNORECASE
 )
@@ -17,28 +19,33 @@ _NO_HIDDEN_LAYER = re.compile(
 _NO_MATRIX = re.compile(r".*bias|b|(.*_)?scale|offset|gamma|beta", re.IGNORECASE)
 """Names, at the end of a path, of biases and of the scales and offsets of norms."""
 _LAST = re.compile(r"(params/)?(out|output|output_layer|final|final_layer|fc_out)(/.*)?", re.IGNORECASE)
-"""Names that mean the last layer at the top of a tree only; below it, an attention's or a block's output."""
+"""Names of the last layer, at the top of a tree only; further down, an attention or a block has
+such an output."""
 
 
 def name(key: tuple[Any, ...]) -> str:
-    """A key path as text, with slashes between its keys: ``layers/0/kernel``."""
+    """Returns a key path as text, with slashes between its keys: ``layers/0/kernel``."""
     return jax.tree_util.keystr(key, simple=True, separator="/")
 
 
 def parameter_path(key: tuple[Any, ...]) -> str:
-    """The path of a parameter; of an nnx.Variable without the ``value`` that is inside it, as its update's is."""
+    """Returns the path of a parameter, without the ``value`` at the end of an ``nnx.Variable``."""
     inside = bool(key) and isinstance(key[-1], jax.tree_util.GetAttrKey) and key[-1].name == "value"
     return name(key[:-1] if inside else key)
 
 
 def checked_pattern(pattern: Any, owner: str) -> str:
-    """The pattern, if it is a regular expression; ``owner`` is who says so if not."""
-    if not isinstance(pattern, str):
-        raise TypeError(f"{owner}: a pattern must be a str, got {pattern!r}")
+    """Returns the pattern; raises ``ValueError`` if it is not a regular expression.
+
+    Args:
+        pattern: what the caller passed.
+        owner: the function named in error messages.
+    """
+    text(owner, "a pattern", pattern)
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{owner}: the pattern {pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{owner}: the pattern {pattern!r} is not a regular expression: {error}") from None
     return pattern
 
 
@@ -61,12 +68,18 @@ def checked_patterns(patterns: Any, owner: str, name: str) -> tuple[str, ...]:
 
 
 def labelled(params: Any, patterns: Sequence[str], *, others: Any, owner: str) -> Any:
-    """The tree of labels: for each parameter the first pattern that matches its whole path, or ``others``.
+    """Returns a tree of labels: for each parameter the first pattern that matches its whole path.
+
+    Args:
+        params: the parameters.
+        patterns: regular expressions, the first ones first.
+        others: the label of parameters that no pattern matches.
+        owner: the function named in error messages.
 
     Raises:
-        ValueError: if a pattern decides for no parameter.
+        ValueError: if a pattern labels no parameter.
     """
-    # What an outer mask has taken away keeps its label, so that a pattern that is only for it is no mistake.
+    # A parameter that an outer mask removed keeps its label: a pattern for it alone is valid.
     is_leaf = lambda node: isinstance(node, optax.MaskedNode)  # noqa: E731
     paths = [parameter_path(key) for key, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=is_leaf)[0]]
     found = [next((p for p in patterns if re.fullmatch(p, path)), others) for path in paths]
@@ -79,7 +92,8 @@ def labelled(params: Any, patterns: Sequence[str], *, others: Any, owner: str) -
 
 
 def is_hidden_matrix(path: str, leaf: Any) -> bool:
-    """Whether a leaf is, by its rank and its name, a hidden layer's matrix or kernel: what is projected by default."""
+    """Returns whether a leaf is, by rank and name, a hidden layer's matrix: those are projected by
+    default."""
     *_, name = names = path.split("/")
     named_otherwise = _LAST.fullmatch(path) or _NO_MATRIX.fullmatch(name) or any(map(_NO_HIDDEN_LAYER.fullmatch, names))
     return jnp.ndim(leaf) >= 2 and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not named_otherwise

@@ -193,7 +193,7 @@ class Clock:
         until = (np.asarray(starts - floors * unit, float) / unit).astype(self._float_dtype)
         lengths = (np.asarray(np.diff(starts), float) / unit).astype(self._float_dtype)
         table, floors = xp.asarray(ceilings), xp.asarray(floors.astype(self._int_dtype))
-        how = {} if xp is np else {"method": "scan_unrolled"}  # no loop on the device
+        how: dict[str, Any] = {} if xp is np else {"method": "scan_unrolled"}  # no loop on the device
         within_reach = table[: max(int(np.sum(-(-starts // unit) <= self._limit)), 1)]
         index = xp.clip(xp.searchsorted(within_reach, self._whole, side="right", **how) - 1, 0, last)
         parts = (xp.asarray(part)[at] for part, at in ((since, index), (until, index + 1), (lengths, index)))

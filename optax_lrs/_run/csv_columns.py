@@ -1,4 +1,4 @@
-"""Columns of numbers by step, out of a table of text."""
+"""Columns of a run, read from a table of text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from optax_lrs._value.arguments import did_you_mean
+
 USUAL = {
     "steps": ("step", "steps", "_step", "global_step", "iteration", "iter"),
     "lrs": ("lr", "lrs", "learning_rate"),
@@ -17,18 +19,22 @@ USUAL = {
     "grad_norms": ("grad_norm", "grad_norms", "grad_norm_l2", "gradient_norm", "gnorm"),
     "grad_norms_l1": ("grad_norm_l1", "grad_norms_l1"),
 }
-"""The names that logs give to the columns of a Run, the first ones first; ``train/loss`` is read as ``train_loss``."""
+"""The usual names of a Run's columns in logs, the preferred ones first; ``/`` counts as ``_``."""
 
 
 def read_columns(path: str | os.PathLike, names: Mapping[str, str], known: Sequence[str]) -> dict[str, np.ndarray]:
-    """The columns by their names in a Run, sorted by step; of equal steps the last entry that is not empty.
+    """Returns the columns by their names in a Run, sorted by step.
+
+    Of several rows with the same step, the last entry that is not empty counts.
 
     Raises:
         ValueError: see ``Run.from_csv``.
     """
     for key in names:
         if key not in known:
-            raise ValueError(f"Run.from_csv: a Run has no column {key!r}, only {', '.join(known)}")
+            raise ValueError(
+                f"Run.from_csv: columns must name {', '.join(known)}, got {key!r}. {did_you_mean(key, known)}".rstrip()
+            )
     # utf-8-sig: spreadsheets put a mark before the first name
     with open(path, newline="", encoding="utf-8-sig") as file:
         first = file.readline()
@@ -39,7 +45,7 @@ def read_columns(path: str | os.PathLike, names: Mapping[str, str], known: Seque
         if "steps" not in at:
             raise ValueError(
                 f"Run.from_csv: {os.fspath(path)} has no column of steps, only {', '.join(header) or 'nothing'}; "
-                'name it: columns={"steps": ...}'
+                'name it with columns={"steps": ...}'
             )
         rows: dict[int, dict[str, float]] = {}
         for line in lines:
@@ -48,7 +54,9 @@ def read_columns(path: str | os.PathLike, names: Mapping[str, str], known: Seque
             entries = {key: _number(line, place, header, lines.line_num, path) for key, place in at.items()}
             step = entries.pop("steps")
             if not (math.isfinite(step) and step == int(step)):
-                raise ValueError(f"Run.from_csv: {os.fspath(path)}, line {lines.line_num}: the step {step} is no int")
+                raise ValueError(
+                    f"Run.from_csv: {os.fspath(path)}, line {lines.line_num}: the step must be an int, got {step}"
+                )
             row = rows.setdefault(int(step), {})
             row.update({key: entry for key, entry in entries.items() if not math.isnan(entry)})
     steps = sorted(rows)
@@ -71,4 +79,4 @@ def _number(line: list[str], place: int, header: list[str], number: int, path: s
         return float(entry) if entry else math.nan
     except ValueError:
         where = f"{os.fspath(path)}, line {number}, column {header[place]!r}"
-        raise ValueError(f"Run.from_csv: {where}: {entry!r:.40} is no number") from None
+        raise ValueError(f"Run.from_csv: {where}: the entry must be a number, got {entry!r:.40}") from None

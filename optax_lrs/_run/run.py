@@ -1,4 +1,4 @@
-"""Run: what was observed while training."""
+"""Run: the record of a training run, with its files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from optax_lrs._paths import name as path_name
 from optax_lrs._run.csv_columns import read_columns
 from optax_lrs._schedule import Schedule
 from optax_lrs._states.found import nodes_in, optimizer_state
+from optax_lrs._value.arguments import instance
+from optax_lrs._value.files import write_whole
 
 _FORMAT = 2  # 2 added grad_norms_l1
 _READABLE = (1, 2)
@@ -25,18 +27,19 @@ _ADDED = ("skipped_steps", "unrecorded_steps")  # notes that count something
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """The record of a run: one row a step, NaN where nothing was observed.
+    """The record of a training run: one row per step, NaN where nothing was observed.
 
-    The counterpart of a :class:`Schedule`: schedules are refined, fitted and chosen from runs. A run is host data in
-    float64 and has nothing to do with devices.
+    Schedules are refined, fitted and chosen from runs. A run holds float64 NumPy arrays on the
+    host.
 
     Args:
-        steps: the steps observed, shape [n], increasing ints; ``steps[i]`` is the step that update i was given.
-        lrs: the rates that were applied, shape [n]; None if not recorded, like the following.
-        losses: the training losses before each update, shape [n].
-        val_losses: the validation losses, shape [n]; NaN at the steps without an evaluation.
-        grad_norms: the l2 norms of the gradients before clipping, shape [n].
-        grad_norms_l1: their l1 norms, shape [n].
+        steps: the steps observed, shape [n], increasing ints; ``steps[i]`` is the step at which
+            update i was made.
+        lrs: the rates that were applied, shape [n]; None if not recorded, as for the columns below.
+        losses: the training loss before each update, shape [n].
+        val_losses: the validation losses, shape [n]; NaN at steps without an evaluation.
+        grad_norms: the l2 norm of each gradient before clipping, shape [n].
+        grad_norms_l1: the l1 norm of each gradient, shape [n].
         schedule: the schedule that was run.
         notes: anything that JSON can hold: model size, seed, data.
 
@@ -73,8 +76,8 @@ class Run:
                 if column.shape != steps.shape:
                     raise ValueError(f"Run: {key} must have the shape of steps, {steps.shape}, got {column.shape}")
                 object.__setattr__(self, key, column)
-        if self.schedule is not None and not isinstance(self.schedule, Schedule):
-            raise TypeError(f"Run: schedule must be a Schedule, got {self.schedule!r:.60}")
+        if self.schedule is not None:
+            instance("Run", "schedule", self.schedule, Schedule)
 
     @classmethod
     def from_state(
@@ -86,23 +89,30 @@ class Run:
         path: str | None = None,
         at: int = 0,
     ) -> Run:
-        """The run that a recorder in an optimizer state has seen, such as :func:`optax_lrs.record_grad_norm`.
+        """Returns the run that a recorder in an optimizer state observed.
 
-        The recorder is found through ``chain``, ``masked``, ``partition``, ``MultiSteps``, ``apply_if_finite``,
-        ``inject_hyperparams``, ``nnx.Optimizer`` and whatever else nests states. This waits for the device and copies the
-        buffers to the host: call it at the end of a run or at a checkpoint, not at each step.
+        Such a recorder is :func:`optax_lrs.record_grad_norm`.
 
-        Rows span equally many steps: one, or ``notes["row_steps"]`` if the recorder had bins and those are full; then a
-        row's step is the middle of its span, and its norm one of the bin's distribution (see ``record_grad_norm``).
-        ``notes`` also has ``skipped_steps`` (nan or infinite, left out: nan in the rows) and ``unrecorded_steps`` (beyond the
-        recorder's length), if there are any.
+        The recorder is found through ``chain``, ``masked``, ``partition``, ``MultiSteps``,
+        ``apply_if_finite``, ``inject_hyperparams``, ``nnx.Optimizer`` and any other nesting of
+        states. This waits for the device and copies the buffers to the host: call it at the end of
+        a run or at a checkpoint, not at every step.
+
+        All rows span the same number of steps: one, or ``notes["row_steps"]`` if the recorder had
+        bins and those were full. Then a row's step is the middle of its span, and its norm is drawn
+        from the distribution of the bin (see ``record_grad_norm``). If there are any, ``notes``
+        also has ``skipped_steps`` (nan or infinite norms, which are nan in the rows) and
+        ``unrecorded_steps`` (beyond the recorder's length).
 
         Args:
-            opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, of which the ``opt_state`` is taken.
+            opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, whose
+                ``opt_state`` is used.
             schedule: the schedule that was run; fills ``lrs``.
             group: the name of a group of parameters that was recorded; None for all parameters.
-            path: where the recorder is, such as ``"0"`` for the first member of a chain; needed if there are several.
-            at: the step of the recorder's first row: of a recorder that was new in a resumed run.
+            path: where the recorder is, such as ``"0"`` for the first member of a chain; needed if
+                there are several.
+            at: the step of the recorder's first row; not 0 for a recorder that was added when a run
+                was resumed.
 
         Raises:
             ValueError: if there is no recorder (at that path), or several, or it has no such group.
@@ -115,7 +125,7 @@ class Run:
             where = "" if path is None else f" at {path!r}"
             many = f"several recorders{where}, at {sorted(found)}: choose one by path="
             none = f"no recorder{where}: put record_grad_norm() at the start of the chain"
-            raise ValueError(f"Run.from_state: this optimizer state holds {many if found else none}")
+            raise ValueError(f"Run.from_state: this optimizer state has {many if found else none}")
         columns = next(iter(found.values())).observed(group)
         columns["notes"] = {key: value for key, value in columns["notes"].items() if value}
         columns["steps"] = columns["steps"] + at
@@ -131,22 +141,26 @@ class Run:
         schedule: Schedule | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> Run:
-        """The run that a table of text tells of: a log of your own, or an export of an experiment tracker.
+        """Returns the run in a table of text: a log of your own, or an export of an experiment
+        tracker.
 
-        The first line names the columns; they are separated by commas, semicolons or tabs. Without ``columns`` the usual
-        names are found: step, lr, loss, val_loss, grad_norm, grad_norm_l1 and the like; what is not found is None.
-        Rows are sorted by step. Of rows with the same step the last entry counts that is not empty, column by column:
-        so a log that was continued after a resume, and a tracker that writes losses and norms in rows of their own, read as
-        they should. Empty entries are nan; columns that nobody asked for are left alone.
+        The first line names the columns; they are separated by commas, semicolons or tabs. Without
+        ``columns`` the usual names are found: step, lr, loss, val_loss, grad_norm, grad_norm_l1 and
+        the like; a column that is not found is None. Rows are sorted by step. Of several rows with
+        the same step the last entry that is not empty counts, column by column. This reads logs
+        that were continued after a resume, and trackers that write losses and norms in separate
+        rows. Empty entries are nan; other columns are ignored.
 
         Args:
             path: the file.
-            columns: the names in the file by the names in a Run, such as ``{"grad_norms": "train/gnorm"}``.
+            columns: the column of the file for each name in a Run, such as ``{"grad_norms":
+                "train/gnorm"}``.
             schedule: the schedule that was run; fills ``lrs`` if the file has none.
             notes: anything that JSON can hold.
 
         Raises:
-            ValueError: if there is no column of steps, or one of ``columns`` is missing, or an entry is no number.
+            ValueError: if there is no column of steps, one of ``columns`` is missing, or an entry
+                is not a number.
             OSError: if the file cannot be read.
         """
         found = read_columns(path, columns or {}, ("steps", *_COLUMNS))
@@ -156,11 +170,12 @@ class Run:
 
     @classmethod
     def concatenate(cls, runs: Sequence[Run]) -> Run:
-        """One run from those of a job that was stopped and resumed, in the order in which they ran.
+        """Joins the runs of a job that was stopped and resumed, in the order in which they ran.
 
-        Where steps overlap the later run counts: the rows of a run from the first step of the next on are dropped, for
-        nothing came of those steps. A column that only some have is nan in the others' rows. The schedule and the notes
-        are the last ones given; counts of skipped and unrecorded steps are added.
+        Where steps overlap the later run counts: rows of a run at or after the first step of the
+        next run are dropped, because those steps were repeated. A column that only some runs have
+        is nan in the rows of the others. The schedule and the notes are the last ones given; counts
+        of skipped and unrecorded steps are added.
 
         Raises:
             ValueError: if there are no runs.
@@ -172,7 +187,7 @@ class Run:
         """
         runs = list(runs)
         if not runs or not all(isinstance(run, Run) for run in runs):
-            raise ValueError(f"Run.concatenate: needs one Run or more, got {runs!r:.60}")
+            raise ValueError(f"Run.concatenate: runs must be one or more Runs, got {runs!r:.60}")
         pieces, limit = [], np.inf
         for run in reversed(runs):
             keep = run.steps < limit
@@ -198,26 +213,25 @@ class Run:
         same = mine.keys() == theirs.keys() and all(np.array_equal(mine[k], theirs[k], equal_nan=True) for k in mine)
         return same and self.schedule == other.schedule and dict(self.notes) == dict(other.notes)
 
-    __hash__ = None
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - arrays cannot be hashed
 
     def write(self, path: str | os.PathLike) -> None:
-        """Writes the run to one file (NumPy's ``.npz``), whole or not at all."""
-        path = Path(path)
-        # Who knows only format 1 can still read what has nothing new in it.
+        """Writes the run to one file in NumPy's ``.npz`` format, whole or not at all."""
+        # A release that knows format 1 only can read a file without columns of format 2.
         known = 1 if self.grad_norms_l1 is None else _FORMAT
-        meta = dict(format=known, notes=dict(self.notes), schedule=self.schedule and self.schedule.to_json())
-        meta["columns"] = sorted(self._columns())
-        draft = path.with_name(path.name + ".part")
-        with open(draft, "wb") as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **self._columns())
-        os.replace(draft, path)
+        schedule = self.schedule and self.schedule.to_json()
+        meta = dict(format=known, notes=dict(self.notes), schedule=schedule, columns=sorted(self._columns()))
+        arrays: dict[str, Any] = {"meta": np.array(json.dumps(meta)), **self._columns()}
+        file = io.BytesIO()
+        np.savez_compressed(file, **arrays)
+        write_whole(path, file.getvalue())
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Run:
-        """The run that ``write`` wrote. Executes nothing that is in the file.
+        """Returns the run that :meth:`write` wrote. Executes nothing that is in the file.
 
         Raises:
-            ValueError: if the file holds no run, or one of a newer format.
+            ValueError: if the file is not a saved run, or has a newer format.
             OSError: if it cannot be read.
         """
         data = Path(path).read_bytes()
@@ -227,13 +241,13 @@ class Run:
             meta = json.loads(str(columns.pop("meta")))
             if meta["format"] not in _READABLE:
                 raise ValueError(f"format {meta['format']!r}: this optax_lrs reads {_READABLE}")
-            if sorted(columns) != meta.get("columns", sorted(columns)):  # files of old do not say which they have
-                raise ValueError(f"of the columns {meta['columns']} it has {sorted(columns)}")
+            if sorted(columns) != meta.get("columns", sorted(columns)):  # old files do not list them
+                raise ValueError(f"of the columns {meta['columns']} only {sorted(columns)} are there")
             schedule = meta["schedule"] and Schedule.from_json(meta["schedule"])
             return cls(**columns, schedule=schedule, notes=meta["notes"])
-        # zipfile, zlib, struct, NumPy and json each have errors of their own for bytes that are not theirs.
+        # zipfile, zlib, struct, NumPy and json raise different errors for bytes they cannot read.
         except Exception as error:
-            raise ValueError(f"{os.fspath(path)} holds no run: {type(error).__name__}: {error}") from None
+            raise ValueError(f"{os.fspath(path)} is not a saved run: {type(error).__name__}: {error}") from None
 
     def _columns(self) -> dict[str, np.ndarray]:
         columns = {key: getattr(self, key) for key in ("steps", *_COLUMNS)}

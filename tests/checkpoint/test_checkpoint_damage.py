@@ -203,4 +203,4 @@ def test_a_damaged_record_of_a_run(tmp_path):
                 warnings.simplefilter("ignore")
                 assert olrs.Run.read(path) == run
         except ValueError as error:
-            assert "run.npz holds no run" in str(error)
+            assert "run.npz is not a saved run" in str(error)

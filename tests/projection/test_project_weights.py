@@ -564,7 +564,7 @@ def test_the_rules_catch(mistake, rule):
     ("options", "message"),
     [
         (dict(weights=[3]), "a pattern must be a str, got 3"),
-        (dict(weights="("), "is no regular expression"),
+        (dict(weights="("), "is not a regular expression"),
         (dict(weights=3), "weights must be a pattern or a sequence of patterns, got 3"),
         (dict(separate="0"), "separate['.*'] must be an int, got '0'"),
         (dict(separate=True), "separate['.*'] must be an int, got True"),

@@ -53,7 +53,7 @@ def test_files_that_hold_no_run(tmp_path):
     np.savez(tmp_path / "other.npz", a=[1])
     np.savez(tmp_path / "pickle.npz", meta=np.array([object()], object))
     for name in ("text", "other.npz", "pickle.npz"):
-        with pytest.raises(ValueError, match="holds no run"):
+        with pytest.raises(ValueError, match="is not a saved run"):
             Run.read(tmp_path / name)
     with pytest.raises(OSError):
         Run.read(tmp_path / "missing.npz")
@@ -91,10 +91,10 @@ def test_from_csv_of_an_experiment_tracker(tmp_path):
         ("a,b\n1,2\n", {}, "has no column of steps, only a, b; name it"),
         ("", {}, "has no column of steps, only nothing"),
         ("step,b\n1,2\n", {"losses": "c"}, "no column 'c' for losses, only step, b"),
-        ("step\n1\n", {"loss": "step"}, "a Run has no column 'loss', only steps, lrs"),
-        ("step,loss\n1,2\n2,x\n", {}, "line 3, column 'loss': 'x' is no number"),
-        ("step,loss\n1.5,2\n", {}, "line 2: the step 1.5 is no int"),
-        ("step,loss\n,2\n", {}, "line 2: the step nan is no int"),
+        ("step\n1\n", {"loss": "step"}, "columns must name steps, lrs, .*, got 'loss'. Did you mean 'losses'"),
+        ("step,loss\n1,2\n2,x\n", {}, "line 3, column 'loss': the entry must be a number, got 'x'"),
+        ("step,loss\n1.5,2\n", {}, "line 2: the step must be an int, got 1.5"),
+        ("step,loss\n,2\n", {}, "line 2: the step must be an int, got nan"),
         ("step,loss\n-1,2\n", {}, "not negative"),
     ],
 )
@@ -120,7 +120,7 @@ def test_concatenate():
     assert Run.concatenate([b, Run(steps=[0])]).steps.tolist() == [0]  # a run that began anew
     assert Run.concatenate([a, Run(steps=[4]), Run(steps=[2])]).steps.tolist() == [0, 1, 2]
     for runs in ([], [None]):
-        with pytest.raises(ValueError, match="needs one Run or more"):
+        with pytest.raises(ValueError, match="runs must be one or more Runs"):
             Run.concatenate(runs)
 
 

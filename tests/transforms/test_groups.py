@@ -136,7 +136,7 @@ MISTAKES = [
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": "0.1"}), TypeError, "factors['a'] must be a number, got '0.1'"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": True}), TypeError, "factors['a'] must be a number, got True"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, [("a", 1.0)]), TypeError, "factors must be a Mapping, such as"),
-    (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a(": 1.0}), ValueError, "'a(' is no regular expression"),
+    (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a(": 1.0}), ValueError, "'a(' is not a regular expression"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {1: 1.0}), TypeError, "a pattern must be a str, got 1"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"others": 1.0}), ValueError, "'others' is the name of unmatched parameters"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"kernel": 1.0}).init(rules.params()), ValueError,

@@ -446,7 +446,7 @@ def test_exports_for_every_platform():
         (dict(bins=7), ValueError, "bins must be even, .*, got 7"),
         (dict(groups=["a"]), TypeError, "groups must be a Mapping, such as"),
         (dict(groups={"a/b": "a"}), ValueError, "names of groups must be .*, got 'a/b'"),
-        (dict(groups={"a": "("}), ValueError, "is no regular expression"),
+        (dict(groups={"a": "("}), ValueError, "is not a regular expression"),
         (dict(specs="fsdp"), TypeError, "specs must hold jax.sharding.PartitionSpecs, got 'fsdp'"),
     ],
 )
