@@ -5,14 +5,16 @@
 # [tool.uv.sources]
 # optax_lrs = { path = "..", editable = true }
 # ///
-"""A network that has to learn random labels of digits again and again, with and without Normalize-and-Project.
+"""Trains a network on random labels of digits, again and again, with and without projection.
 
-    uv run examples/normalize_and_project.py      (or: pip install -e '.[examples]' && python examples/normalize_and_project.py)
+    uv run examples/normalize_and_project.py      (or: pip install -e '.[examples]' && python
+    examples/normalize_and_project.py)
 
-Three steps: build the network from normalized layers; measure which of its weights have a scale that no output depends
-on; project those. At these few tasks both networks learn every one; but where nothing is projected the norms grow, and
-the effective rate of Adam, rate over norm, falls as they do. So a rate that is too high for ever, such as --peak 1e-2,
-is forgiven there and felt here: projected, a network needs the schedule that the other hides.
+Three steps: build the network from normalized layers; measure which of its weights have a scale
+that no output depends on; project those. At these few tasks both networks learn every one; but
+where nothing is projected the norms grow, and the effective rate of Adam, rate over norm, falls as
+they do. So a rate that is too high for ever, such as --peak 1e-2, is forgiven there and felt here:
+projected, a network needs the schedule that the other hides.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from optax_lrs.nn import LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
-    """The initializer of a kernel (or ``init``), with the metadata of its named axes if there are any."""
+    """The initializer of a kernel, with the metadata of its named axes if there are any."""
     init, spec = init or config.kernel_init, config.spec(*names)
     return init if spec is None else linen.with_partitioning(init, spec)
 
@@ -32,7 +32,9 @@ def normalization(config: LayerConfig, name: str) -> linen.Module:
 
 
 class NormDense(linen.Module):
-    r"""A dense layer without bias, a normalization, a nonlinearity: :math:`\phi(\mathrm{norm}(x W))`.
+    r"""A dense layer without bias, then a normalization and a nonlinearity.
+
+    .. math:: \phi(\mathrm{norm}(x W))
 
     No output depends on the scale of ``dense/kernel``.
 
@@ -72,7 +74,7 @@ class NormDense(linen.Module):
 
 
 class NormConv(linen.Module):
-    r"""A convolution without bias, a normalization over the channels of each position, a nonlinearity.
+    r"""A convolution without bias, then a normalization over the channels and a nonlinearity.
 
     No output depends on the scale of ``conv/kernel``, all of it: kernel positions, inputs and
     outputs.

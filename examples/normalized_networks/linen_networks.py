@@ -1,4 +1,4 @@
-"""A multilayer perceptron and a residual convolutional network, all of whose hidden kernels are scale-invariant."""
+"""A multilayer perceptron and a residual network with scale-invariant hidden kernels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class MLP(linen.Module):
 
 
 class ResBlock(linen.Module):
-    r"""A residual block: :math:`s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))`.
+    r"""A residual block whose branch is normalized before it is added.
+
+    .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
     The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of
     :math:`W_2` matters: it weighs the branch against the stream. Here the branch is normalized
@@ -78,7 +80,7 @@ class ResBlock(linen.Module):
 
 
 class ResNet(linen.Module):
-    """A small residual network for images: a stem, stages of blocks, a mean over positions, a linear head.
+    """A small residual network for images: stem, stages of blocks, mean over positions, head.
 
     Args:
         stage_features: channels of each stage; each but the first halves height and width.

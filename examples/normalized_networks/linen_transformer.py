@@ -1,4 +1,4 @@
-"""A decoder-only transformer whose kernels, head apart, are all scale-invariant; its blocks may be stacked."""
+"""A decoder-only transformer with scale-invariant kernels; its blocks may be stacked."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ class FeedForward(linen.Module):
 
 
 class TransformerBlock(linen.Module):
-    r"""Attention and feed-forward, each normalized before and after: :math:`x + g\,\mathrm{norm}(A(\mathrm{norm}(x)))`.
+    r"""Attention and feed-forward, each normalized before and after.
+
+    .. math:: x + g\,\mathrm{norm}(A(\mathrm{norm}(x)))
 
     Args:
         heads: of the attention; the input's features are a multiple of 2 x ``heads``.

@@ -1,4 +1,4 @@
-"""A multilayer perceptron and a residual convolutional network, all of whose hidden kernels are scale-invariant."""
+"""A multilayer perceptron and a residual network with scale-invariant hidden kernels."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class MLP(nnx.Module):
 
 
 class ResBlock(nnx.Module):
-    r"""A residual block: :math:`s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))`.
+    r"""A residual block whose branch is normalized before it is added.
+
+    .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
     The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of
     :math:`W_2` matters: it weighs the branch against the stream. Here the branch is normalized
@@ -102,13 +104,13 @@ class ResBlock(nnx.Module):
         self.activation, self.branch_scale = config.activation, branch_scale
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(..., height, width, in_features) to (..., height / strides, width / strides, out_features)."""
+        """(..., height, width, in_features) to the output, both sides divided by strides."""
         branch = self.second(self.first(self.activation(self.norm(x))))
         return (x if self.shortcut is None else self.shortcut(x)) + self.branch_scale * branch
 
 
 class ResNet(nnx.Module):
-    """A small residual network for images: a stem, stages of blocks, a mean over positions, a linear head.
+    """A small residual network for images: stem, stages of blocks, mean over positions, head.
 
     Args:
         in_features: channels of the images.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def rotate(x: jax.Array) -> jax.Array:
-    """Rotates pairs of channels by their position; (..., length, heads, channels). Norms stay the same."""
+    """Rotates pairs of channels by position, shape (..., length, heads, channels)."""
     length, channels = x.shape[-3], x.shape[-1]
     speed = 10_000.0 ** -(jnp.arange(channels // 2) / (channels // 2))
     angle = (jnp.arange(length)[:, None] * speed)[:, None, :]

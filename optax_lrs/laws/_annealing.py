@@ -76,7 +76,7 @@ class Annealing(Law):
 
     @classmethod
     def published(cls) -> Self:
-        """The paper's fit to constant and cosine runs of 20,000 steps (594M parameters, peak 2e-4)."""
+        """The paper's fit to constant and cosine runs: 20,000 steps, 594M parameters, peak 2e-4."""
         return cls(irreducible=2.628, power_scale=0.429, power_exponent=0.550, drop_scale=0.411, warmup="as_peak")
 
     @classmethod

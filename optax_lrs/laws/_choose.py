@@ -96,7 +96,7 @@ class Choice:
         return tuple(self.difference(a, b) for i, a in enumerate(names) for b in names[i + 1 :])
 
     def tied(self) -> tuple[str, ...]:
-        """The best candidate and those that cannot be told from it: choose among them by other criteria."""
+        """The best candidate and those that cannot be told from it; choose by other criteria."""
         return tuple(name for name in self.losses if name == self.best or not self.difference(self.best, name).is_real)
 
     def __str__(self) -> str:
@@ -214,7 +214,7 @@ def _errors(law: Law | Ensemble, every: list[np.ndarray], seed: int) -> np.ndarr
 
 
 def run_length(name: str, schedule: optax.Schedule, steps: int | None) -> int:
-    """The number of steps to predict for a candidate: ``steps``, or else up to the end of the schedule."""
+    """The number of steps to predict for a candidate: ``steps``, or the end of its schedule."""
     if steps is not None:
         return whole("choose", "steps", steps, low=1)
     end = schedule.ends_at if isinstance(schedule, Schedule) else None

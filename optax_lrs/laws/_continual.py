@@ -104,7 +104,7 @@ class ContinualAnnealing(Law):
 
     @classmethod
     def published(cls, domain: Literal["general", "target"], *, switch_step: int) -> Self:
-        """The paper's fit of the loss on the general or on the target domain (recalled from a summary, not verified)."""
+        """The paper's fit of the loss on one domain (recalled from a summary, not verified)."""
         numbers = _PUBLISHED[one_of("ContinualAnnealing.published", "domain", domain, _PUBLISHED)]
         return cls(**dict(zip(_FIELDS, numbers)), switch_step=switch_step, warmup="as_peak")
 
@@ -120,7 +120,7 @@ class ContinualAnnealing(Law):
         before_at = np.minimum(steps, switch_step - 1)
 
         def split(total):
-            """The sums of both phases at the steps, for a decay factor; the last are kept, as it is mostly held."""
+            """The sums of both phases by decay factor; cached, as the factor is mostly held."""
 
             def both(factor):
                 return total(changes, factor)[before_at], total(changes * after, factor)[steps]

@@ -22,7 +22,7 @@ _READING = ("column", "points", "first_step", "warmup_steps", "between")  # the 
 
 
 class Ensemble(Value):
-    """A fitted law, and others of its class that the same runs do not rule out; made by :func:`bootstrap`.
+    """A fitted law, and others that the same runs do not rule out; made by :func:`bootstrap`.
 
     Args:
         law: the fit to the runs as they are. Its predictions are the ensemble's.
@@ -60,7 +60,7 @@ class Ensemble(Value):
         return self.law.doubts(lrs)
 
     def final_losses(self, schedule: optax.Schedule, *, steps: int) -> np.ndarray:
-        """The members' predictions for the last step, shape [members]: compare schedules member by member."""
+        """The members' final losses, shape [members]: compare schedules member by member."""
         return self.curves(rates(schedule, steps, "Ensemble.final_losses"), [steps - 1])[:, 0]
 
     def interval(self, lrs: Any, steps: Any = None, *, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ class Ensemble(Value):
 def bootstrap(
     law: Law, runs: Run | Sequence[Run], *, n: int = 50, seed: int = 0, segments: int = 8, **how: Any
 ) -> Ensemble:
-    """Fits more laws to the same runs, to show how uncertain the parameters and the predictions are.
+    """Fits more laws to the same runs, to show how uncertain parameters and predictions are.
 
     Each member is fitted with other weights (the Bayesian bootstrap): every run, and every segment
     of a run, counts with a weight drawn from the exponential distribution. Neighboring losses are

@@ -1,4 +1,4 @@
-"""From observations to a law: the problem to solve, its weights, and the reasons to doubt the fit."""
+"""Fits a law to observations: the problem, its weights, and the reasons for doubt."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fitted(
     prior: Mapping[str, tuple[float, float]] | None = None,
     starts: Sequence[Mapping[str, float]] | None = None,
 ) -> Any:
-    """The law of class ``cls`` that fits the observations best; the arguments are those of ``Law.fit``."""
+    """The law of class ``cls`` that fits best; the arguments are those of ``Law.fit``."""
     problem = problem_of(
         cls, seen, weights=weights, settings=settings, delta=delta, fixed=fixed, bounds=bounds, prior=prior
     )
@@ -72,7 +72,7 @@ def problem_of(
     bounds: Mapping[str, tuple[float, float]] | None,
     prior: Mapping[str, tuple[float, float]] | None,
 ) -> Problem:
-    """The minimization problem. Raises for every mistake in the arguments and every lack in the data."""
+    """The minimization problem; raises for mistakes in the arguments and gaps in the data."""
     owner, names = f"{cls.__name__}.fit", (*cls.linear, *cls.others)
     for argument, mapping in dict(fixed=fixed, bounds=bounds, prior=prior).items():
         unknown = [name for name in mapping or {} if name not in names]

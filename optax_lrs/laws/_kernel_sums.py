@@ -41,7 +41,9 @@ class Terms:
 
 
 def plan_terms(lrs: np.ndarray, changes: np.ndarray, steps: np.ndarray) -> list[Terms]:
-    r"""Terms for sums :math:`\sum_{k \le t} g_k f(\ln\eta_k, \sum_{\tau=k}^t \eta_\tau)` with a smooth kernel f.
+    r"""Plans sums over all drops with a smooth kernel, in O(log T) terms for a step.
+
+    .. math:: \sum_{k \le t} g_k f\Big(\ln\eta_k, \sum_{\tau=k}^t \eta_\tau\Big)
 
     The direct sum takes O(T) for a step, O(T^2) for a curve. But on a step far enough after them, a
     block of changes acts through few numbers: f is interpolated in the block by polynomials at
@@ -124,7 +126,7 @@ def _blocks(
 
 
 def _interpolated(sources: _Sources, first: int, last: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Nodes among the sources, and weights, for a block; None if its rates are not smooth enough."""
+    """Nodes and weights for a block of sources; None if its rates are not smooth enough."""
     log_lrs, before = sources.log_lrs[first:last], sources.before[first:last]
     if np.ptp(log_lrs) > _SPAN:
         return None
@@ -137,7 +139,7 @@ def _interpolated(sources: _Sources, first: int, last: int) -> tuple[np.ndarray,
 
 @functools.lru_cache(maxsize=64)
 def _lagrange(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chebyshev nodes, rounded to ``count`` even places, and their Lagrange polynomials at the places [nodes, count]."""
+    """Chebyshev nodes among ``count`` even places, and their Lagrange polynomials there."""
     angles = np.pi * (np.arange(_NODES) + 0.5) / _NODES
     nodes = np.round((count - 1) * (1 - np.cos(angles)) / 2).astype(np.int64)
     places, at = np.linspace(-1, 1, count), np.linspace(-1, 1, count)[nodes]

@@ -74,17 +74,17 @@ class Law(Value, abstract=True):
     parameters; ``"log_complement"``, the logarithm of 1 - x, for factors close to 1; ``"linear"``
     for linear parameters that may be negative."""
     slow: ClassVar[tuple[str, ...]] = ()
-    """The parameters whose every new value takes a pass over all steps: a fit holds them first, then frees them."""
+    """The parameters that are costly to change: a fit holds them first, then frees them."""
     held: ClassVar[Mapping[str, float]] = {}
     """The parameters that a fit holds at these values, unless told otherwise with ``fixed``."""
     priors: ClassVar[Mapping[str, tuple[float, float]]] = {}
     """The default prior of a fit: (center, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)
-    """The fields that say how the law reads the rates: known before the fit, arguments of ``plan``."""
+    """The fields that say how the law reads the rates: set before the fit, passed to ``plan``."""
     late_weight: ClassVar[float] = 0.0
     """A fit weighs each point of a run by this power of its step: 0 weighs all alike."""
     needs_decay: ClassVar[bool] = False
-    """Whether a fit needs a run whose rate falls, because a parameter describes what a fall does."""
+    """Whether a fit needs a run whose rate falls, because a parameter describes the effect."""
     free_optimum: ClassVar[bool] = False
     """Whether :func:`optimize` may search all schedules. Keep False for a law that is linear in the
     drops of the rate: its optimum jumps from one bound of the rate to the other."""
@@ -126,11 +126,17 @@ class Law(Value, abstract=True):
         raise NotImplementedError(f"{cls.__name__} defines no basis")
 
     def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:
-        """The derivatives of the last loss by every rate, shape [T]. Called by :func:`lr_gradient`, with checked rates."""
+        """The derivatives of the last loss by every rate, shape [T].
+
+        :func:`lr_gradient` calls it with checked rates.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines no rate_slopes")
 
     def last_loss(self, lrs: np.ndarray) -> float:
-        """The loss after the last of these rates. Override it where a single step is cheaper without the curve."""
+        """The loss after the last of these rates.
+
+        Override it where a single step is cheaper without the curve.
+        """
         return float(self.curve(lrs, [len(lrs) - 1])[0])
 
     # ── predictions ───────────────────────────────────────────────────────────────────────────
@@ -186,7 +192,10 @@ class Law(Value, abstract=True):
         return self.curve(self._trusted(schedule, steps))
 
     def final_loss(self, schedule: optax.Schedule, *, steps: int) -> float:
-        """Predicts the last entry of :meth:`predict` alone; for ``MultiPower`` hundreds of times as fast."""
+        """Predicts the loss after the last update.
+
+        The last entry of :meth:`predict`; for ``MultiPower`` hundreds of times as fast.
+        """
         return float(self.curve(self._trusted(schedule, steps), [steps - 1])[0])
 
     def _trusted(self, schedule: optax.Schedule, steps: int) -> np.ndarray:
@@ -233,7 +242,9 @@ class Law(Value, abstract=True):
         starts: Sequence[Mapping[str, float]] | None = None,
         **settings: Any,
     ) -> Self:
-        r"""Fits the law to runs by minimizing :math:`\sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)`.
+        r"""Fits the law to the losses of runs.
+
+        .. math:: \min \sum_i w_i\,\mathrm{Huber}_\delta(\log \hat L_i - \log L_i)
 
         The fit starts from several points, uses exact gradients, and keeps the best result. A loss
         at step s is compared with the curve's entry s, as in the papers, though it may be the loss
@@ -321,7 +332,7 @@ class Law(Value, abstract=True):
 
 
 def curves(laws: Sequence[Law], lrs: Any, steps: Any = None) -> np.ndarray:
-    """The curves of laws of one class and the same settings, shape [laws, steps]; they share one plan."""
+    """The curves of laws of one class and settings, shape [laws, steps]; they share a plan."""
     owner = type(laws[0]).__name__
     lrs = checked_lrs(owner, lrs)
     steps = checked_steps(owner, steps, len(lrs))

@@ -1,4 +1,4 @@
-"""The derivative of the last loss by every rate: exact, in O(T), for the search of the best schedule."""
+"""The gradient of the last loss by every rate: exact, in O(T)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from optax_lrs.laws._observations import checked_lrs
 
 
 def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
-    r"""The derivatives :math:`\partial L(T-1) / \partial \eta_s` of the last loss, for every step s.
+    r"""The derivatives of the last loss by the rate of every step.
+
+    .. math:: \frac{\partial L(T-1)}{\partial \eta_s}, \qquad s = 0 \dots T-1
 
     Rates of zero count as 1e-10, as in the law. If the law replaces the rates of a warmup by the
     rate at its end, their derivatives count for that rate.

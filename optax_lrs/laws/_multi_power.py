@@ -24,7 +24,7 @@ _PUBLISHED = {
 
 
 class MultiPower(Law):
-    r"""Luo et al.'s law: every drop of the rate lowers the loss, by a power law in the rates summed since.
+    r"""Luo et al.'s law: every drop of the rate lowers the loss, by a power law in later rates.
 
     .. math::
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\eta_{k-1} - \eta_k)\,
@@ -94,7 +94,10 @@ class MultiPower(Law):
 
     @classmethod
     def published(cls, size: Literal["25M", "100M", "400M"]) -> Self:
-        """The authors' fit for a model of that size: peak 3e-4, warmup 2,160 steps, 524,288 tokens a step."""
+        """The authors' fit for a model of that size.
+
+        The runs had a peak of 3e-4, a warmup of 2,160 steps, and 524,288 tokens a step.
+        """
         return cls(**dict(zip(_FIELDS, _PUBLISHED[one_of("MultiPower.published", "size", size, _PUBLISHED)])))
 
     @classmethod
@@ -135,7 +138,10 @@ class MultiPower(Law):
 
 
 def _loss_drop(terms: Terms, speed: float, exponent: float, lr_exponent: float, *, slopes: bool) -> np.ndarray:
-    """The sums over drops for B = 1, shape [1, targets]; with their derivatives by C, beta and gamma [4, targets]."""
+    """The sums over drops for B = 1, shape [1, targets].
+
+    With ``slopes`` also their derivatives by C, beta and gamma, shape [4, targets].
+    """
     reach = (speed * np.exp(-lr_exponent * terms.log_lrs))[terms.nodes] * terms.sums
     logs = np.log1p(reach)
     if not slopes:

@@ -129,7 +129,7 @@ def tidy(
 def rates_of(
     run: Run, count: int, *, warmup_steps: int | None = None, between: Between = "linear", owner: str = "fit"
 ) -> np.ndarray:
-    """The rate at every step from 0 to ``count - 1``: of the run's schedule, or else interpolated between its rows."""
+    """The rate at the first ``count`` steps: of the schedule, or interpolated between the rows."""
     one_of(owner, "between", between, ("linear", "hold"))
     every = np.arange(count)
     if run.schedule is not None:

@@ -65,7 +65,7 @@ class OnePower(Law):
 
 
 def log_sum(lrs: np.ndarray, steps: np.ndarray, warmup: str) -> np.ndarray:
-    """The logarithm of the sum of rates up to each of the steps; minus infinity where the sum is zero."""
+    """The logarithm of the sum of rates up to each step; minus infinity for a sum of zero."""
     with np.errstate(divide="ignore"):
         return np.log(np.cumsum(treated(lrs, warmup)[0])[steps])
 

@@ -1,4 +1,4 @@
-"""optimize: the schedule with the lowest predicted loss, among all that never rise after the warmup, or in a family."""
+"""Searches the schedule with the lowest predicted loss: among all, or in a family."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def optimize(
     knots: int | None = 200,
     most_iterations: int = 500,
 ) -> Tabulated:
-    r"""Finds the schedule with the lowest final loss under a law, among those that never rise after the warmup.
+    r"""Finds the schedule with the lowest final loss under a law, never rising after the warmup.
 
     .. math:: \min_{\delta \ge 0}\ L(T-1), \qquad
               \eta_{k} = \text{peak} - \sum_{j \le k} \delta_j, \quad \sum_j \delta_j \le \text{peak} - \text{end}
@@ -122,7 +122,8 @@ def optimize(
     best = min(found, key=lambda each: each.fun)
     drops = (peak - end) * best.x**2 / (best.x @ best.x)
     at_knots = np.maximum(np.concatenate([[peak], peak - np.cumsum(drops[:-1])]), end)
-    table, at = at_knots, places
+    table: Any = at_knots
+    at = places
     if warmup_steps:
         table, at = np.concatenate([[0.0], at_knots]), np.concatenate([[0], places])
     source = f"best of all that never rise, by {type(law).__name__}: loss {best.fun:.4f} after {steps:,} steps"
@@ -225,7 +226,7 @@ def _checked(law: Law, steps: int, peak: float, warmup_steps: int, end: float, k
 
 
 def _places(steps: int, warmup_steps: int, knots: int | None) -> np.ndarray:
-    """Steps from the end of the warmup to the last, dense at the end: distances from it grow as a power of the index."""
+    """Steps from the end of the warmup to the last, denser towards the end."""
     span = steps - 1 - warmup_steps
     if knots is None or knots >= span + 1:
         return np.arange(warmup_steps, steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ def rates(schedule: optax.Schedule, steps: int, owner: str = "predict") -> np.nd
     """The rates of a schedule at the steps of a run of that length, float64, shape [steps]."""
     steps = whole(owner, "steps", steps, low=1)
     every = np.arange(steps)
+    found: Any
     if isinstance(schedule, Schedule):
         return np.asarray(schedule.at(every), np.float64)
     if not callable(schedule):
@@ -22,5 +25,5 @@ def rates(schedule: optax.Schedule, steps: int, owner: str = "predict") -> np.nd
     try:
         found = jax.vmap(schedule)(jnp.arange(steps))
     except jax.errors.ConcretizationTypeError:  # it branches on the step in Python
-        found = [float(schedule(step)) for step in range(steps)]
+        found = [np.asarray(schedule(step), np.float64).item() for step in range(steps)]
     return np.broadcast_to(np.asarray(found, np.float64), (steps,))

@@ -22,7 +22,7 @@ def decayed_sum(values: np.ndarray, factor: float) -> np.ndarray:
 
 
 def drops(lrs: np.ndarray) -> np.ndarray:
-    """How much the rate fell before each step, shape [n]: 0 for the first, negative where it rose."""
+    """The fall of the rate before each step, shape [n]: first 0, negative where it rose."""
     return -np.diff(lrs, prepend=lrs[:1])
 
 
@@ -36,7 +36,9 @@ def slopes_by_drop(weights: np.ndarray) -> np.ndarray:
 
 
 def annealing_area(changes: np.ndarray, decay_factor: float) -> np.ndarray:
-    r"""Tissue et al.'s :math:`S_2(s) = \sum_{i \le s} m_i` with :math:`m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)`.
+    r"""Tissue et al.'s annealing area at every step.
+
+    .. math:: S_2(s) = \sum_{i \le s} m_i, \qquad m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)
 
     ``changes`` are the drops :math:`\eta_{i-1} - \eta_i`. For lambda < 1 the area equals
     :math:`(\eta_0 - \bar\eta_s) / (1 - \lambda)`, where the average of the rates :math:`\bar\eta_s
@@ -54,5 +56,5 @@ def annealing_slope(changes: np.ndarray, decay_factor: float) -> np.ndarray:
 
 
 def annealing_reach(decay_factor: float, count: int) -> np.ndarray:
-    """By how much a unit drop at each step raises the area at the last: 1 + f + f^2 + ... over the steps since."""
+    """The effect of a unit drop at each step on the last area: 1 + f + f^2 + ... since then."""
     return np.cumsum(decay_factor ** np.arange(count))[::-1]

@@ -1,4 +1,4 @@
-"""The scales on which a fit searches a parameter: its logarithm, the logarithm of its complement, or the number itself."""
+"""The scales on which a fit searches its parameters."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ SCALES: Mapping[str, Scale] = {
         unknown=float, value=float, stretch=lambda value: 1.0, bounds=(-MOST, MOST), lowest=-np.inf, highest=np.inf
     ),
 }
-"""The scales by name. ``log_complement`` is for a factor close to 1, such as the memory of an average."""
+"""The scales by name; ``log_complement`` is for a factor close to 1, such as a memory."""

@@ -1,10 +1,11 @@
-"""The solver of a fit: Huber's loss of the logarithms, by trust-region least squares from several starts."""
+"""The solver of a fit: trust-region least squares on Huber's loss, from several starts."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solution:
-    """Parameters by name, the objective (without the prior's part), and how well the data determine them."""
+    """The parameters, the objective without the prior's part, and how well they are determined."""
 
     parameters: dict[str, float]
     objective: float
@@ -115,7 +116,10 @@ def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps
 
 
 def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]:
-    """The start with the linear parameters that fit best in relative squares; only those on a linear scale get a sign."""
+    """The start, completed by the linear parameters that fit best in relative squares.
+
+    Only parameters on a linear scale may be negative.
+    """
     values = dict(start)
     if all(name in values for name in problem.linear):
         return values
@@ -139,7 +143,7 @@ def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]
 
 
 def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tuple[float, Solution]:
-    """The minimized objective, the prior's part included, and the optimum that this start leads to."""
+    """The minimum from this start, with the prior's part, and the solution there."""
     from scipy.optimize import least_squares
 
     free = problem.free
@@ -200,7 +204,8 @@ def _from(problem: Problem, start: Mapping[str, float], most_steps: int) -> tupl
     if not free:
         objective = float(problem.weights @ huber(residuals(origin), problem.delta))
         return objective, Solution(parameters(origin), objective, True, 1.0)
-    found = least_squares(
+    solver: Any = least_squares  # the stubs know neither a function as jac nor one as loss
+    found = solver(
         residuals,
         origin,
         jacobian,

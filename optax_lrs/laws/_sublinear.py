@@ -22,7 +22,7 @@ def effective(lrs: np.ndarray, lr_power: float) -> np.ndarray:
 
 
 class SublinearPower(Law):
-    r"""The multi-power law in :math:`\eta^p` instead of :math:`\eta`, with p = 0.8. Ours, not from a paper.
+    r"""The multi-power law in :math:`\eta^{0.8}` instead of :math:`\eta`. Ours, not from a paper.
 
     .. math::
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\zeta_{k-1} - \zeta_k)\,
@@ -122,5 +122,5 @@ class SublinearPower(Law):
         return self.as_multi_power().last_loss(effective(lrs, self.lr_power))
 
     def as_multi_power(self) -> MultiPower:
-        """The multi-power law that predicts from the powers of the rates what this law predicts from the rates."""
+        """The multi-power law that makes the same predictions from the powers of the rates."""
         return MultiPower(**self.parameters, warmup=self.warmup, report=self.report)

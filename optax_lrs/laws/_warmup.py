@@ -1,4 +1,4 @@
-"""How a law reads a warmup: as it was, as if it had been at its peak, or in the sum of rates only."""
+"""How a law reads a warmup: as it was, as if at its peak, or in the sum of rates only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WARMUPS = ("counted", "as_peak", "summed")
 
 
 def warmup_length(lrs: np.ndarray) -> int:
-    """The number of steps for which the rate rises at the start: the index of the first local peak."""
+    """The number of steps for which the rate rises at the start."""
     falls = np.flatnonzero(lrs[1:] <= lrs[:-1])
     return int(falls[0]) if len(falls) else len(lrs) - 1
 

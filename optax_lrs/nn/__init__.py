@@ -1,4 +1,4 @@
-"""Finds the parameters whose scale no output depends on, and has layers that make hidden weights so.
+"""Layers with scale-invariant weights, and an audit that finds scale-invariant parameters.
 
 :func:`scale_invariant_leaves` is for any model in JAX, and :func:`functional` of
 ``optax_lrs.nn.nnx`` turns an nnx model into a function for it. The layers are in

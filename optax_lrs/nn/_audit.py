@@ -1,4 +1,4 @@
-"""Which parameters a network's outputs do not depend on the scale of, measured."""
+"""Measures which parameters of a network are scale-invariant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEARLY = 0.05
 def scale_invariant_leaves(
     apply: Callable[[Any, Any], Any], params: Any, batch: Any, *, tolerance: float = 1e-3, seed: int = 0
 ) -> Audit:
-    r"""Finds the parameters whose scale no output depends on, which are those that may be projected.
+    r"""Finds the parameters whose scale no output depends on; these may be projected.
 
     .. math:: f(c\,W) = f(W) \;\; \forall c > 0 \quad\Longleftrightarrow\quad
               \Big\langle W, \frac{\partial f}{\partial W} \Big\rangle = 0 \;\; \text{everywhere.}
@@ -107,7 +107,8 @@ def scale_invariant_leaves(
     measure = Measure(apply, params, batch, seed)
     found = _Findings(measure, tolerance)
     dtypes = [jnp.result_type(leaf) for _, leaf in keyed]
-    leaves = [Leaf(*about, "not floating", *[math.nan] * 3, ()) for about in zip(paths, shapes, dtypes)]
+    nan = math.nan
+    leaves = [Leaf(*about, "not floating", nan, nan, nan, ()) for about in zip(paths, shapes, dtypes)]
     for row, i in enumerate(floating):
         change, effect, radial = found.change[row], found.effect[row], found.radial[row]
         measured = float(change), float(effect), float(radial)
@@ -118,7 +119,7 @@ def scale_invariant_leaves(
 
 
 class _Findings:
-    """The measurements of all floating leaves and what they mean; rows are leaves."""
+    """The measurements of all floating leaves, and their verdicts; rows are leaves."""
 
     def __init__(self, measure: Measure, tolerance: float):
         self.measure, self.count = measure, len(measure.shapes)
@@ -152,7 +153,7 @@ class _Findings:
         return "no"
 
     def _free_axes(self, found: Directions) -> list[tuple[int, ...]]:
-        """For each leaf the axes along which its slices are free: by gradients first, then by scaling."""
+        """The axes of each leaf whose slices are free: by gradients first, then by scaling."""
         radial = np.sqrt(np.mean(found.slices, axis=0)) / np.maximum(self.sizes, 1e-300)[:, None]
         wanted = {}
         for i, shape in enumerate(self.measure.shapes):
@@ -177,11 +178,11 @@ class _Findings:
         basis = [exponents for exponents, _ in self._confirmed(basis, rows)]
         if not basis:
             return (), ()
-        # Of two groups that do the same, matrices are preferred to vectors.
+        # Of two equivalent groups, prefer the one of matrices.
         costs = np.array([1.0 if len(self.measure.shapes[i]) > 1 else 1.01 for i in rows])
         together = groups(basis, costs)
         exchanges: list[np.ndarray] = []
-        for exponents in sorted(basis, key=np.min):  # mixed signs first: then most of the others are combinations
+        for exponents in sorted(basis, key=np.min):  # mixed signs first: most of the others are combinations of these
             if np.linalg.matrix_rank([*together, *exchanges, exponents]) > len(together) + len(exchanges):
                 exchanges.append(exponents)
 

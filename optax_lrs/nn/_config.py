@@ -1,4 +1,4 @@
-"""What all layers of a network share, for both interfaces of flax; and the two functions that neither has."""
+"""The options that all layers of a network share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LECUN = jax.nn.initializers.lecun_normal()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerConfig:
-    r"""How the layers of a network normalize, compute, store and shard.
+    r"""The options of the layers: how they normalize, compute, store and shard.
 
-    A normalization is exact invariance but for its epsilon. With activations of variance
-    :math:`\sigma^2` in front of it, scaling them by c changes what comes out by a factor of
+    Apart from its epsilon, a normalization makes a layer exactly invariant. With activations of
+    variance :math:`\sigma^2` in front of it, scaling them by c changes the output by a factor of
 
     .. math:: \sqrt{\frac{\sigma^2 + \epsilon}{\sigma^2 + \epsilon/c^2}} \approx
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
@@ -89,7 +89,9 @@ class LayerConfig:
 
     def spec(self, *names: str | None) -> tuple[Any, ...] | None:
         """The axes of the mesh for these named axes; None without metadata."""
-        return None if self.axes is None else tuple(dict(self.axes).get(name) for name in names)
+        return (
+            None if self.axes is None else tuple(None if name is None else dict(self.axes).get(name) for name in names)
+        )
 
 
 DEFAULT = LayerConfig()

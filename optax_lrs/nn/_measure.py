@@ -1,4 +1,4 @@
-"""What an audit measures on the device: two compiled programs, however many leaves there are.
+"""The measurements of an audit: two compiled programs, for any number of leaves.
 
 Both see the floating leaves of the parameters as a list. ``directions`` is a backward pass for each
 random combination of the outputs; of the gradient :math:`G_i` of a leaf :math:`W_i` it keeps three
@@ -26,7 +26,10 @@ class Directions(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """One way to scale: leaf i by exp(exponents[i] (log_factor + spread sin(...))), a phase for each index of ``axes``."""
+    """One way to scale: leaf i by exp(exponents[i] * (log_factor + spread * sin(phase))).
+
+    The phase depends on the indices along ``axes``.
+    """
 
     exponents: np.ndarray  # (leaves,)
     axes: np.ndarray  # (rank,): along which axes the factors differ
@@ -61,9 +64,11 @@ class Measure:
         self._changes, self._directions = jax.jit(self._map_changes), jax.jit(self._map_directions)
 
     def directions(self, probes: int, points: int = 3) -> Directions:
-        """The sums for so many random combinations of the outputs, shared among some general points."""
+        """The sums for random combinations of the outputs, at several general points."""
         parts = []
-        for keys in np.array_split(np.arange(-(-probes // points) * points), points):  # equal parts: one compilation
+        for keys in np.array_split(
+            np.arange(-(-probes // points) * points), points
+        ):  # parts of one size: one compilation
             point = self.moved(self.given, jax.random.fold_in(self.key, int(keys[0])))
             found = self._directions(point, self.rest, self.batch, keys + 1000)
             parts.append([np.asarray(part, np.float64) for part in found])

@@ -12,18 +12,18 @@ import numpy as np
 
 from optax_lrs import _paths
 
-#: What may be said of a leaf, and how the table explains it.
+#: The verdicts on a leaf, and their explanations in the table.
 VERDICTS = {
     "invariant": "no output depends on its scale: project it",
     "nearly": "its scale changes the outputs a little: an epsilon of a normalization that is not small enough?",
     "no": "its scale matters: projecting it would change the function",
-    "no effect": "nothing that happens to it is seen above rounding errors: unused, or before a softmax or a mean",
+    "no effect": "no change of it is seen above rounding errors: unused, or before a softmax or a mean",
     "not floating": "left out",
 }
 
 
 class Leaf(NamedTuple):
-    """What an audit found about one parameter."""
+    """The findings about one parameter."""
 
     path: str  # as _paths.parameter_path writes it
     shape: tuple[int, ...]
@@ -36,7 +36,10 @@ class Leaf(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Leaves that can be scaled together without a change: each by c to the power of its exponent, for any c > 0."""
+    """Leaves that can be scaled together without a change of the outputs.
+
+    Each is scaled by c to the power of its exponent, for any c > 0.
+    """
 
     exponents: dict[str, float]  # path to exponent
     change: float  # the largest relative change of an output for c = 1/2, 2 and 10
@@ -48,7 +51,7 @@ class Joint(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Audit:
-    """What :func:`scale_invariant_leaves` found; printed, a table."""
+    """The result of :func:`scale_invariant_leaves`; print it for a table."""
 
     leaves: tuple[Leaf, ...]
     #: Leaves that are not invariant alone but together, all by one factor: the norm over all of them may be projected.
@@ -63,12 +66,14 @@ class Audit:
 
     @property
     def mask(self) -> Any:
-        """A tree of bools like the parameters: True where the scale changes nothing, which is where to project."""
+        """A tree of bools like the parameters: True for the leaves to project."""
         return self.structure.unflatten([leaf.verdict == "invariant" for leaf in self.leaves])
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Regular expressions for the whole paths of the invariant leaves and of no other: ``project_weights(audit.patterns)``.
+        """Regular expressions for the paths of the invariant leaves, and of no other leaf.
+
+        Pass them to ``project_weights(audit.patterns)``.
 
         Numbers become ``[0-9]+`` where that is still true: one pattern for all the blocks of a
         model.
@@ -77,7 +82,7 @@ class Audit:
 
     @property
     def separate(self) -> dict[str, tuple[int, ...]]:
-        """Of the invariant leaves those that are stacks: pattern to the axis, 0, each index of which is a matrix.
+        """The invariant leaves that are stacks of matrices: pattern to the stacked axis, 0.
 
         A stack has three axes or more and may be scaled along axis 0 index by index: layers of a
         scan, experts, heads.
@@ -106,7 +111,7 @@ class Audit:
         return tuple(found)
 
     def mistakes(self, chosen: Any) -> dict[str, str]:
-        """What projecting these leaves, each by itself, would get wrong: by path, why.
+        """Lists what is wrong with projecting these leaves, each by itself: a reason by path.
 
         Args:
             chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of
@@ -126,7 +131,9 @@ class Audit:
         return found
 
     def paper_default(self) -> Any:
-        """The paper's choice as a tree of bools: hidden matrices; no embedding, last layer, bias or normalization.
+        """The paper's choice as a tree of bools: hidden matrices.
+
+        It leaves out embeddings, the last layer, biases and normalizations.
 
         It goes by rank and by names, as one does who has not measured, and as ``project_weights``
         does by default.
@@ -174,7 +181,7 @@ class Audit:
 
 
 def granularity(leaf: Leaf) -> str:
-    """What to project, in words: the paper's whole matrix; of a stack of matrices each one."""
+    """The unit to project, in words: a whole matrix, or each matrix of a stack."""
     if leaf.verdict != "invariant":
         return "-"
     stacked = _is_stack(leaf)

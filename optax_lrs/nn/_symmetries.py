@@ -1,4 +1,4 @@
-"""Which joint scalings of several leaves change nothing: the null space of a matrix, and simple vectors in it.
+"""Joint scalings of leaves that change nothing: simple vectors in a null space.
 
 If scaling each leaf :math:`i` by :math:`c^{p_i}` changes no output, then :math:`\\sum_i p_i\\,
 \\partial f / \\partial \\log s_i = 0` for every output: the exponents :math:`p` are in the null
@@ -39,7 +39,7 @@ def null_exponents(derivatives: np.ndarray, tolerance: float) -> list[np.ndarray
 
 
 def groups(basis: list[np.ndarray], costs: np.ndarray) -> list[np.ndarray]:
-    """Combinations whose exponents are 0 and 1 only, one for each leaf that is in any: the cheapest, by sum of costs."""
+    """The cheapest combination of exponents 0 and 1 for each leaf that is in any."""
     from scipy import optimize
 
     columns = np.stack(basis, axis=1)
@@ -61,7 +61,10 @@ def groups(basis: list[np.ndarray], costs: np.ndarray) -> list[np.ndarray]:
 
 
 def rounded(exponents: np.ndarray) -> np.ndarray:
-    """To small fractions, then scaled so that the smallest is 1 or -1 where the others are multiples of it."""
+    """Rounds exponents to small fractions.
+
+    If all are multiples of the smallest, that one becomes 1 or -1.
+    """
     simple = np.array([float(Fraction(float(x)).limit_denominator(6)) for x in exponents])
     smallest = np.min(np.abs(simple[simple != 0]), initial=np.inf)
     if np.isfinite(smallest) and np.allclose(simple / smallest, np.round(simple / smallest), atol=1e-6):

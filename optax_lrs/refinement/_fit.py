@@ -85,7 +85,7 @@ def fit_warmup_power(schedule: Schedule, *, total_steps: int | None = None) -> P
 
 
 def _best_fit(times: np.ndarray, shares: np.ndarray, total_steps: int) -> tuple[float, float]:
-    """The least-squares warmup, as a fraction, and power, on grids that close in on the best point."""
+    """The least-squares warmup fraction and power, on grids that close in on the best."""
     highest = (total_steps - 1) / total_steps
     low, high = np.array([0.0, np.log(_POWERS[0])]), np.array([highest, np.log(_POWERS[1])])
     first, last = low, high

@@ -39,7 +39,7 @@ class ObservedNorms(NamedTuple):
 
     @property
     def effective(self) -> np.ndarray:
-        """The equivalent l2 norms: SGD's refined schedule for them is the refined schedule for ``smooth``."""
+        """The l2 norms for which SGD's refined schedule is that for ``smooth``."""
         return self.smooth ** (self.power / 2)
 
 
@@ -85,7 +85,7 @@ def known_optimizer(owner: str, optimizer: str) -> str:
 
 
 def running_median(norms: np.ndarray, smoothing: float) -> np.ndarray:
-    """The running median of the authors' code: the end mirrored, the first value repeated at the start.
+    """The running median of the authors' code: end mirrored, first value repeated at the start.
 
     The window is odd, ``2 * (int(smoothing * n) // 2) + 1``; the end is padded with twice as many
     mirrored values.
@@ -108,7 +108,7 @@ def running_median(norms: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def _column(run: Run, optimizer: str, norm: str | None) -> tuple[str, np.ndarray]:
-    """The norm that the optimizer's theory needs, or the one that the caller chose, and its column."""
+    """The norm that the theory needs, or the caller chose, and its column."""
     wanted = _NORMS[optimizer] if norm is None else norm
     one_of("refine", "norm", wanted, tuple(_COLUMNS))
     if wanted == "l1" and optimizer == "sgd":

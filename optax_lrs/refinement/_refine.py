@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from optax_lrs._run import Run
-from optax_lrs._value.arguments import number, one_of, whole
+from optax_lrs._value.arguments import known_number, one_of, whole
 from optax_lrs.refinement._bound import minimal_shape
 from optax_lrs.refinement._norms import ObservedNorms, prepare_norms
 from optax_lrs.schedules import Tabulated
@@ -118,8 +118,8 @@ def refine(
     """
     norms = prepare_norms(run, optimizer=optimizer, norm=norm, smoothing=smoothing, clamp_fraction=clamp_fraction)
     one_of("refine", "method", method, tuple(_METHODS))
-    peak = number("refine", "peak", _peak(run) if peak is None else peak)
-    floor = number("refine", "floor", floor)
+    peak = known_number("refine", "peak", _peak(run) if peak is None else peak)
+    floor = known_number("refine", "floor", floor)
     if not 0 <= floor <= peak or not peak > 0:
         raise ValueError(f"refine: peak must be positive and floor from 0 to peak, got floor={floor}, peak={peak}")
     total_steps = _length(run, norms) if total_steps is None else whole("refine", "total_steps", total_steps, low=1)
@@ -133,14 +133,14 @@ def refine(
 
 
 def shape_of(norms: ObservedNorms, method: str = "closed_form") -> np.ndarray:
-    """The refined rates as a share of their peak: one for each norm, and the zero after the last."""
+    """The refined rates as a share of their peak: one for each norm, and a final zero."""
     if method == "bound":
         return minimal_shape(norms.effective)
     return refined_shape(np.append(norms.smooth, norms.smooth[-1]), power=norms.power)
 
 
 def knots_of(total_steps: int, knots: int | None) -> np.ndarray:
-    """The steps of a table: all, or ``knots`` of them, evenly spread, always with the first and the end."""
+    """The steps of a table: all, or ``knots`` of them, evenly spread, ends included."""
     if knots is not None:
         knots = whole("refine", "knots", knots, low=2)
     if knots is None or total_steps + 1 <= knots:
@@ -149,7 +149,7 @@ def knots_of(total_steps: int, knots: int | None) -> np.ndarray:
 
 
 def _length(run: Run, norms: ObservedNorms) -> int:
-    """The length of the observed run; the end of its schedule where the rows cannot tell the two apart."""
+    """The length of the observed run, or the end of its schedule within one row of it."""
     end = None if run.schedule is None else run.schedule.ends_at
     return end if end and abs(end - norms.total_steps) < norms.spacing else norms.total_steps
 

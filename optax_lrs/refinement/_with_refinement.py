@@ -1,4 +1,4 @@
-"""Repeated training of one task: each run records its norms, and refines the schedule of the next."""
+"""Repeated training of one task: each run refines the schedule of the next."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def with_refinement(
     knots: int = 1024,
     clamp_fraction: float = 1e-3,
 ) -> optax.GradientTransformationExtraArgs:
-    """Wraps an optimizer for repeated training of one task: each run refines the schedule of the next.
+    """Wraps an optimizer for repeated training: each run refines the schedule of the next.
 
     The first run follows ``schedule``. Each run records the norms of its gradients, before the
     optimizer changes them. :func:`next_run` then starts the next run from the schedule refined from
@@ -147,10 +147,12 @@ def with_refinement(
     record = record_grad_norm(norms=(_NORMS[optimizer],), steps=recipe.total_steps)
     inner = optax.with_extra_args_support(make_optimizer(scale_by_live_schedule(table)))
 
-    def init(params):
-        return RefinementState(record.init(params), inner.init(params), jnp.zeros((), jnp.int32), recipe)
+    def init(params: Any) -> Any:
+        recorded: Any = record.init(params)
+        return RefinementState(recorded, inner.init(params), jnp.zeros((), jnp.int32), recipe)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, Any]:
+        recorded: Any
         updates, recorded = record.update(updates, state.record, params)
         updates, within = inner.update(updates, state.inner, params, **extra_args)
         return updates, RefinementState(recorded, within, state.finished_runs, state.recipe)
@@ -195,7 +197,8 @@ def _refined_table(state: RefinementState) -> Tabulated:
     recipe = state.recipe
     live = next(schedule for found in states_in(state.inner) for _, schedule in found.values("live_schedules"))
     at, old = knots_of(recipe.total_steps, recipe.knots), live
-    (norms,) = state.record.store.norms.values()
+    store: Any = state.record.store  # one for every step, not binned
+    (norms,) = store.norms.values()
     norms, enough = _without_gaps(norms)
     smooth = _running_median(norms, recipe.smoothing)
     middle = jnp.median(smooth)
@@ -253,4 +256,5 @@ def _running_median(norms: jax.Array, smoothing: float) -> jax.Array:
 def _table(schedule: Schedule, recipe: Recipe) -> Tabulated:
     at = knots_of(recipe.total_steps, recipe.knots)
     steps = None if len(at) == recipe.total_steps + 1 else at.tolist()
-    return Tabulated(lrs=schedule.at(at), steps=steps)
+    lrs: Any = schedule.at(at)
+    return Tabulated(lrs=lrs, steps=steps)

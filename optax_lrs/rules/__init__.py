@@ -1,4 +1,4 @@
-"""Rules: learning rate and batch size from the size of a model and the number of training tokens."""
+"""Rules: learning rate and batch size from the size of a model and its training tokens."""
 
 from optax_lrs.rules._answers import PlannedRun as PlannedRun
 from optax_lrs.rules._answers import RuleAnswer as RuleAnswer

@@ -87,7 +87,10 @@ class RuleAnswer:
 
     @property
     def rate(self) -> float | None:
-        """The rate to compare between rules: under muP that of the matrices, None where the widths are unknown."""
+        """The rate to compare between rules.
+
+        Under muP it is that of the matrices, and None where the widths are unknown.
+        """
         return self.matrix_peak if self.is_mup else self.peak
 
     @property
@@ -98,7 +101,10 @@ class RuleAnswer:
         return "not known" if "not given" in self.validity else "inside"
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as names, numbers, lists and dicts; the schedule as text, and as ``Schedule.from_dict`` reads it."""
+        """The answer as names, numbers, lists and dicts.
+
+        The schedule is there as text, and as ``Schedule.from_dict`` reads it.
+        """
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         schedule = held.pop("schedule")
         return {
@@ -143,13 +149,16 @@ class RuleTable:
 
     @property
     def rate_spread(self) -> tuple[float, float]:
-        """The lowest and the highest :attr:`RuleAnswer.rate`; muP rules count only if the ratio of widths is given."""
+        """The lowest and the highest :attr:`RuleAnswer.rate`.
+
+        muP rules count only if the ratio of widths is given.
+        """
         rates = [row.rate for row in self.rows if row.rate is not None]
         return min(rates), max(rates)
 
     @property
     def batch_spread(self) -> tuple[int, int]:
-        """The smallest and the largest optimal batch of the rules, in tokens; critical batches do not count."""
+        """The smallest and the largest optimal batch in tokens; critical batches do not count."""
         batches = [row.batch_tokens for row in self.rows if row.batch_tokens is not None and not row.is_ceiling]
         return min(batches), max(batches)
 
@@ -176,7 +185,7 @@ class RuleTable:
 
 
 def rounded(schedule: Any, peak: float) -> Any:
-    """The schedule with its peak rounded to three digits; more digits would claim more than is known."""
+    """The schedule with its peak rounded to the three digits that are known."""
     return None if schedule is None else schedule.replace(peak=max(float(f"{peak:.3g}"), schedule.end))
 
 

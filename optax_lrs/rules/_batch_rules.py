@@ -1,4 +1,4 @@
-"""Batch sizes from the loss or from the noise of the gradient: MiniCPM's optimal batch, and the critical batch."""
+"""Rules for the batch size, from the loss or from the noise of the gradient."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ class MiniCPMBatch(Rule):
             self.require(getattr(self, key) > 0, f"{key} must be positive", key)
 
     def batch_tokens(self, *, loss: Any) -> Any:
-        """The optimal number of tokens per update, for a final loss in nats per token: a positive number or an array."""
+        """The optimal number of tokens per update.
+
+        Args:
+            loss: the final loss in nats per token: a positive number or an array.
+        """
         return power_law(self.batch_scale, (positive("MiniCPMBatch", "loss", loss), -self.loss_exponent))
 
     def answer(self, run: PlannedRun) -> RuleAnswer | str:
@@ -99,7 +103,11 @@ class CriticalBatch(Rule):
             self.require(getattr(self, key) > 0, f"{key} must be positive", key)
 
     def batch_tokens(self, *, loss: Any) -> Any:
-        """The critical number of tokens per update, for a loss in nats per token: a positive number or an array."""
+        """The critical number of tokens per update.
+
+        Args:
+            loss: in nats per token: a positive number or an array.
+        """
         return power_law(self.batch_scale, (positive("CriticalBatch", "loss", loss), -self.loss_exponent))
 
     def answer(self, run: PlannedRun) -> RuleAnswer | str:
@@ -108,7 +116,7 @@ class CriticalBatch(Rule):
 
 
 def _sequences_for(rule: MiniCPMBatch | CriticalBatch, run: PlannedRun) -> int | str:
-    """The rule's batch for the loss of the run, in whole sequences; or the input that is missing."""
+    """The rule's batch for the run's loss, in whole sequences; or the missing input."""
     if run.loss is None:
         return "the final loss"
     found = rule.batch_tokens(loss=run.loss)

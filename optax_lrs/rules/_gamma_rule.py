@@ -1,4 +1,4 @@
-"""GammaRule: a rate in proportion to the batch, by a power of the tokens; and the factors of muP for a wider model."""
+"""GammaRule: a rate in proportion to the batch; and the factors of muP for a wider model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optax_lrs.schedules import WSD
 
 
 class GammaRule(Rule):
-    r"""The peak rate of a warmup-stable-decay run under muP, from its batch and its tokens (power scheduler).
+    r"""The peak rate under muP from batch and tokens, for warmup-stable-decay (power scheduler).
 
     With :math:`T` tokens in all and :math:`\beta` sequences of 4,096 tokens in an update,
 
@@ -98,7 +98,9 @@ class GammaRule(Rule):
         return power_law(1.0, (self.cap / (sequences * self.amplitude), 1 / self.b))
 
     def schedule(self, *, tokens: float, tokens_per_step: int) -> WSD:
-        """A warmup, the peak, and a linear decay to zero over the last tenth (the shape of the decay is our choice).
+        """A warmup, the peak, and a linear decay to zero over the last tenth.
+
+        The shape of the decay is our choice.
 
         Raises:
             ValueError: if warmup and decay are longer than the run.

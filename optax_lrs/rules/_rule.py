@@ -1,4 +1,4 @@
-"""Rule: suggests a rate or a batch from the size of a run, and knows the range on which it was fitted."""
+"""Rule: suggests a rate or a batch from the size of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANY_SIZE = 10**300  # the highest count: sizes are not indices, and may be absur
 
 
 class Rule(Value, abstract=True):
-    """A fitted rule of thumb: from the size of a run to its rate or batch, with the range of the fit.
+    """A fitted rule of thumb: from the size of a run to its rate or batch.
 
     A rule is a value: it prints, compares, and goes to JSON and back. Its constants are fields, so
     your own fit is the same rule with other numbers; then give its range too. A rule does not
@@ -44,7 +44,7 @@ class Rule(Value, abstract=True):
     """What the fitted runs had in common."""
 
     def answer(self, run: PlannedRun) -> RuleAnswer | str:
-        """What the rule says of a run: a :meth:`row`, or the input that it needs and the run lacks, in words."""
+        """The answer for a run: a :meth:`row`, or the missing input in words."""
         raise NotImplementedError(f"{type(self).__name__} defines no answer")
 
     def row(self, run: PlannedRun, **found: Any) -> RuleAnswer:
@@ -63,7 +63,7 @@ class Rule(Value, abstract=True):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """The least and the greatest fitted value of every input, where known, by the name of the input."""
+        """The least and the greatest fitted value by input, where known."""
         held = {key.removesuffix("_range"): getattr(self, key) for key in self._kinds if key.endswith("_range")}
         return {name: (float(ends[0]), float(ends[1])) for name, ends in held.items() if ends}
 
@@ -74,7 +74,7 @@ class Rule(Value, abstract=True):
         return tuple(key.removesuffix("_range") for key in keys)
 
     def outside(self, **inputs: float) -> tuple[str, ...]:
-        """Lists the inputs that are outside the fitted range, a sentence for each; empty if none is.
+        """Lists the inputs outside the fitted range, a sentence for each; empty if none is.
 
         Args:
             **inputs: such as ``params=7e9, tokens=1e12``. Inputs without a range are ignored.
@@ -119,7 +119,9 @@ def plain(numbers: Any) -> Any:
 
 
 def whole_sequences(batch_tokens: float, *, sequence_length: int, multiple: int = 1) -> int:
-    """Rounds a batch in tokens to sequences: the nearest multiple of ``multiple``, at least one multiple.
+    """Rounds a batch in tokens to whole sequences.
+
+    The result is the nearest multiple of ``multiple``, at least one multiple.
 
     Args:
         batch_tokens: the wanted number of tokens per update.

@@ -94,11 +94,11 @@ class StepLawRule(Rule):
         return power_law(self.rate_scale, (params, self.params_exponent), (tokens, self.tokens_exponent))
 
     def batch_tokens(self, *, tokens: Any) -> Any:
-        """The optimal number of tokens per update, from the tokens of the whole run; not rounded."""
+        """The optimal tokens per update, from the tokens of the whole run; not rounded."""
         return power_law(self.batch_scale, (positive("StepLawRule", "tokens", tokens), self.batch_exponent))
 
     def batch_sequences(self, *, tokens: float, sequence_length: int = 2048, multiple: int = 1) -> int:
-        """The optimal batch in whole sequences, the nearest multiple of ``multiple``: :func:`whole_sequences`."""
+        """The optimal batch in whole sequences; see :func:`whole_sequences`."""
         wanted = self.batch_tokens(tokens=tokens)
         return whole_sequences(wanted, sequence_length=sequence_length, multiple=multiple)
 

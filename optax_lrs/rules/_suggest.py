@@ -1,4 +1,4 @@
-"""suggest: what every rule says about one run, with the source of each and whether it still holds there."""
+"""suggest: what every rule says about one run, and whether it still holds there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def suggest(
     noise_scale_tokens: float | None = None,
     more_rules: Sequence[Rule] = (),
 ) -> RuleTable:
-    """Suggests rate, batch, warmup and schedule for a run, by every rule, with sources and ranges of validity.
+    """Suggests rate, batch, warmup and schedule for a run, by every rule, with sources and ranges.
 
     A rule that is asked outside its range answers, and is marked. The rules disagree by factors,
     not by percents: use their spread as the range of a sweep, and the first row as its middle.

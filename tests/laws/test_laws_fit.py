@@ -1,4 +1,4 @@
-"""Fits: they find the optimum, predict what was left out, stand bad data, and say when they cannot know."""
+"""Fits find the optimum, predict runs left out, survive bad data, and report doubts."""
 
 import warnings
 

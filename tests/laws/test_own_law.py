@@ -1,4 +1,4 @@
-"""A law defined in a user's program works everywhere a law of the package does, with no change to the package."""
+"""A law defined in a user's program works everywhere a law of the package does."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The audit finds exactly the leaves whose scale does not matter: on networks whose answer is known by heart."""
+"""The audit finds exactly the scale-invariant leaves of networks whose answer is known."""
 
 import re
 
@@ -59,7 +59,7 @@ def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
 
 @pytest.mark.slow
 def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
-    """Kernel and bias are invariant together; at a bias of zero the kernel alone looks so, and it is not."""
+    """Kernel and bias are invariant together; at a bias of zero the kernel alone seems so."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
     params = {"1": {"kernel": w1, "bias": jnp.zeros(8)}, "2": {"kernel": w2}, "head": {"kernel": w3, "bias": jnp.zeros(3)},
               "steps": jnp.arange(3), "unused": jnp.ones((2, 2)), "shift": jnp.zeros(())}  # fmt: skip
@@ -125,7 +125,7 @@ def test_scale_and_offset_of_a_normalization_are_a_pair_before_a_homogeneous_act
 
 @pytest.mark.slow
 def test_a_residual_stream_before_and_after():
-    """Of a pre-norm network all that writes to the stream is invariant together; after normalized branches, alone."""
+    """Weights that write to the stream are invariant together; with normalized branches, alone."""
     embed, up, down, head = normals((6, 8), (2, 8, 16), (2, 16, 8), (8, 3))
     params = {"embed": embed, "up": up, "down": down, "head": head}
 
@@ -152,7 +152,7 @@ def test_a_residual_stream_before_and_after():
 
 @pytest.mark.slow
 def test_slices_of_batch_norm_heads_and_tables():
-    """A BatchNorm takes the scale of each output, a norm of queries that of each head, of an embedding each row's."""
+    """Slices are free: outputs before a BatchNorm, heads before a norm, rows of an embedding."""
     conv, query, table, head = normals((3, 6, 4), (4, 2, 8), (5, 2, 8), (16, 3))
     params = {"conv": conv, "query": query, "embed": table, "head": head}
 
@@ -195,7 +195,7 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
 
 
 def test_few_outputs_and_a_loss():
-    """A scalar has one derivative a point: more directions than points would all look like symmetries."""
+    """A scalar has one derivative a point: more directions than points look like symmetries."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
 
     def apply(p, x):

@@ -1,4 +1,4 @@
-"""Layers, and the example networks: no output depends on the scale of hidden kernels, alike in nnx and linen."""
+"""Layers and example networks: no output depends on the scale of hidden kernels."""
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,7 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
 
     @jax.jit
     def all_of_it(leaves, scales):
-        """The outputs with each kernel scaled in turn, those of linen, and the gradients of a random combination."""
+        """The outputs with each kernel scaled in turn, linen's outputs, and random gradients."""
         outputs = lambda leaves: apply(structure.unflatten(leaves), batch)  # noqa: E731
         one = jax.lax.map(lambda row: outputs([row[i] * leaf for i, leaf in enumerate(leaves)]), scales)
         before, backward = jax.vjp(outputs, leaves)
@@ -102,7 +102,7 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
 
 
 def test_the_head_is_not_invariant_and_epsilon_is_what_is_left():
-    """The change that the documentation tells: epsilon / (2 variance), times 1 - 1/c²."""
+    """The change is as documented: epsilon / (2 variance), times 1 - 1/c²."""
     layer = linen_layers.NormDense(256, config=LayerConfig(norm="rms", epsilon=1e-2), linear=True)
     x = jax.random.normal(KEY, (4, 64))
     params = layer.init(KEY, x)

@@ -17,7 +17,8 @@ from optax_lrs.refinement._bound import minimal_shape
 from optax_lrs.refinement._norms import running_median
 from oracles import refine as references
 
-# Computed for this project from the paper's formulas, in float64; identical to the authors' closed form to 1.2e-16.
+# Computed for this project from the paper's formulas, in float64; identical to the authors' closed
+# form to 1.2e-16.
 GOLDENS = [
     ([4, 2, 1, 1, 2], 2, [0.125, 0.45, 1, 0.2, 0]),
     ([4, 2, 1, 1, 2], 1, [0.5, 0.833333333333, 1, 0.333333333333, 0]),
@@ -52,7 +53,8 @@ NOISY_REFINED = [
     0.557692307692, 0.538461538462, 1, 0.923076923077, 0.846153846154, 0.769230769231, 0.692307692308, 0.615384615385,
     0.538461538462, 0.461538461538, 0.615384615385, 0.307692307692, 0,
 ]  # fmt: skip
-# The bound of the refined and of the linear shape at their best rates, the last rate, zero, dropped; 400 steps.
+# The bound of the refined and of the linear shape at their best rates, the last rate, zero,
+# dropped; 400 steps.
 BOUNDS = [
     (np.linspace(10, 1, 400), 0.323636, 0.610633),
     (np.append(np.linspace(5, 1, 40), np.ones(360)), 0.105053, 0.140006),
@@ -141,7 +143,7 @@ def test_power_laws_reach_their_limit(a, peak):
 
 
 def test_the_bound_holds_on_a_convex_problem():
-    """Least absolute values, whose subgradients have norm sqrt(d) everywhere but at the optimum: the theorem's setting."""
+    """Least absolute values: subgradients have norm sqrt(d) except at the optimum."""
     d, T = 20, 400
     target, x = np.random.default_rng(0).standard_normal(d), np.zeros(d)
     lrs, bound = theory.refined_rates(np.full(T, np.sqrt(d)), np.linalg.norm(target))
@@ -149,7 +151,8 @@ def test_the_bound_holds_on_a_convex_problem():
         gap = np.abs(x - target).sum()
         x = x - rate * np.sign(x - target)
     assert gap <= bound and np.isclose(bound, np.linalg.norm(target) * np.sqrt(d / T), rtol=1e-12)
-    # Realised norms that differ: a weighted sum of absolute values, one of them switched off in each step.
+    # Realised norms that differ: a weighted sum of absolute values, one of them switched off in
+    # each step.
     rng, x = np.random.default_rng(1), np.zeros(d)
     scales = np.where(np.arange(T) < 100, 5.0, 1.0)
     lrs, bound = theory.refined_rates(scales * np.sqrt(d), np.linalg.norm(target))
@@ -245,7 +248,7 @@ def test_steps_that_are_not_even_and_norms_that_are_not_there():
 
 @pytest.mark.parametrize(("count", "bins"), [(701, 1792), (701, 8), (5001, 1792)])
 def test_what_a_recorder_has_seen(count, bins):
-    """Every norm, or bins with a last row that spans fewer steps: the schedule ends where the run does."""
+    """The schedule ends where the run does, even if its last row spans fewer steps."""
     import optax
 
     norms, lr = noisy(count).astype(np.float32), olrs.Linear(peak=0.5, total_steps=count)
@@ -414,7 +417,7 @@ def test_the_fit_finds_what_was_drawn(warmup, p):
 
 @pytest.mark.parametrize(("warmup", "p"), [(0.2, 0.9), (0.28, 1.0), (0.45, 0.8), (0.4, 0.9), (0.0, 1.5), (0.01, 3.0)])
 def test_the_fit_of_schedules_like_the_papers(warmup, p):
-    """Noise on the shapes that the paper's figures draw over DLRM, GPT, RoBERTa, fastMRI, RCNN and ImageNet."""
+    """The fit finds the shapes of the paper's figures again, under noise."""
     drawn = olrs.PowerDecay(peak=1.0, total_steps=5000, warmup_steps=round(warmup * 5000), p=p).at(range(5001))
     noise = 1 + 0.05 * np.random.default_rng(0).uniform(-1, 1, 5001)
     fit = fit_warmup_power(olrs.Tabulated(lrs=drawn * noise))
@@ -445,7 +448,7 @@ MISTAKES = [
     (lambda: refine(RUN, optimizer="sgd", method="newton"), ValueError, "method must be .* got 'newton'"),
     (lambda: refine(RUN, optimizer="sgd", smoothing=1.5), ValueError, "smoothing must be at least 0 and at most 1, got 1.5"),
     (lambda: refine(RUN, optimizer="sgd", smoothing="0.x"), TypeError, "smoothing must be a number"),
-    (lambda: refine(RUN, optimizer="sgd", clamp_fraction=0.9), ValueError, "clamp_fraction must be at least 0 and at most 0.5, got 0.9"),
+    (lambda: refine(RUN, optimizer="sgd", clamp_fraction=0.9), ValueError, "at least 0 and at most 0.5, got 0.9"),
     (lambda: refine(RUN, optimizer="sgd", knots=1), ValueError, "knots must be at least 2, got 1"),
     (lambda: refine(RUN, optimizer="sgd", knots=2.5), TypeError, "knots must be an int, got 2.5"),
     (lambda: refine(RUN, optimizer="sgd", total_steps=0), ValueError, "total_steps must be at least 1, got 0"),

@@ -29,7 +29,7 @@ def noisy(count, seed=0):
 
 @functools.partial(jax.jit, static_argnums=0)
 def trained(tx, state, norms):
-    """The state after a run whose gradients have these l2 norms, as an l1 norm of sqrt(3) times as much."""
+    """The state after a run with these l2 norms, and l1 norms sqrt(3) times as large."""
 
     def step(state, norm):
         updates, state = tx.update({"w": jnp.full(3, norm / jnp.sqrt(3.0))}, state, PARAMS)
@@ -219,7 +219,7 @@ def test_the_updates_are_those_of_the_optimizer():
 
 @pytest.mark.slow
 def test_the_second_run_ends_lower():
-    """Noisy gradients of a sum of absolute values: a constant rate ends in the noise, the refined one anneals."""
+    """With noisy gradients a constant rate ends in the noise; the refined one anneals."""
     tx = transformation(300, schedule=olrs.Constant(value=0.05))
 
     def run(state, key):
@@ -245,22 +245,46 @@ MISTAKES = [
         ValueError,
         "'sgd' or 'adam' .*, got 'adamw'",
     ),
-    (lambda: olrs.with_refinement(plain, 0.1, optimizer="sgd", total_steps=10), TypeError, "schedule must be a Schedule"),
-    (lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=1), ValueError, "total_steps must be at least 2"),
+    (
+        lambda: olrs.with_refinement(plain, 0.1, optimizer="sgd", total_steps=10),
+        TypeError,
+        "schedule must be a Schedule",
+    ),
+    (
+        lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=1),
+        ValueError,
+        "total_steps must be at least 2",
+    ),
     (
         lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=10, knots=2),
         ValueError,
         "knots must be at least 3, got 2",
     ),
-    (lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=1.5), TypeError, "total_steps must be an int"),
-    (lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=10, floor=0.6), ValueError, "floor <= peak"),
+    (
+        lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=1.5),
+        TypeError,
+        "total_steps must be an int",
+    ),
+    (
+        lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=10, floor=0.6),
+        ValueError,
+        "floor <= peak",
+    ),
     (
         lambda: olrs.with_refinement(plain, LINEAR, optimizer="sgd", total_steps=10, smoothing=2),
         ValueError,
         "smoothing must be",
     ),
-    (lambda: olrs.with_refinement(plain, olrs.Constant(value=0.0), optimizer="sgd", total_steps=10), ValueError, "a peak of 0"),
-    (lambda: olrs.refinement.next_run(optax.sgd(0.1), optax.sgd(0.1).init(PARAMS), PARAMS), ValueError, "there is no with_refinement"),
+    (
+        lambda: olrs.with_refinement(plain, olrs.Constant(value=0.0), optimizer="sgd", total_steps=10),
+        ValueError,
+        "a peak of 0",
+    ),
+    (
+        lambda: olrs.refinement.next_run(optax.sgd(0.1), optax.sgd(0.1).init(PARAMS), PARAMS),
+        ValueError,
+        "there is no with_refinement",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Rules from parameters and tokens to rate and batch: published values, ranges, mistakes, and what the command prints."""
+"""Rules: published values, ranges, mistakes, and the output of the command."""
 
 import json
 import pickle
@@ -278,7 +278,7 @@ def test_suggestions_as_json():
 
 
 class HalfStep(rules.Rule):
-    """A rule of a user's own: the rate falls as the root of the parameters, and it wants the loss."""
+    """A user's rule: the rate falls as the root of the parameters; it needs the loss."""
 
     paper = "arXiv:0000.00000"
     assumes = "nothing"
@@ -300,7 +300,7 @@ def test_a_rule_of_a_users_own():
 
 
 def test_suggest_asks_every_rule_of_the_package():
-    """Whoever exports a rule without adding it to ``RULES`` in rules/_suggest.py gets this failure."""
+    """A rule that is exported must be in ``RULES`` in rules/_suggest.py."""
     from optax_lrs.rules._suggest import RULES as ASKED
 
     exported = {cls for cls in vars(rules).values() if isinstance(cls, type) and issubclass(cls, rules.Rule)}

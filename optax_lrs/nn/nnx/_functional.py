@@ -10,7 +10,7 @@ from flax import nnx
 
 
 def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]:
-    """Splits a model into ``apply(params, batch)`` and its parameters, as ``scale_invariant_leaves`` needs them.
+    """Splits a model into ``apply(params, batch)`` and its parameters, for an audit.
 
     Everything else in the model (statistics of a BatchNorm, the counters of its random streams)
     keeps its present state in every call: dropout is the same each time, and no call changes the

@@ -12,7 +12,7 @@ from optax_lrs.nn._config import DEFAULT, LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
-    """The initializer of a kernel: ``init`` or that of the config, with the metadata of the named axes if there are any."""
+    """The initializer of a kernel, with the metadata of its named axes if there are any."""
     init, spec = init or config.kernel_init, config.spec(*names)
     return init if spec is None else nnx.with_partitioning(init, spec)
 
@@ -33,7 +33,9 @@ def normalization(config: LayerConfig, features: int, rngs: nnx.Rngs) -> nnx.Mod
 
 
 class NormDense(nnx.Module):
-    r"""A dense layer without bias, then a normalization and a nonlinearity: :math:`\phi(\mathrm{norm}(x W))`.
+    r"""A dense layer without bias, then a normalization and a nonlinearity.
+
+    .. math:: \phi(\mathrm{norm}(x W))
 
     No output depends on the scale of ``dense.kernel``.
 
