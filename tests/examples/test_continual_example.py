@@ -1,8 +1,8 @@
 """examples/continual.py, run as a user runs it, with a model so small that an arm takes a second.
 
-Replay has its share on any number of processes. Each arm continues exactly where pre-training ended.
-A run that is killed and resumed is the same run, bit for bit. Bad input prints one line and changes
-nothing.
+Replay has its share on any number of processes. Each arm continues exactly where pre-training
+ended. A run that is killed and resumed is the same run, bit for bit. Bad input prints one line and
+changes nothing.
 """
 
 import csv
