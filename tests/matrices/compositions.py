@@ -1,4 +1,4 @@
-"""Random schedules for hypothesis: the package's own, in combinators in combinators, with what is known of each."""
+"""Random schedules for hypothesis: nested combinators of the package's, with known facts."""
 
 import dataclasses
 
@@ -25,31 +25,58 @@ lengths = st.one_of(st.integers(0, 6), st.integers(1, 200), st.integers(1, 10**6
 rates = st.one_of(st.sampled_from([1.0, 3e-4, 1e-6]), st.floats(1e-6, 10.0))
 shares = st.floats(0.0, 1.0)
 decays = st.one_of(
-    st.sampled_from([profiles.linear, profiles.cosine, profiles.mirror_cosine, profiles.one_minus_sqrt,
-                     profiles.one_minus_square, profiles.exponential, profiles.inverse]),
+    st.sampled_from(
+        [
+            profiles.linear,
+            profiles.cosine,
+            profiles.mirror_cosine,
+            profiles.one_minus_sqrt,
+            profiles.one_minus_square,
+            profiles.exponential,
+            profiles.inverse,
+        ]
+    ),
     st.builds(profiles.power, st.floats(0.3, 4.0)),
     st.builds(profiles.rex, st.floats(-2.0, 0.95)),
     st.builds(profiles.uba, st.floats(0.2, 10.0)),
     st.builds(profiles.cosine_power, st.floats(0.5, 100.0)),
     st.builds(profiles.shifted_exponential, st.floats(-3.0, 3.0)),
     st.builds(profiles.half_life, st.floats(0.2, 2.0)),
-)  # fmt: skip
+)
 
 
 @st.composite
 def budgets(draw):
-    """peak, end, total and warmup: what most schedules are given."""
+    """The fields of most schedules: peak, end, total and warmup."""
     total = draw(lengths)
     peak = draw(rates)
-    return dict(peak=peak, end=peak * draw(st.sampled_from([0.0, 0.0, 0.01, 0.3, 1.0])),
-                total_steps=total, warmup_steps=draw(st.integers(0, total)))  # fmt: skip
+    return dict(
+        peak=peak,
+        end=peak * draw(st.sampled_from([0.0, 0.0, 0.01, 0.3, 1.0])),
+        total_steps=total,
+        warmup_steps=draw(st.integers(0, total)),
+    )
 
 
 @st.composite
 def leaves(draw):
-    """A schedule of the package that holds no other."""
-    kind = draw(st.sampled_from([olrs.Constant, olrs.Linear, olrs.Cosine, olrs.REX, olrs.UBA, olrs.CosinePower,
-                                 olrs.WSD, olrs.WSD, olrs.InverseSqrt, olrs.Tabulated]))  # fmt: skip
+    """A schedule of the package that contains no other."""
+    kind = draw(
+        st.sampled_from(
+            [
+                olrs.Constant,
+                olrs.Linear,
+                olrs.Cosine,
+                olrs.REX,
+                olrs.UBA,
+                olrs.CosinePower,
+                olrs.WSD,
+                olrs.WSD,
+                olrs.InverseSqrt,
+                olrs.Tabulated,
+            ]
+        )
+    )
     if kind is olrs.Constant:
         schedule = kind(value=draw(rates))
         return Drawn(schedule, schedule.value)
@@ -78,9 +105,10 @@ def leaves(draw):
 
 @st.composite
 def compositions(draw, depth=DEPTH, tokens=False):
-    """A schedule of at most ``depth`` combinators on top of each other.
+    """A schedule with at most ``depth`` nested combinators.
 
-    Within a clock of tokens nothing is cycled, sampled or stretched: there these read a float32, as on_tokens says.
+    On a clock of tokens nothing is cycled, sampled or stretched: these would read a float32 there,
+    as on_tokens documents.
     """
     kinds = ["leaf", "join", "switch", "scaled", "shifted", "product", "summed", "clipped", "sampled at", "on_tokens"]
     kinds += ["with_cooldown", "rewarm"]

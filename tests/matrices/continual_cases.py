@@ -1,4 +1,4 @@
-"""The schedules of continual pre-training, each with an oracle; rows of the property matrix."""
+"""Schedules of continual pre-training, each with an oracle: rows of the property matrix."""
 
 import optax_lrs as olrs
 from matrices.schedule_cases import Case
@@ -35,12 +35,23 @@ def cases(total: int = 1000) -> list[Case]:
     exponential = dict(profile=profiles.exponential, end=3e-6)
     kept = again | dict(decay_steps=1)
     return [
-        Case("rewarm(start, exponential)", olrs.rewarm(forever, **again, start=1e-5, **exponential),
-             rewarmed(falling, again, start=1e-5, profile="exponential", end=3e-6), falls=False),
-        Case("rewarm(start=None) twice", olrs.rewarm(schedule, **twice, start=None), rewarmed(once, again, start=None),
-             falls=False),
+        Case(
+            "rewarm(start, exponential)",
+            olrs.rewarm(forever, **again, start=1e-5, **exponential),
+            rewarmed(falling, again, start=1e-5, profile="exponential", end=3e-6),
+            falls=False,
+        ),
+        Case(
+            "rewarm(start=None) twice",
+            olrs.rewarm(schedule, **twice, start=None),
+            rewarmed(once, again, start=None),
+            falls=False,
+        ),
         Case("with_cooldown", olrs.with_cooldown(forever, **cool), cooled(falling, **cool)),
-        Case("with_cooldown(exponential) of rewarm(decay_steps=0)",
-             olrs.with_cooldown(olrs.rewarm(schedule, **again | dict(decay_steps=0)), **cool, **exponential),
-             cooled(rewarmed(before, kept, end=kept["peak"]), **cool, profile="exponential", end=3e-6), falls=False),
-    ]  # fmt: skip
+        Case(
+            "with_cooldown(exponential) of rewarm(decay_steps=0)",
+            olrs.with_cooldown(olrs.rewarm(schedule, **again | dict(decay_steps=0)), **cool, **exponential),
+            cooled(rewarmed(before, kept, end=kept["peak"]), **cool, profile="exponential", end=3e-6),
+            falls=False,
+        ),
+    ]

@@ -1,4 +1,4 @@
-"""The cyclical schedules, one-cycle and the warmups: rows of the property matrix."""
+"""Cyclic schedules, one-cycle and warmups: rows of the property matrix."""
 
 import optax_lrs as olrs
 from matrices.schedule_cases import Case
@@ -7,7 +7,7 @@ from oracles import cyclic as references
 
 
 def cases(total: int = 1000) -> list[Case]:
-    """All of them with a horizon of about ``total`` steps."""
+    """All of them, with a horizon of about ``total`` steps."""
     fifth, twentieth = total // 5, total // 20
     quarters = fifth // 4 * 4
 
@@ -46,20 +46,47 @@ def cases(total: int = 1000) -> list[Case]:
     ):
         for fields in (dict(), dict(end=1e-5), dict(anneal_steps=fifth, end=4e-7), dict(anneal_steps=0)):
             shape = dict(warmup_steps=3 * fifth // 2, **once, **fields)
-            rows.append(Case(
-                f"OneCycle({shape}, decay={decay})", olrs.OneCycle(**shape, decay=decay),
-                lambda s, f=shape, n=name: references.one_cycle(s, **f, profile=n), falls=False))  # fmt: skip
+            rows.append(
+                Case(
+                    f"OneCycle({shape}, decay={decay})",
+                    olrs.OneCycle(**shape, decay=decay),
+                    lambda s, f=shape, n=name: references.one_cycle(s, **f, profile=n),
+                    falls=False,
+                )
+            )
     shape = dict(**once, warmup_steps=fifth, end=1e-5)
-    rows.append(Case("OneCycle(exponential)", olrs.OneCycle(**shape, decay=profiles.exponential),
-                     lambda s, f=shape: references.one_cycle(s, **f, profile="exponential"), falls=False))  # fmt: skip
-    for start, rise, name in ((0.0, profiles.linear, "linear"), (1e-7, profiles.linear, "linear"),
-                              (1e-7, profiles.exponential, "exponential"), (1e-7, profiles.cosine, "cosine")):  # fmt: skip
+    rows.append(
+        Case(
+            "OneCycle(exponential)",
+            olrs.OneCycle(**shape, decay=profiles.exponential),
+            lambda s, f=shape: references.one_cycle(s, **f, profile="exponential"),
+            falls=False,
+        )
+    )
+    for start, rise, name in (
+        (0.0, profiles.linear, "linear"),
+        (1e-7, profiles.linear, "linear"),
+        (1e-7, profiles.exponential, "exponential"),
+        (1e-7, profiles.cosine, "cosine"),
+    ):
         schedule = olrs.RangeTest(start=start, peak=1.0, total_steps=total, rise=rise)
-        rows.append(Case(f"RangeTest({start=}, {rise=})", schedule,
-                         lambda s, a=start, n=name: references.interpolated(s, 0, total, a, 1.0, n), falls=False))  # fmt: skip
+        rows.append(
+            Case(
+                f"RangeTest({start=}, {rise=})",
+                schedule,
+                lambda s, a=start, n=name: references.interpolated(s, 0, total, a, 1.0, n),
+                falls=False,
+            )
+        )
     for start in (0.0, 1e-6):
-        rows.append(Case(f"LinearWarmup({start=})", olrs.LinearWarmup(peak=1e-3, warmup_steps=fifth, start=start),
-                         lambda s, a=start: references.interpolated(s, 0, fifth, a, 1e-3, "linear"), falls=False))  # fmt: skip
+        rows.append(
+            Case(
+                f"LinearWarmup({start=})",
+                olrs.LinearWarmup(peak=1e-3, warmup_steps=fifth, start=start),
+                lambda s, a=start: references.interpolated(s, 0, fifth, a, 1e-3, "linear"),
+                falls=False,
+            )
+        )
     warm = references.exponential_warmup
     rows += [
         row(olrs.ExponentialWarmup, warm, peak=1e-3, timescale_steps=fifth),

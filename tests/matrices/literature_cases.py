@@ -1,4 +1,4 @@
-"""The schedules of the literature, each with an oracle; rows of the property matrix."""
+"""Schedules of the literature, each with an oracle: rows of the property matrix."""
 
 import optax_lrs as olrs
 from matrices.schedule_cases import Case
@@ -28,8 +28,15 @@ def cases(total: int = 1000) -> list[Case]:
     fields = dict(fields, end=0.0)
     add("WSDC(linear)", oracles.wsdc, olrs.WSDC(**fields, decay=profiles.linear), fields, profile="linear")
 
-    fields = dict(peak=3e-4, plateau=1.65e-4, end=3e-5, warmup_steps=twentieth, cooldown_steps=third,
-                  stable_steps=third, anneal_steps=fifth)  # fmt: skip
+    fields = dict(
+        peak=3e-4,
+        plateau=1.65e-4,
+        end=3e-5,
+        warmup_steps=twentieth,
+        cooldown_steps=third,
+        stable_steps=third,
+        anneal_steps=fifth,
+    )
     add("Infinite", oracles.infinite, olrs.Infinite(**fields), fields)
     for alpha in (10.0, 1.0):
         lr = olrs.Infinite(**fields, cooldown=profiles.inverse_sqrt(alpha))
@@ -38,12 +45,22 @@ def cases(total: int = 1000) -> list[Case]:
     add("Infinite(anneal_steps=0)", oracles.infinite, olrs.Infinite(**fields), fields)
     budget = dict(peak=3e-4, total_steps=total, decay_steps=fifth)
     lr = olrs.WSD(**budget, decay=profiles.inverse_sqrt())
-    rows.append(Case("WSD(inverse_sqrt)", lr, lambda s: 3e-4 * oracles.inverse_sqrt_shape(
-        *references.fraction(s, total - fifth, total))))  # fmt: skip
+    rows.append(
+        Case(
+            "WSD(inverse_sqrt)",
+            lr,
+            lambda s: 3e-4 * oracles.inverse_sqrt_shape(*references.fraction(s, total - fifth, total)),
+        )
+    )
 
     tokens = 2**22 + 1
-    fields = dict(peak=3e-4, tokens_per_step=tokens, sequences_per_step=1024, warmup_tokens=twentieth * tokens + 77,
-                  amplitude=3e-4 / 1024 * ((third + 0.5) * tokens) ** 0.51)  # fmt: skip
+    fields = dict(
+        peak=3e-4,
+        tokens_per_step=tokens,
+        sequences_per_step=1024,
+        warmup_tokens=twentieth * tokens + 77,
+        amplitude=3e-4 / 1024 * ((third + 0.5) * tokens) ** 0.51,
+    )
     add("PowerLaw", oracles.power_law, olrs.PowerLaw(**fields), fields)
     fields = dict(fields, total_tokens=total * tokens - 1, decay_tokens=fifth * tokens)
     add("PowerLaw(linear)", oracles.power_law, olrs.PowerLaw(**fields), fields)

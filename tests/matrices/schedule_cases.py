@@ -1,4 +1,4 @@
-"""Every schedule of the package, each with an oracle where its formula is its own; rows of the property matrix."""
+"""Every schedule of the package and its oracle: rows of the property matrix."""
 
 import dataclasses
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def cases(total: int = 1000) -> list[Case]:
 
 
 def foundation(total: int) -> list[Case]:
-    """The schedules and combinators that everything else stands on."""
+    """The basic schedules and combinators."""
     warmup, decay, third = total // 20, total // 5, total // 3
     budget = dict(peak=3e-4, total_steps=total, warmup_steps=warmup)
 
@@ -86,34 +86,65 @@ def foundation(total: int) -> list[Case]:
     ]
     for timescale in (None, total // 7 + 1):
         fields = dict(peak=3e-4, warmup_steps=warmup, timescale_steps=timescale)
-        rows.append(Case(f"InverseSqrt({timescale=})", olrs.InverseSqrt(**fields),
-                         lambda s, fields=fields: references.inverse_sqrt(s, **fields)))  # fmt: skip
+        rows.append(
+            Case(
+                f"InverseSqrt({timescale=})",
+                olrs.InverseSqrt(**fields),
+                lambda s, fields=fields: references.inverse_sqrt(s, **fields),
+            )
+        )
     for profile, name, shape in DECAYS:
         fields = dict(**budget, decay_steps=decay, end=3e-6 if profile.needs_end else 0.0)
-        rows.append(Case(f"WSD({profile!r})", olrs.WSD(**fields, decay=profile),
-                         lambda s, f=fields, n=name, k=shape: references.wsd(s, **f, profile=n, **k)))  # fmt: skip
-    rows.append(Case("WSD(decay_steps=0)", olrs.WSD(**budget, decay_steps=0),
-                     lambda s: references.warmup(s, warmup) * 3e-4))  # fmt: skip
+        rows.append(
+            Case(
+                f"WSD({profile!r})",
+                olrs.WSD(**fields, decay=profile),
+                lambda s, f=fields, n=name, k=shape: references.wsd(s, **f, profile=n, **k),
+            )
+        )
+    rows.append(
+        Case("WSD(decay_steps=0)", olrs.WSD(**budget, decay_steps=0), lambda s: references.warmup(s, warmup) * 3e-4)
+    )
 
     lrs, at = [0.0, 3e-4, 1e-4, 2e-4, 0.0], [0, warmup, third, 2 * third, total]
-    rows.append(Case("Tabulated(steps)", olrs.Tabulated(lrs=lrs, steps=at),
-                     lambda s: references.tabulated(s, lrs=lrs, at=at), falls=False))  # fmt: skip
-    rows.append(Case("Tabulated", olrs.Tabulated(lrs=[1e-4, 3e-4, 2e-4, 0.0]),
-                     lambda s: references.tabulated(s, lrs=[1e-4, 3e-4, 2e-4, 0.0], at=[0, 1, 2, 3]), falls=False))  # fmt: skip
+    rows.append(
+        Case(
+            "Tabulated(steps)",
+            olrs.Tabulated(lrs=lrs, steps=at),
+            lambda s: references.tabulated(s, lrs=lrs, at=at),
+            falls=False,
+        )
+    )
+    rows.append(
+        Case(
+            "Tabulated",
+            olrs.Tabulated(lrs=[1e-4, 3e-4, 2e-4, 0.0]),
+            lambda s: references.tabulated(s, lrs=[1e-4, 3e-4, 2e-4, 0.0], at=[0, 1, 2, 3]),
+            falls=False,
+        )
+    )
 
     first, second = budget | dict(total_steps=third), dict(peak=2e-4, total_steps=total - third)
     linear, cosine = references.budgeted("linear"), references.budgeted("cosine")
     rows += [
-        Case("join", olrs.join(olrs.Linear(**first), olrs.Cosine(**second), at=third),
-             lambda s: np_where(s, third, linear(s, **first), cosine(s - third, **second)), falls=False),
-        Case("switch", olrs.switch(olrs.Cosine(**budget), olrs.Linear(**budget), at=third),
-             lambda s: np_where(s, third, cosine(s, **budget), linear(s, **budget)), falls=False),
+        Case(
+            "join",
+            olrs.join(olrs.Linear(**first), olrs.Cosine(**second), at=third),
+            lambda s: np_where(s, third, linear(s, **first), cosine(s - third, **second)),
+            falls=False,
+        ),
+        Case(
+            "switch",
+            olrs.switch(olrs.Cosine(**budget), olrs.Linear(**budget), at=third),
+            lambda s: np_where(s, third, cosine(s, **budget), linear(s, **budget)),
+            falls=False,
+        ),
         Case("scaled", olrs.scaled(olrs.Cosine(**budget), factor=0.25), lambda s: 0.25 * cosine(s, **budget)),
         Case("shifted(-1)", olrs.shifted(olrs.Cosine(**budget), by=-1), lambda s: cosine(s + 1, **budget)),
         Case("shifted(7)", olrs.shifted(olrs.Cosine(**first), by=7), lambda s: cosine(s - 7, **first)),
         Case("stretched(3)", olrs.stretched(olrs.Cosine(**first), factor=3.0), stretched_cosine(first, 3)),
         Case("stretched(1.37)", olrs.stretched(olrs.Cosine(**first), factor=1.37), stretched_cosine(first, 1.37)),
-    ]  # fmt: skip
+    ]
     return rows
 
 
@@ -124,7 +155,7 @@ def np_where(steps, at, before, after):
 
 
 def stretched_cosine(fields, factor):
-    """The decay of a stretched cosine by exact fractions: the factor is the float32 that the schedule keeps."""
+    """A stretched cosine in exact fractions, with the float32 factor that the schedule keeps."""
     from fractions import Fraction
 
     import numpy as np

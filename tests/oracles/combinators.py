@@ -1,4 +1,4 @@
-"""The combinators again, slowly: where each looks at which schedule, in int64 NumPy."""
+"""Slow references of the combinators: the steps that each schedule reads, in int64 NumPy."""
 
 import numpy as np
 
@@ -17,13 +17,13 @@ def sampled(rate, *, every):
 
 
 def sampled_at(rate, *, milestones):
-    """The largest milestone that is at most the step."""
+    """Reads at the largest milestone that is at most the step."""
     marks = np.array([0, *milestones])
     return lambda steps: rate(np.max(np.where(marks <= np.asarray(steps)[..., None], marks, 0), axis=-1))
 
 
 def on_tokens(rate, *, per_step, boundaries=()):
-    """Tokens up to each step: each stage's share of the steps, summed."""
+    """The tokens up to each step: each stage's steps times its tokens, summed."""
 
     def at(steps):
         steps, tokens = np.asarray(steps, np.int64), np.zeros(np.shape(steps), np.int64)

@@ -1,4 +1,4 @@
-"""Continual pre-training again, slowly: as the papers write it, in float64 NumPy or Python, one step at a time."""
+"""Slow references of continual pre-training as the papers write it, one step at a time."""
 
 import math
 
@@ -8,7 +8,7 @@ from oracles import schedules as references
 
 
 def rewarmed(rate, *, at, peak, warmup_steps, decay_steps, end, start=0.0, profile="cosine", **shape):
-    """Ibrahim et al.'s warmup and decay on a clock that starts again at 0; before it the old rate."""
+    """Ibrahim et al.'s warmup and decay, on a clock restarted at 0; the old rate before it."""
 
     def new(steps):
         begin = np.asarray(rate(np.asarray(at)), np.float64) if start is None else start
@@ -22,7 +22,7 @@ def rewarmed(rate, *, at, peak, warmup_steps, decay_steps, end, start=0.0, profi
 
 
 def cooled(rate, *, at, decay_steps, end=0.0, profile="linear", **shape):
-    """The old rate; from its value at ``at`` a decay."""
+    """The old rate, then a decay from its value at ``at``."""
 
     def cooldown(steps):
         start = float(rate(np.asarray(at)))
@@ -32,7 +32,7 @@ def cooled(rate, *, at, decay_steps, end=0.0, profile="linear", **shape):
 
 
 def streamed(first, again, boundaries):
-    """The rate of each update when the clock starts again at each of the ``boundaries``, which are bools."""
+    """The rate of each update; the clock restarts where ``boundaries``, which are bools, hold."""
     rates, since, seen = [], 0, False
     for step, new in enumerate(boundaries):
         seen, since = seen or new, 0 if new else since
@@ -42,7 +42,7 @@ def streamed(first, again, boundaries):
 
 
 def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, told=()):
-    """The steps at which Page's sum of standardised, capped losses exceeds the threshold."""
+    """The steps at which Page's sum of standardized, capped losses exceeds the threshold."""
     shifts, mean, variance, total, count, rest = [], 0.0, 0.0, 0.0, 0, 0
     for step, loss in enumerate(losses):
         new = step in told
@@ -66,7 +66,7 @@ def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, told=()):
 
 
 def updates_made(stable_until, branches):
-    """How many updates a stable run and its branches make, one by one: (run, step) pairs, each made once."""
+    """The updates of a stable run and its branches, as (run, step) pairs, each once."""
     made = {("stable", step) for step in range(stable_until)}
     for name, (checkpoint, budget) in enumerate(branches):
         assert checkpoint == 0 or ("stable", checkpoint - 1) in made, "a checkpoint that nobody writes"

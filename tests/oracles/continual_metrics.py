@@ -1,15 +1,18 @@
-"""Oracles of the stability-gap measures (arXiv:2205.13452), in plain loops. ``table[i][n - 1]`` is task i after n updates."""
+"""Slow references of the stability-gap measures (arXiv:2205.13452), in plain loops.
+
+``table[i][n - 1]`` is the score of task i after n updates.
+"""
 
 import math
 
 
 def current(ends, t):
-    """k, from 1: the first task whose end has not been passed."""
+    """k, from 1: the first task whose end has not passed."""
     return next((k for k, end in enumerate(ends, 1) if t <= end), len(ends))
 
 
 def at(row, ends, t):
-    """The newest score at t that is known since the task of t began."""
+    """The newest score known at t since the current task began."""
     begin = ([0, *ends])[current(ends, t) - 1]
     known = [row[n - 1] for n in range(begin + 1, t + 1) if not math.isnan(row[n - 1])]
     return known[-1] if known else math.nan
@@ -48,7 +51,7 @@ def forg(table, ends, t, best=False):
 
 
 def windowed(table, window, t, sign):
-    """WF (sign 1) or WP (sign -1) of each task: every pair of evaluations in every window."""
+    """WF (sign 1) or WP (sign -1) of each task, over every pair of evaluations in every window."""
     values = []
     for row in table:
         row = [score for score in row[:t] if not math.isnan(score)]

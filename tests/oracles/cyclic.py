@@ -1,4 +1,4 @@
-"""The cyclical schedules and warmups again, slowly, in float64 NumPy and exact integers."""
+"""Slow references of cyclic schedules and warmups, in float64 NumPy and exact integers."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def exp_range(steps, *, peak, period_steps, h, floor=0.0):
 
 
 def cyclic_reflex(steps, *, value, amplitude, period_steps):
-    """As the distance from the trough, so that it does not cancel where value and amplitude are equal."""
+    """The wave as a distance from the trough, which does not cancel if value equals amplitude."""
     quarters = 4 * position(steps, period_steps)[1]
     above = np.where(quarters < period_steps, period_steps + quarters, abs(3 * period_steps - quarters))
     height = above / (2 * period_steps)
@@ -55,7 +55,7 @@ def sgdr(steps, *, peak, period_steps, growth=1, warmup_steps=0, cycles=None, fl
 
 
 def interpolated(steps, start_step, end_step, start, end, profile="cosine"):
-    """From start to end; the profile of what has risen if it rises, of what is left if it falls."""
+    """From start to end: the profile of the share done for a rise, of the share left for a fall."""
     done, left = references.fraction(steps, start_step, end_step)
     if profile == "exponential":
         return start**left * end**done
@@ -80,7 +80,7 @@ def exponential_warmup(steps, *, peak, timescale_steps):
 
 
 def rectified_warmup(steps, *, peak, timescale_steps):
-    """The paper's form in extended precision, which its difference of large numbers needs."""
+    """The paper's form in extended precision, because it is a difference of large numbers."""
     t = np.asarray(steps, np.longdouble) + 1
     limit = 2 * np.longdouble(timescale_steps) - 1
     decay = np.log1p(-1 / np.longdouble(timescale_steps)) * t

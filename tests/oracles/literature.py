@@ -1,4 +1,4 @@
-"""The schedules of the literature again, slowly: float64 NumPy on exact integer differences."""
+"""Slow references of the schedules of the literature, in float64 on exact differences."""
 
 import math
 
@@ -9,7 +9,7 @@ from oracles.schedules import PROFILES, RATES, cosine, decayed, warmup
 
 
 def piecewise(steps, starts, rates):
-    """The rate whose start was reached last."""
+    """The rate of the piece whose start was reached last."""
     result = np.zeros(np.shape(steps))
     for start, rate in zip(starts, rates):
         result = np.where(np.asarray(steps) >= start, rate, result)
@@ -29,7 +29,7 @@ def wsdc(steps, *, peak, end, stable_steps, decay_steps, warmup_steps=0, profile
 
 
 def inverse_sqrt_shape(done, left, alpha=10.0):
-    """As in the paper, but for the difference of h, taken in extended precision."""
+    """The paper's form, with the difference of h in extended precision."""
     done, alpha = np.where(left < 0.5, 1 - np.asarray(left, np.longdouble), done), np.longdouble(alpha)
     h = lambda x: 1 / np.sqrt(1 + alpha * x) - 1  # noqa: E731
     exact = np.asarray(1 - h(done) / h(np.longdouble(1)), float)
@@ -52,8 +52,21 @@ def infinite(steps, *, peak, plateau, end, warmup_steps, cooldown_steps, stable_
     return np.where(np.asarray(steps) < start, rate, plateau * np.exp(y * math.log(end / plateau)))
 
 
-def power_law(steps, *, peak, tokens_per_step, sequences_per_step, total_tokens=None, warmup_tokens=0, decay_tokens=0,
-              end=0.0, amplitude=4.0, b=-0.51, profile="linear", **shape):  # fmt: skip
+def power_law(
+    steps,
+    *,
+    peak,
+    tokens_per_step,
+    sequences_per_step,
+    total_tokens=None,
+    warmup_tokens=0,
+    decay_tokens=0,
+    end=0.0,
+    amplitude=4.0,
+    b=-0.51,
+    profile="linear",
+    **shape,
+):
     tokens = [int(step) * tokens_per_step for step in np.atleast_1d(steps)]  # Python's integers: no bound
 
     def power(n):
@@ -95,7 +108,10 @@ def slow_start(steps, *, peak, start, end, total_steps, warmup_steps, q, k):
 
 
 def damped_cosine(steps, *, peak, total_steps, warmup_steps, end, cycles, gamma, v=0.5):
-    """As in the paper, but for the square of the sine in what is left, where its 1 + cos cancels (2 cycles - 1 is odd)."""
+    """The paper's form, with the square of a sine where its 1 + cos cancels.
+
+    The sine is of the share left; 2 cycles - 1 is odd.
+    """
     done, left = references.fraction(steps, warmup_steps, total_steps)
     high, low = peak * (1 - (1 - gamma) * done), v * peak * left + end * done
     high, swing = np.where(left < 1e-3, peak * (left + gamma * done), high), (2 * cycles - 1) * np.pi

@@ -19,8 +19,11 @@ def bins(trace, count):
     table = []
     for start in range(0, len(trace), span):
         logs = np.log([norm for norm in trace[start : start + span] if np.isfinite(norm)])
-        table.append((len(logs), logs.mean(), ((logs - logs.mean()) ** 2).sum(), logs.min(), logs.max())
-                     if len(logs) else (0, np.nan, np.nan, np.nan, np.nan))  # fmt: skip
+        table.append(
+            (len(logs), logs.mean(), ((logs - logs.mean()) ** 2).sum(), logs.min(), logs.max())
+            if len(logs)
+            else (0, np.nan, np.nan, np.nan, np.nan)
+        )
     return span, np.array(table)
 
 

@@ -1,14 +1,15 @@
-"""What frameworks that cannot be installed here do with their schedules' settings, in NumPy, defects included.
+"""Schedules of frameworks that cannot be installed here, in NumPy, defects included.
 
-Written from the formulas that their documentation and sources state, as of mid 2026. Each function takes the settings by the
-framework's own names and returns a function from steps (an int array) to float64 rates.
+They follow the formulas in the frameworks' documentation and sources, as of mid 2026. Each function
+takes the settings by the framework's names and returns a function from steps (an int array) to
+float64 rates.
 """
 
 import numpy as np
 
 
 def join(pieces, boundaries):
-    """Optax's join: each piece on its own clock; what the lists have beyond one another is ignored."""
+    """Optax's join: each piece on its own clock; extra entries of either list are ignored."""
 
     def schedule(s):
         rates = pieces[0](s)
@@ -20,7 +21,7 @@ def join(pieces, boundaries):
 
 
 def line(start, end, length):
-    """Optax's linear schedule: constant where the length is not positive."""
+    """Optax's linear schedule, which is constant if the length is not positive."""
     if length <= 0:
         return lambda s: np.full(np.shape(s), float(start))
     return lambda s: start + (end - start) * np.clip(s, 0, length) / length
@@ -122,7 +123,7 @@ def levanter(
     rewarmup=0.0,
     cycles=None,
 ):
-    """A number up to 1 is a share, of the cycle; phases that do not fit are not refused."""
+    """A number up to 1 is a share of the cycle; phases that do not fit are accepted."""
 
     def steps(amount, length):
         return int(amount * length) if amount <= 1 else int(amount)
@@ -285,7 +286,7 @@ def megatron_weight_decay(*, wd_incr_style, start_wd, end_wd, wd_incr_steps):
 
 
 def torchtitan(*, warmup_steps, decay_ratio=None, decay_type="linear", min_lr_factor=0.0, lr=1e-3, total_steps=100):
-    """A virtual step at the end; nothing is clipped after it."""
+    """It adds a virtual step at the end, and clips nothing after it."""
     decay = total_steps - warmup_steps if decay_ratio is None else round(total_steps * decay_ratio)
     stable = total_steps + 1 - decay
 

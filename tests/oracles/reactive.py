@@ -46,8 +46,21 @@ def torch_is_better(value, best, mode, threshold, threshold_mode):
     return value < bar if mode == "min" else value > bar
 
 
-def greedy(values, *, rate=1.0, lowest, highest, factor=0.95, patience=10, rtol=0.0, atol=1e-6, cooldown=0, warmup=0,
-           reset=500, mode="min"):  # fmt: skip
+def greedy(
+    values,
+    *,
+    rate=1.0,
+    lowest,
+    highest,
+    factor=0.95,
+    patience=10,
+    rtol=0.0,
+    atol=1e-6,
+    cooldown=0,
+    warmup=0,
+    reset=500,
+    mode="min",
+):
     """The rate after each value by the rules of GreedyLR, with one group and no eps."""
     first, worst = rate, math.inf if mode == "min" else -math.inf
     best, good, bad, cooling, warming, left, rates = worst, 0, 0, 0, 0, reset, []

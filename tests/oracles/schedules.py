@@ -1,7 +1,7 @@
-"""The schedules again, slowly: each as its paper states it, in float64 NumPy.
+"""Slow references of the schedules, each as its paper states it, in float64 NumPy.
 
-`left` and `done` are exact quotients of integers. Where the paper's form cancels (1 + cos near its end), the form used here
-does not; test_references.py holds these to the paper's own form in 50 digits.
+`left` and `done` are exact quotients of integers. Where the paper's form cancels (1 + cos near its
+end), the form here does not; test_references.py compares these with the paper's form in 50 digits.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def fraction(steps, start, end):
-    """done and left of the phase, from integer differences."""
+    """The shares of the phase done and left, from integer differences."""
     steps = np.clip(np.asarray(steps, np.int64), start, end)
     if end == start:
         raise ValueError("an empty phase is a jump, not a fraction")
@@ -52,7 +52,7 @@ def warmup(steps, warmup_steps):
 
 
 def budgeted(profile):
-    """Warmup, then a decay over the rest."""
+    """A warmup, then a decay over the rest."""
 
     def rate(steps, *, peak, total_steps, warmup_steps=0, end=0.0, **shape):
         return warmup(steps, warmup_steps) * decayed(steps, warmup_steps, total_steps, peak, end, profile, **shape)
@@ -72,7 +72,10 @@ def inverse_sqrt(steps, *, peak, warmup_steps=0, timescale_steps=None):
 
 
 def tabulated(steps, *, lrs, at):
-    """np.interp on exact differences: its own (x - x0) is a float64 difference of integers below 2**53, hence exact."""
+    """np.interp on exact differences.
+
+    Its (x - x0) is a float64 difference of integers below 2**53, which is exact.
+    """
     steps = np.asarray(steps, np.int64)
     index = np.clip(np.searchsorted(at, steps, side="right") - 1, 0, len(at) - 2)
     low, high = np.asarray(at)[index], np.asarray(at)[index + 1]

@@ -1,4 +1,7 @@
-"""The bounds as the paper writes them: double sums, step by step, in float64. Paper time t = 1 … T is index t - 1."""
+"""The bounds as the paper writes them: double sums, step by step, in float64.
+
+Paper time t = 1 … T is index t - 1.
+"""
 
 import math
 
@@ -6,7 +9,7 @@ import numpy as np
 
 
 def sums(lrs, norms, distance):
-    """T1 and T2 (arXiv:2501.18965), the sum over k literally."""
+    """T1 and T2 (arXiv:2501.18965), with the sum over k as written."""
     lrs, norms = np.asarray(lrs, np.float64), np.broadcast_to(np.asarray(norms, np.float64), np.shape(lrs))
     steps, squares = len(lrs), lrs**2 * norms**2
     first = distance**2 / (2 * math.fsum(lrs))
@@ -18,7 +21,7 @@ def sums(lrs, norms, distance):
 
 
 def standard_bound(lrs, norms, distance):
-    """The average iterate's."""
+    """The bound on the average iterate."""
     lrs = np.asarray(lrs, np.float64)
     return (distance**2 + math.fsum(lrs**2 * norms**2)) / (2 * math.fsum(lrs))
 
@@ -28,18 +31,23 @@ def harmonic(n):
 
 
 def constant_optimum(steps):
-    """The best rate and value for D = G = 1."""
+    """The best rate and bound of a constant for D = G = 1."""
     log = 1 + harmonic(steps - 1)
     return 1 / math.sqrt(steps * log), math.sqrt(log / steps)
 
 
 def wsd_theorem(steps, start):
-    """The paper's upper bound of the optimum of WSD that cools down from T0 = start; D = G = 1."""
+    """The paper's upper bound on WSD's optimum, with cooldown from T0 = start; D = G = 1."""
     T, T0 = steps, start
     A = (
-        2 / 3 + (T + 2 * T0) / (3 * (T + T0)) + harmonic(T + T0 - 2) - harmonic(T - T0 + 1)
-        - (T - T0) * (T0 - 1) / (3 * (T - T0 + 2) * (T + T0)) + 1 / (T - T0) ** 2 + harmonic(T - T0 - 1) / (T - T0 + 1)
-    )  # fmt: skip
+        2 / 3
+        + (T + 2 * T0) / (3 * (T + T0))
+        + harmonic(T + T0 - 2)
+        - harmonic(T - T0 + 1)
+        - (T - T0) * (T0 - 1) / (3 * (T - T0 + 2) * (T + T0))
+        + 1 / (T - T0) ** 2
+        + harmonic(T - T0 - 1) / (T - T0 + 1)
+    )
     return math.sqrt(4 / (T + T0) * A)
 
 
@@ -49,7 +57,7 @@ def cooldown_steps(steps, share):
 
 
 def wsd(steps, share, shape="linear"):
-    """An array of T; it would be 0 at T + 1."""
+    """The rates of T steps; the rate would be 0 at T + 1."""
     d = cooldown_steps(steps, share)
     start = steps + 1 - d
     done = [(t - start) / d for t in range(start + 1, steps + 1)]
@@ -65,7 +73,7 @@ def inverse_sqrt(steps):
 
 
 def two_stage(steps, share, new_steps, factor):
-    """WSD of the new length whose rates are multiplied by the factor after iteration int((1 - c) T)."""
+    """WSD of the new length, its rates times the factor after iteration int((1 - c) T)."""
     lrs = wsd(new_steps, share)
     lrs[round((1 - share) * steps) :] *= factor
     return lrs
