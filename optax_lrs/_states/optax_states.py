@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-_MOMENTS = dict(seen_updates="count")
-_INNER = dict(nested="inner_state")
+Row = dict[str, str | tuple[str, ...]]
 
-OPTAX: dict[str, dict[str, str | tuple[str, ...]]] = {
+_MOMENTS: Row = dict(seen_updates="count")
+_INNER: Row = dict(nested="inner_state")
+
+OPTAX: dict[str, Row] = {
     # Schedules
     "ScaleByScheduleState": dict(rate_steps="count"),
     "WrappedScheduleState": dict(schedule_steps="count"),

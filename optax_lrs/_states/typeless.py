@@ -34,8 +34,9 @@ def known_types() -> dict[frozenset[str], type]:
     """
     declared: dict[frozenset[str], list[Any]] = {}
     for kind in tuple.__subclasses__():
-        if isinstance(getattr(kind, "roles", None), Roles) and getattr(kind, "_fields", ()):
-            declared.setdefault(frozenset(kind._fields), []).append(kind)
+        fields = getattr(kind, "_fields", ())
+        if fields and isinstance(getattr(kind, "roles", None), Roles):
+            declared.setdefault(frozenset(fields), []).append(kind)
     found = {fields: kinds[0] for fields, kinds in declared.items() if len({roles_of(kind) for kind in kinds}) == 1}
     return {**_of_optax(), **{fields: kind for fields, kind in found.items() if fields not in _of_optax()}}
 

@@ -38,7 +38,7 @@ def placed(value: Any, like: Any) -> Any:
         return jax.device_put(value, like.sharding)
     if not isinstance(value, jax.Array):
         return jnp.asarray(value)
-    if value.ndim == 0 and value.is_fully_replicated and not jax.dtypes.issubdtype(want, jax.dtypes.prng_key):
+    if value.ndim == 0 and value.is_fully_replicated and not jnp.issubdtype(want, jax.dtypes.prng_key):
         return jnp.asarray(np.asarray(value))  # uncommitted, so that it follows the parameters
     there = value.sharding.is_equivalent_to(like.sharding, value.ndim)
     return value if there else jax.device_put(value, like.sharding)
@@ -71,7 +71,7 @@ def is_counter(value: Any) -> bool:
 
 
 def _is_key(value: Any) -> bool:
-    return jax.dtypes.issubdtype(_dtype(value), jax.dtypes.prng_key)
+    return jnp.issubdtype(_dtype(value), jax.dtypes.prng_key)
 
 
 def _dtype(value: Any) -> Any:
@@ -80,7 +80,7 @@ def _dtype(value: Any) -> Any:
 
 def _keeps_all(have: Any, want: Any) -> bool:
     """Whether one type holds every number of another. A count fits into any integer type."""
-    if any(jax.dtypes.issubdtype(each, jax.dtypes.extended) for each in (have, want)):
+    if any(jnp.issubdtype(each, jax.dtypes.extended) for each in (have, want)):
         return False
     if jnp.issubdtype(have, np.integer) and jnp.issubdtype(want, np.integer):
         return True

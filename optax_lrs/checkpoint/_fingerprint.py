@@ -1,4 +1,4 @@
-"""What a checkpoint says about its schedule, and whether another one is the same."""
+"""Describes schedules as JSON, for a checkpoint, and compares them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from optax_lrs._paths import name
 from optax_lrs._schedule import Schedule
 from optax_lrs._states.found import nodes_in, states_in, unboxed
 from optax_lrs._value import JSON_VERSION, Value
+from optax_lrs._value.arguments import is_concrete
 
 UNKNOWN = "?"
-"""Stands for a rate that is not known: in the template of a state there are shapes only."""
+"""Stands for a rate that is not known, because a template has only shapes."""
 
 
 def described(schedule: Value) -> dict[str, Any]:
-    """A schedule as JSON can hold it. Float32 numbers, as of a live schedule, are written with as few digits as they
-    need, so that a rate of 3e-4 reads 0.0003 again."""
+    """A schedule as JSON.
+
+    Float32 numbers, such as those of a live schedule, have as few digits as they need, so that a
+    rate of 3e-4 is 0.0003 again.
+    """
     fields = {key: _described(getattr(schedule, key)) for key in schedule._shown()}
     return {"type": schedule._key, **fields}
 
@@ -34,7 +38,7 @@ def _described(item: Any) -> Any:
     if isinstance(item, (bool, int, float, str)) or item is None:
         return item if not isinstance(item, float) or math.isfinite(item) else repr(item)
     leaf = unboxed(item)
-    if isinstance(leaf, (jax.ShapeDtypeStruct, jax.core.Tracer)):
+    if not is_concrete(leaf):
         return np.full(leaf.shape, UNKNOWN, object).tolist()
     array = np.asarray(leaf)
     numbers = [float(str(number)) for number in array.reshape(-1)]  # the shortest text of its own type
@@ -43,7 +47,7 @@ def _described(item: Any) -> Any:
 
 
 def digest(tree: Any) -> str:
-    """Twelve hexadecimal digits of what JSON can hold; the order of keys does not count."""
+    """Twelve hexadecimal digits that identify JSON data; the order of keys does not matter."""
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -59,19 +63,19 @@ def without_notes(tree: Any) -> Any:
 
 
 def parsed(tree: dict[str, Any], version: int) -> Schedule:
-    """The schedule of a description; ``ValueError`` where this program cannot build it."""
+    """The schedule of a description; ``ValueError`` if this program cannot build it."""
     return Schedule.from_json(json.dumps({"version": version, **tree}))
 
 
 def stored(tree: dict[str, Any]) -> dict[str, Any]:
-    """A description as it is stored: with the version of its form, and its digest for people."""
+    """A description as it is stored: with its version, and a digest for people to compare."""
     return {"version": JSON_VERSION, "digest": digest(without_notes(tree)), **tree}
 
 
 def difference(there: Any, here: Any, *, float32: bool, path: str = "") -> tuple[str, Any, Any] | None:
-    """The first field in which two descriptions differ: its path and both contents; None if they agree.
+    """The first difference of two descriptions: its path and both values; None if they agree.
 
-    An unknown rate agrees with every rate.
+    An unknown rate agrees with any rate.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         if there.get("type") != here.get("type"):
@@ -98,7 +102,7 @@ def _same(a: Any, b: Any, float32: bool) -> bool:
 
 
 def same_structure(there: Any, here: Any) -> bool:
-    """Whether two schedules differ in their rates alone, so that the arrays of one fit the other."""
+    """Whether two schedules differ in their rates only, so that the arrays of one fit the other."""
     return difference(_unknown_rates(there), _unknown_rates(here), float32=True) is None
 
 
@@ -111,7 +115,7 @@ def _unknown_rates(tree: Any) -> Any:
 
 
 def schedules_in(state: Any) -> dict[str, tuple[Schedule, bool]]:
-    """Every schedule inside a state by its path, and whether it is a live one."""
+    """Every schedule in a state by path, and whether it is the live one of a rate."""
     live = {
         "/".join(filter(None, (found.path, field)))
         for found in states_in(state)
@@ -122,7 +126,7 @@ def schedules_in(state: Any) -> dict[str, tuple[Schedule, bool]]:
 
 
 def with_schedules(state: Any, schedules: dict[str, Schedule]) -> Any:
-    """The state with other schedules at these paths; their leaves are taken as they are."""
+    """The state with other schedules at these paths, whose leaves are not converted."""
     is_leaf = lambda node: isinstance(node, Schedule)  # noqa: E731
     return jax.tree_util.tree_map_with_path(
         lambda key, node: schedules.get(name(key), node) if is_leaf(node) else node, state, is_leaf=is_leaf

@@ -1,4 +1,4 @@
-"""A checkpoint's schedule and this program's: the same, or which of the two goes on."""
+"""Compares a checkpoint's schedule with this program's, and decides which one continues."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from optax_lrs.checkpoint._unboxed import live_paths, rates_in
 
 CHOICES = ("error", "override", "keep")
 _UNSAID = (
-    "{where} has {what}, and the template only shapes, so they cannot be compared: say which schedule this program runs, "
-    "schedule=..., or on_mismatch='keep' to go on with the checkpoint's"
+    "{where} has {what}, and the template has only shapes, so they cannot be compared: say which schedule this program"
+    " runs, schedule=..., or on_mismatch='keep' to continue with the checkpoint's"
 )
 _UNTOLD = (
-    "{where} has a schedule at {path}, {there}, and the template only its shapes, so they cannot be compared; schedule= tells "
-    "of the live schedule alone. Give a template with numbers (tx.init(params)), or on_mismatch='keep' to go on with the "
-    "checkpoint's"
+    "{where} has a schedule at {path}, {there}, and the template has only its shapes, so they cannot be compared;"
+    " schedule= applies to the live schedule only. Give a template with numbers (tx.init(params)), or"
+    " on_mismatch='keep' to continue with the checkpoint's"
 )
 _SEVERAL = (
-    "{where}: the template has only the shapes of {count} live schedules ({paths}), and schedule= cannot stand for all of "
-    "them: give a template with numbers (tx.init(params)) and schedule=None, or on_mismatch='keep' and schedule=None to go on "
-    "with the checkpoint's"
+    "{where}: the template has only the shapes of {count} live schedules ({paths}), and schedule= cannot name all of"
+    " them: give a template with numbers (tx.init(params)) and schedule=None, or on_mismatch='keep' and schedule=None"
+    " to continue with the checkpoint's"
 )
 
 
 class Decision(NamedTuple):
-    """What is to be restored, and what is put in afterwards."""
+    """What to restore, and which schedules to replace afterwards."""
 
     template: Any  # with the checkpoint's live schedules where their structure is another
-    replaced: dict[str, Schedule]  # by path: this program's, to be put over the checkpoint's
-    schedule: Schedule | None  # the one that goes on, if it is known and only one
+    replaced: dict[str, Schedule]  # by path: this program's, which replaces the checkpoint's
+    schedule: Schedule | None  # the one that continues, if it is known and there is only one
 
 
 def decide(
@@ -57,25 +57,26 @@ def decide(
     on_mismatch: str,
     where: str,
 ) -> Decision:
-    """Compares every schedule that the checkpoint names with what the template and ``wanted`` say.
+    """Compares every schedule that the checkpoint names with the template's and with ``wanted``.
 
-    ``plain`` is the schedule that was given when saving, ``live`` those inside the state, by path; None where the
-    checkpoint does not say. ``given`` is the template before its leaves became shapes with a place.
+    ``plain`` is the schedule that was given when saving, and ``live`` are those inside the state,
+    by path; both are None where the checkpoint does not name them. ``given`` is the template before
+    its leaves became shapes with a sharding.
     """
     inside, shapes = schedules_in(given), schedules_in(template)
     if not any(is_live for _, is_live in inside.values()):
         unboxed = bool(rates_in(template))
         if unboxed and wanted is None and on_mismatch != "keep":
             raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {', '.join(rates_in(template))}"))
-        if len(rates_in(template)) > 1 and plain is None and wanted is not None:  # they differ, or nobody named them
+        if len(rates_in(template)) > 1 and plain is None and wanted is not None:  # they differ, or were not named
             raise ValueError(
-                f"{where} has several live schedules ({_short(', '.join(rates_in(template)))}) in a state without types, as of "
-                "nnx.split, and schedule= cannot stand for all of them: on_mismatch='keep' and schedule=None go on with the "
-                "checkpoint's"
+                f"{where} has several live schedules ({_short(', '.join(rates_in(template)))}) in a state without"
+                " types, as nnx.split returns it, and schedule= cannot name all of them: pass on_mismatch='keep' and"
+                " schedule=None to continue with the checkpoint's"
             )
-        goes_on = [_plain(plain, wanted, on_mismatch, where, unboxed)]
+        continues = [_plain(plain, wanted, on_mismatch, where, unboxed)]
     else:
-        goes_on = []
+        continues = []
         if on_mismatch != "keep":
             _require_one(live, inside, wanted, on_mismatch, where)
     changed, replaced = {}, {}
@@ -85,10 +86,10 @@ def decide(
         if there is None:
             if live is None and is_live:
                 _unnamed(new, on_mismatch, path, where)
-                goes_on.append(new if on_mismatch == "override" else None)
+                continues.append(new if on_mismatch == "override" else None)
                 if on_mismatch == "override":
                     replaced[path] = new
-            continue  # if the checkpoint names others but not this one, its arrays will not fit either
+            continue  # a checkpoint that names others but not this one has other arrays, too, which is reported
         there, version = _split(there)
         if new is None and is_live and on_mismatch != "keep":
             raise ValueError(_UNSAID.format(where=where, what=f"a live schedule at {path}, {_text(there, version)}"))
@@ -100,28 +101,29 @@ def decide(
         if found and on_mismatch == "override":
             if new is None:
                 raise ValueError(
-                    f"{where}: {found[0]} of the schedule at {path} is {found[1]!r} there and {found[2]!r} here, and the "
-                    "template has only its shapes: to override it give a template with numbers"
+                    f"{where}: {found[0]} of the schedule at {path} is {found[1]!r} there and {found[2]!r} here, and"
+                    " the template has only its shapes: to override it, give a template with numbers"
                 )
             replaced[path] = new
         if not same_structure(there, described(node)):
             changed[path] = _abstract(_readable(there, version, where), shapes[path][0])
         if is_live:
-            goes_on.append(
+            continues.append(
                 _readable(there, version, where) if (found and on_mismatch == "keep") or new is None else new
             )
-    schedule = goes_on[0] if goes_on and all(other == goes_on[0] for other in goes_on) else None
+    schedule = continues[0] if continues and all(other == continues[0] for other in continues) else None
     return Decision(with_schedules(template, changed), replaced, schedule)
 
 
 def kept(found: Schedule | None, given: Schedule | None, template: Any, where: str) -> Schedule | None:
-    """The schedule of the run after ``"keep"``. Warns if it is another one, and no rate of the optimizer is in the state."""
+    """The schedule after ``"keep"``; warns if it is another one that the state does not hold."""
     if given is None or found is None or found == given:
         return given
     if not any(is_live for _, is_live in schedules_in(template).values()) and not rates_in(template):
         warnings.warn(
-            f"{where}: its schedule is kept, {_short(repr(found))}, but the state holds only counts: an optimizer that is "
-            f"built already goes on with its own, {_short(repr(given))}. Build it with `.schedule` of what restore returns",
+            f"{where}: its schedule is kept, {_short(repr(found))}, but the state holds only counts: an optimizer that"
+            f" is already built continues with its own, {_short(repr(given))}. Build it with `.schedule` of what"
+            " restore returns",
             stacklevel=3,
         )
     return found
@@ -130,10 +132,10 @@ def kept(found: Schedule | None, given: Schedule | None, template: Any, where: s
 def named_schedule(
     plain: Mapping[str, Any] | None, inside: Mapping[str, Any] | None, leaves: Collection[str], where: str
 ) -> Schedule | None:
-    """The schedule of a checkpoint: the live one in its state, or that which was given when it was saved.
+    """The schedule of a checkpoint: the live one in its state, or the one given when it was saved.
 
-    Of those ``inside`` the state others may be no live ones, as ``again`` of ``scale_by_rewarming_schedule``: beside a live one are a count and a
-    rate among the ``leaves``.
+    Not all schedules ``inside`` the state are live ones, such as ``again`` of
+    ``scale_by_rewarming_schedule``. The names of the ``leaves`` next to them decide.
     """
     inside = inside or {}
     live = [inside[path] for path in live_paths([*leaves, *inside]) if path in inside]
@@ -149,13 +151,13 @@ def _plain(
         try:
             return None if plain is None else parsed(*_split(plain))
         except (ValueError, TypeError):
-            return None  # nothing was asked of it
+            return None  # the caller did not ask for it
     if on_mismatch == "override":
         return wanted
     if plain is None:
         raise ValueError(
-            f"{where} does not say its schedule, so it cannot be compared with {wanted}: on_mismatch='override' goes on "
-            "with this one; without schedule= the state alone is restored"
+            f"{where} does not say its schedule, so it cannot be compared with {wanted}: on_mismatch='override'"
+            " continues with this one; without schedule= only the state is restored"
         )
     there, version = _split(plain)
     found = difference(there, described(wanted), float32=unboxed)
@@ -165,15 +167,15 @@ def _plain(
         raise _mismatch(found, _text(there, version), repr(wanted), where, "")
     if unboxed and not same_structure(there, described(wanted)):
         raise ValueError(
-            f"{where}: {found[0]} is {found[1]!r} there and {found[2]!r} here, and the template is a state without types, as "
-            "of nnx.split, whose graph holds the counts of its schedule: to keep the checkpoint's, build the optimizer with "
-            "checkpoints.schedule_at()"
+            f"{where}: {found[0]} is {found[1]!r} there and {found[2]!r} here, and the template is a state without"
+            " types, as nnx.split returns it, whose graph holds the step counts of its schedule: to keep the"
+            " checkpoint's, build the optimizer with checkpoints.schedule_at()"
         )
     return _readable(there, version, where)
 
 
 def _new(node: Schedule, is_live: bool, wanted: Schedule | None, path: str) -> Schedule | None:
-    """This program's schedule at that place; None where there are only shapes."""
+    """This program's schedule at a path; None if there are only shapes."""
     here = described(node)
     if is_live and wanted is not None:
         found = difference(described(wanted), here, float32=True)
@@ -193,7 +195,7 @@ def _require_one(
     on_mismatch: str,
     where: str,
 ) -> None:
-    """Raises if several live schedules would be compared with one, or made one: ``wanted`` cannot tell them apart."""
+    """Raises if ``wanted`` would be compared with several live schedules, or replace them all."""
     several = [
         path
         for path, (node, is_live) in inside.items()
@@ -217,11 +219,11 @@ def _has_unknown(description: Any) -> bool:
 
 
 def _unnamed(new: Schedule | None, on_mismatch: str, path: str, where: str) -> None:
-    """A live schedule in a checkpoint that says nothing of it, as one that was not saved by Checkpoints."""
+    """Raises for a live schedule that the checkpoint does not name: Checkpoints did not save it."""
     if on_mismatch == "error" or (on_mismatch == "override" and new is None):
         raise ValueError(
-            f"{where} does not say which schedule its arrays at {path} belong to: on_mismatch='override' puts this "
-            "program's in their place (schedule=...), on_mismatch='keep' takes them as the rates of this program's"
+            f"{where} does not say which schedule its arrays at {path} belong to: on_mismatch='override' replaces them"
+            " by this program's (schedule=...), on_mismatch='keep' takes them as the rates of this program's"
         )
 
 
@@ -230,9 +232,9 @@ def _mismatch(found: tuple[str, Any, Any], there: str, here: str, where: str, pa
     there, here = _short(there), _short(here)
     at = f" (in the state, at {path})" if path else ""
     return ValueError(
-        f"{where} was saved with another schedule{at}: {field} is {a} there and {b} here. There: {there}. Here: {here}. "
-        "Choose on_mismatch='keep' to go on with the checkpoint's, 'override' to go on with this program's; 'error', the "
-        "default, changes nothing"
+        f"{where} was saved with another schedule{at}: {field} is {a} there and {b} here. There: {there}. Here: {here}."
+        " Choose on_mismatch='keep' to continue with the checkpoint's, 'override' to continue with this program's;"
+        " 'error', the default, changes nothing"
     )
 
 
@@ -250,8 +252,8 @@ def _readable(there: dict[str, Any], version: int, where: str) -> Schedule:
         return parsed(there, version)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is a class of "
-            "your own, import its module first"
+            f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is a"
+            " class of your own, import its module first"
         ) from None
 
 
@@ -263,7 +265,7 @@ def _text(there: dict[str, Any], version: int) -> str:
 
 
 def _abstract(schedule: Schedule, like: Schedule) -> Schedule:
-    """The shapes of a schedule, placed and boxed as another's are."""
+    """The shapes of a schedule, placed and boxed as those of another."""
     box = next(iter(jax.tree.leaves(like, is_leaf=lambda x: not isinstance(x, (Value, tuple)))), None)
     (old,) = jax.tree.leaves(box)
 

@@ -1,7 +1,7 @@
-"""Live schedules in a state that has lost its types: ``nnx.split`` keeps the numbers, and puts the rest into the graph.
+"""Live schedules in a state without types, from ``nnx.split``: it keeps the numbers and no more.
 
-There a live schedule is only three names side by side, ``count``, ``schedule/...`` and ``learning_rate``. Its counts are those of
-the program that merges the state; its rates are leaves here.
+The state of a live schedule is then a dict with its fields, found by their names. The step counts
+of the schedule are in the graph of the program that merges the state; its rates are leaves here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from optax_lrs.checkpoint._template import put
 
 
 def rates_in(state: Any) -> dict[str, dict[str, Any]]:
-    """The leaves of each such schedule by the names of its fields, by the path of the schedule."""
+    """The rates of each such schedule, by the path of the schedule and the names of its fields."""
     leaves = {name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(state)[0]}
     typed = schedules_in(state)
     found: dict[str, dict[str, Any]] = {}
@@ -43,10 +43,10 @@ def live_paths(paths: Iterable[str]) -> list[str]:
 
 
 def with_rates_of(schedule: Schedule, state: Any) -> Schedule | None:
-    """The schedule that really is in such a state: this one, with the rates that are there. None if there are several.
+    """The schedule with the rates that are in such a state; None if there are several.
 
     Raises:
-        ValueError: if it is another kind of schedule that is there.
+        ValueError: if the state holds another kind of schedule.
     """
     found = [_put(schedule, rates) for rates in rates_in(state).values()]
     if not found:
@@ -55,7 +55,7 @@ def with_rates_of(schedule: Schedule, state: Any) -> Schedule | None:
 
 
 def with_schedule_in(state: Any, schedule: Schedule) -> Any:
-    """Such a state with the rates of another schedule of the same kind."""
+    """The state with the rates of another schedule of the same kind."""
     fields = _fields(schedule)
     rates = rates_in(state)
 

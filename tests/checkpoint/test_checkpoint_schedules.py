@@ -81,7 +81,7 @@ def test_a_schedule_that_was_kept_is_what_later_saves_store(folder):
     path, tx = folder("plain"), optax.adamw(OTHER_RATE)
     with Checkpoints(path, schedule=OTHER_RATE) as checkpoints:
         with pytest.warns(
-            UserWarning, match="step 20: its schedule is kept, WSD.*0003.* goes on with its own, WSD.*0002"
+            UserWarning, match="step 20: its schedule is kept, WSD.*0003.* continues with its own, WSD.*0002"
         ):
             state = checkpoints.restore(shapes(tx), on_mismatch="keep").state
         checkpoints.save(21, state)

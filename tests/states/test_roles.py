@@ -24,6 +24,7 @@ TRANSFORMS = {  # every public function of transforms, projection and refinement
     "average_params": lambda: olrs.average_params(),
     "decay_to_init": lambda: olrs.decay_to_init(LR, ".*/bias"),
     "decay_weights": lambda: olrs.decay_weights(LR),
+    "partition_by_path": lambda: olrs.transforms.partition_by_path(all=(".*", optax.adam(LR))),
     "project_weights": lambda: olrs.project_weights(),
     "record_effective_learning_rate": lambda: olrs.record_effective_learning_rate(LR, power=1),
     "record_grad_norm": lambda: olrs.record_grad_norm(),
@@ -34,6 +35,7 @@ TRANSFORMS = {  # every public function of transforms, projection and refinement
         LR, again=LR, detector=olrs.transforms.LossShift()
     ),
     "scale_by_weight_norm": lambda: olrs.scale_by_weight_norm(power=1),
+    "with_hyperparams": lambda: olrs.transforms.with_hyperparams(optax.adamw, learning_rate=LR, weight_decay=LR),
     "with_rates_by_path": lambda: olrs.with_rates_by_path(optax.scale_by_adam(), LR, {".*/bias": 2.0}),
     "with_refinement": lambda: olrs.with_refinement(lambda rate: rate, LR, optimizer="sgd", total_steps=4),
 }
