@@ -20,6 +20,9 @@ POWER_DECAY = LR.replace(decay=olrs.profiles.power(1.5))
 JOINED = olrs.join(olrs.Linear(peak=0.2, total_steps=2), olrs.Tabulated(lrs=[0.3, 0.1]), at=2)
 DECAY = olrs.Tabulated(lrs=[0.0, 0.02, 0.3], steps=[0, 5, 10])
 BOTH = ("l2", "l1")
+SHORT = olrs.WSD(peak=0.1, total_steps=20, warmup_steps=3, decay_steps=8)
+WEIGHT_DECAY = olrs.Cosine(peak=0.2, total_steps=15)
+MOMENTUM = olrs.Tabulated(lrs=[0.85, 0.95], steps=[0, 6])
 
 
 def live(schedule):
@@ -62,6 +65,24 @@ def adamw_decoupled():
     return optax.chain(optax.scale_by_adam(), live(LR)(), olrs.decay_weights(DECAY))
 
 
+def adamw_like(learning_rate, b1, weight_decay):
+    """A factory of a user's."""
+    return optax.chain(
+        optax.scale_by_adam(b1=b1), optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(learning_rate)
+    )
+
+
+def hyperparams(factory, **hyperparams):
+    return lambda: olrs.with_hyperparams(factory, learning_rate=SHORT, **hyperparams)
+
+
+def adam():
+    return olrs.with_hyperparams(optax.adamw, learning_rate=LR)
+
+
+SCHEDULE_FREE = functools.partial(optax.contrib.schedule_free_adamw, warmup_steps=None)
+ADAFACTOR = functools.partial(optax.adafactor, min_dim_size_to_factor=4, clipping_threshold=1.0)
+
 ROWS = {
     "average_params": [
         Case("weights", lambda: olrs.average_params(every_steps=2, weights=olrs.merge_weights(2))),
@@ -72,6 +93,10 @@ ROWS = {
         Case("alone", lambda: olrs.decay_weights(DECAY)),
         Case("masked", lambda: olrs.decay_weights(DECAY, mask=matrices_only)),
         Case("adamw, decoupled", adamw_decoupled),
+    ],
+    "partition_by_path": [
+        Case("two optimizers", lambda: olrs.partition_by_path(sgd=(".*/bias", optax.sgd(LR)), adam=(".*", adam()))),
+        Case("frozen", lambda: olrs.partition_by_path(none=(".*/bias", None), adam=(".*", adam()))),
     ],
     "project_weights": [
         Case("exact", project()),
@@ -120,6 +145,21 @@ ROWS = {
         ),
     ],
     "scale_by_weight_norm": [Case("squared", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0))],
+    "with_hyperparams": [
+        Case("sgd", hyperparams(optax.sgd, momentum=MOMENTUM)),
+        Case("adamw", hyperparams(optax.adamw, b1=MOMENTUM, b2=0.99, weight_decay=WEIGHT_DECAY)),
+        Case("adamw, coupled", hyperparams(optax.adamw, weight_decay=olrs.Coupled(value=WEIGHT_DECAY))),
+        Case(
+            "muon",
+            hyperparams(optax.contrib.muon, beta=MOMENTUM, weight_decay=WEIGHT_DECAY, adam_learning_rate=WEIGHT_DECAY),
+        ),
+        Case("lion", hyperparams(optax.lion, b1=MOMENTUM, weight_decay=0.1)),
+        Case("ademamix", hyperparams(optax.contrib.ademamix, b3=0.999, alpha=olrs.Linear(peak=5.0, total_steps=9))),
+        Case("schedule_free_adamw", hyperparams(SCHEDULE_FREE, b1=0.9)),
+        Case("rmsprop", hyperparams(optax.rmsprop, decay=MOMENTUM, momentum=0.9)),
+        Case("adafactor", hyperparams(ADAFACTOR, decay_rate=0.8, weight_decay_rate=WEIGHT_DECAY)),
+        Case("a chain", hyperparams(adamw_like, b1=MOMENTUM, weight_decay=WEIGHT_DECAY)),
+    ],
     "with_rates_by_path": [
         Case("a factor", by_path(optax.scale_by_adam(), {"layer/kernel": 0.5})),
         Case("no factors", by_path(optax.identity(), {})),

@@ -12,47 +12,14 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import optax_lrs as olrs
+from matrices import transform_cases
 from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 LR = olrs.WSD(peak=0.1, total_steps=20, warmup_steps=3, decay_steps=8)
 DECAY = olrs.Cosine(peak=0.2, total_steps=15)
 MOMENTUM = olrs.Tabulated(lrs=[0.85, 0.95], steps=[0, 6])
 live = olrs.with_hyperparams
-
-
-def adamw_like(learning_rate, b1, weight_decay):
-    """A factory of a user's."""
-    return optax.chain(
-        optax.scale_by_adam(b1=b1), optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(learning_rate)
-    )
-
-
-CASES = [
-    Case("with_hyperparams(sgd)", lambda: live(optax.sgd, learning_rate=LR, momentum=MOMENTUM)),
-    Case("with_hyperparams(adamw)",
-         lambda: live(optax.adamw, learning_rate=LR, b1=MOMENTUM, b2=0.99, weight_decay=DECAY)),
-    Case("with_hyperparams(adamw, coupled)",
-         lambda: live(optax.adamw, learning_rate=LR, weight_decay=olrs.Coupled(value=DECAY))),
-    Case("with_hyperparams(muon)",
-         lambda: live(optax.contrib.muon, learning_rate=LR, beta=MOMENTUM, weight_decay=DECAY, adam_learning_rate=DECAY)),
-    Case("with_hyperparams(lion)", lambda: live(optax.lion, learning_rate=LR, b1=MOMENTUM, weight_decay=0.1)),
-    Case("with_hyperparams(ademamix)",
-         lambda: live(optax.contrib.ademamix, learning_rate=LR, b3=0.999, alpha=olrs.Linear(peak=5.0, total_steps=9))),
-    Case("with_hyperparams(schedule_free_adamw)",
-         lambda: live(functools.partial(optax.contrib.schedule_free_adamw, warmup_steps=None), learning_rate=LR, b1=0.9)),
-    Case("with_hyperparams(rmsprop)", lambda: live(optax.rmsprop, learning_rate=LR, decay=MOMENTUM, momentum=0.9)),
-    Case("with_hyperparams(adafactor)",
-         lambda: live(optax.adafactor, learning_rate=LR, min_dim_size_to_factor=4, decay_rate=0.8, clipping_threshold=1.0,
-                      weight_decay_rate=DECAY)),
-    Case("with_hyperparams(a chain)", lambda: live(adamw_like, learning_rate=LR, b1=MOMENTUM, weight_decay=DECAY)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case)
+CASES = transform_cases.ROWS["with_hyperparams"]
 
 
 def params():

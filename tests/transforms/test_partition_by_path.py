@@ -8,26 +8,12 @@ import pytest
 from flax import nnx
 
 import optax_lrs as olrs
-from matrices import transform_rules as rules
-from matrices.transform_rules import Case
 
 LR = olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20)
 
 
 def adam(peak=0.1, **hyperparams):
     return olrs.with_hyperparams(optax.adamw, learning_rate=LR.replace(peak=peak), **hyperparams)
-
-
-CASES = [
-    Case("partition_by_path", lambda: olrs.partition_by_path(sgd=(".*/bias", optax.sgd(LR)), adam=(".*", adam()))),
-    Case("partition_by_path, frozen", lambda: olrs.partition_by_path(none=(".*/bias", None), adam=(".*", adam()))),
-]
-
-
-@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, rule):
-    rule(case)
 
 
 def params():
