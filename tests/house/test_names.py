@@ -75,7 +75,7 @@ def test_no_two_public_names_differ_by_an_ending_only(folder):
 
 def test_the_root_has_few_names():
     names = public(olrs)
-    assert len(names) <= 82, f"{len(names)} names: keep what most programs write, the rest lives in its folder"
+    assert len(names) <= 84, f"{len(names)} names: keep what most programs write, the rest lives in its folder"
     assert set(names) | set(FOLDERS) - {"commands"} == set(olrs.__all__) - {"__version__"}
 
 
@@ -94,7 +94,7 @@ def test_no_module_is_eclipsed(folder):
 
 def test_transforms_are_named_as_optax_names_them():
     """What scales updates is ``scale_by_…``, a wrapper of an optimizer or state ``with_…``, a reader ``read_…``."""
-    verbs = ("scale_by_", "with_", "read_", "record_", "project_", "decay_", "average_")
+    verbs = ("scale_by_", "with_", "read_", "record_", "project_", "decay_", "average_", "partition_")
     nouns = {"learning_rates", "effective_learning_rate", "layerwise_decay"}
     for module in (olrs.transforms, olrs.projection):
         for name in public(module):
