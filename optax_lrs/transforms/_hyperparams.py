@@ -15,6 +15,7 @@ import optax
 from optax_lrs._float32 import on_mesh
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
+from optax_lrs._states.count import next_step
 from optax_lrs._value import build
 from optax_lrs._value.arguments import did_you_mean, number
 from optax_lrs.transforms._coupled import Coupled
@@ -156,7 +157,7 @@ def with_hyperparams(
             new, inner_state = optimizer(values).update(updates, state.inner_state, params, **extra_args)
         new = _like_gradients(new, updates, params)
         inner_state = jax.tree.map(_like, inner_state, state.inner_state)
-        return new, HyperparamsState(optax.safe_increment(state.count), state.schedules, values, inner_state)
+        return new, HyperparamsState(next_step(state.count), state.schedules, values, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
