@@ -1,18 +1,21 @@
-"""Oracles of the recorder, in float64 NumPy: norms of trees, bins of a trace, refinement with a median filter."""
+"""Slow references of the recorder: norms of trees, bins of a trace, refinement by median."""
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 
 def norms(leaves):
-    """l1 and l2 over a list of arrays."""
+    """The l1 and l2 norms of a list of arrays."""
     parts = [np.abs(np.asarray(leaf, np.complex128).ravel()) for leaf in leaves]
     flat = np.concatenate(parts) if parts else np.zeros(0)
     return {"l1": flat.sum(), "l2": np.sqrt((flat**2).sum())}
 
 
 def bins(trace, count):
-    """The span of a bin, and for each its count, mean, sum of squared deviations, lowest and highest logarithm."""
+    """The span of a bin and, for each, statistics of the logarithms.
+
+    These are the count, mean, sum of squared deviations, lowest and highest.
+    """
     span = 1
     while span * count < len(trace):
         span *= 2
@@ -27,8 +30,11 @@ def bins(trace, count):
     return span, np.array(table)
 
 
-def with_refinement(trace, power, share=0.1):
-    """Defazio et al.'s refinement: the median over a share of the run, the end padded by reflection, then the closed form."""
+def refined(trace, power, share=0.1):
+    """Defazio et al.'s refinement: a median over a share of the run, then the closed form.
+
+    The end is padded by reflection.
+    """
     width = 2 * (int(share * len(trace)) // 2) + 1
     padded = np.pad(trace, (0, 2 * width), mode="reflect")
     smooth = median_filter(padded, width, mode="nearest")[: len(trace)]

@@ -1,4 +1,4 @@
-"""Slow references of Normalize-and-Project: float64, one block at a time, as the paper has it, without JAX."""
+"""Slow references of Normalize-and-Project in float64, one block at a time, without JAX."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def project(block, radius):
 
 
 def blocks(shape, separate=(), heads=()):
-    """The index of each block: slices along the separate axes, runs of equal length along those that pack heads."""
+    """The index of each block: slices along separate axes, equal runs along axes of packed heads."""
     runs = [[slice(None)] for _ in shape]
     for axis in separate:
         runs[axis] = [slice(i, i + 1) for i in range(shape[axis])]

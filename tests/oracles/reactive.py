@@ -1,4 +1,4 @@
-"""Slow references of the reactive transforms: float64, one value at a time, in rates, without JAX."""
+"""Slow references of the reactive transforms: float64, one value at a time, without JAX."""
 
 import math
 
@@ -23,7 +23,10 @@ def improves(value, best, mode, rtol, atol):
 
 
 def plateau(values, *, rate=1.0, factor=0.1, patience=10, rtol=1e-4, atol=0.0, cooldown=0, lowest=0.0, mode="min"):
-    """The rate after each value by PyTorch's rules; no eps; the margin a fraction of |best|. None: nothing to see."""
+    """The rate after each value by PyTorch's rules, without eps; None means no value.
+
+    The margin is a fraction of |best|.
+    """
     best, bad, cooling, rates = (math.inf if mode == "min" else -math.inf), 0, 0, []
     for value in values:
         if value is not None:

@@ -1,9 +1,9 @@
-"""Refinement as the paper writes it: float64, one value at a time, slow."""
+"""Slow references of refinement as the paper writes it: float64, one value at a time."""
 
 import math
 
 
-def with_refinement(norms, power, distance=None):
+def refined(norms, power, distance=None):
     """The raw products w_t * (w_{t+1} + ... + w_T); with a distance, the absolute rates of SGD."""
     weights = [norm**-power for norm in norms]
     raw = [weights[t] * math.fsum(weights[t + 1 :]) for t in range(len(weights))]
@@ -14,12 +14,12 @@ def with_refinement(norms, power, distance=None):
 
 
 def shape(norms, power):
-    raw = with_refinement(norms, power)
+    raw = refined(norms, power)
     return [each / max(raw) for each in raw]
 
 
 def running_median(values, tau):
-    """The window around each value, with the first repeated before the start and the end mirrored."""
+    """The window around each value; the first value pads the start, a mirror the end."""
     count = len(values)
     half = int(tau * count) // 2
     reflected = []  # numpy's "reflect": there and back again, the edges not repeated
@@ -46,7 +46,10 @@ def bound(rates, norms, distance=1.0):
 
 
 def table(norms, *, power, tau, total_steps):
-    """What refine gives at every step, with peak 1: the last norm once more, and lines over normalized time."""
+    """The result of refine at every step, with peak 1.
+
+    The last norm is repeated, and lines join the values over normalized time.
+    """
     smooth = running_median(norms, tau) if tau else list(norms)
     shares = shape([*smooth, smooth[-1]], power)
     rates = []

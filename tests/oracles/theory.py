@@ -79,8 +79,8 @@ def two_stage(steps, share, new_steps, factor):
     return lrs
 
 
-def with_refinement(norms):
-    """The refined shape of these norms (arXiv:2310.07831, p = 2), not normalized; the last is zero."""
+def refined(norms):
+    """The refined shape of norms (arXiv:2310.07831, p = 2), not normalized; the last rate is zero."""
     weights = np.asarray(norms, np.float64) ** -2
     return np.array([w * weights[t + 1 :].sum() for t, w in enumerate(weights)])
 

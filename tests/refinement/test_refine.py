@@ -99,7 +99,7 @@ def test_absolute_goldens():
         lrs, [0.114273484309, 0.411384543511, 0.91418787447, 0.182837574894, 0], rtol=1e-11, atol=0
     )
     np.testing.assert_allclose(bound, 1.87408514266, rtol=1e-11)
-    expected, expected_bound = references.with_refinement([4, 2, 1, 1, 2], 2, distance=3)
+    expected, expected_bound = references.refined([4, 2, 1, 1, 2], 2, distance=3)
     np.testing.assert_allclose([*lrs, bound], [*expected, expected_bound], rtol=1e-14)
     device = theory.refined_rates(jnp.asarray([4.0, 2, 1, 1, 2]), 3.0)
     np.testing.assert_allclose([*device.lrs, device.bound], [*lrs, bound], rtol=1e-6)

@@ -96,7 +96,7 @@ def test_golden_decaying_norms(power, name, rate, bound):
 )
 def test_golden_refined_shapes_whose_last_rate_is_zero(norms, linear, refined):
     close(theory.optimal_bound(np.arange(399, -1, -1) / 399, norms), linear, rtol=1e-5)
-    close(theory.optimal_bound(ref.with_refinement(norms), norms), refined, rtol=1e-5)
+    close(theory.optimal_bound(ref.refined(norms), norms), refined, rtol=1e-5)
 
 
 def test_golden_power_fits_of_the_optimal_rate():

@@ -196,7 +196,7 @@ def test_refined_from_bins_as_from_every_step(name):
     trace = trained(50_000, SPIKY[name])
     run = Run.from_state(scanned(trace))
     for power, limit in ((1, 0.012), (2, 0.02)):  # measured: 0.008 and 0.010; 0.013 and 0.015
-        exact, binned = references.with_refinement(trace, power), references.with_refinement(run.grad_norms, power)
+        exact, binned = references.refined(trace, power), references.refined(run.grad_norms, power)
         difference = np.abs(np.interp(np.arange(len(trace)), run.steps, binned) - exact)
         assert difference.max() < limit and np.quantile(difference, 0.99) < 0.011
 
