@@ -35,7 +35,7 @@ def after(steps=2):
 
 @pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
 def test_train_state(raw, tmp_path):
-    """Parameters, step and moments are adopted; a new projection measures the restored parameters."""
+    """Parameters, step and moments are adopted; a projection measures the restored parameters."""
     module = nn.Dense(3)
     begin = lambda seed: module.init(jax.random.key(seed), jnp.ones((1, 4)))["params"]  # noqa: E731
     old = TrainState.create(apply_fn=module.apply, params=begin(0), tx=OLD)
@@ -134,8 +134,13 @@ def test_nnx_optimizers(tmp_path):
     template = jax.tree.map(
         ocp.utils.to_shape_dtype_struct, nnx.state(nnx.Optimizer(Model(), optax.adamw(S), wrt=nnx.Param))
     )
-    ways = {"itself": old, "state": nnx.state(old), "typed": restored(path, template), "raw": restored(path),
-            "pure": restored(pure)}  # fmt: skip
+    ways = {
+        "itself": old,
+        "state": nnx.state(old),
+        "typed": restored(path, template),
+        "raw": restored(path),
+        "pure": restored(pure),
+    }
     fresh = lambda: nnx.Optimizer(model, new(), wrt=nnx.Param)  # noqa: E731
     optimizers = {name: adopt(fresh(), way) for name, way in ways.items()}
     assert all(type(optimizer) is nnx.Optimizer and int(optimizer.step[...]) == 3 for optimizer in optimizers.values())
@@ -161,8 +166,10 @@ def test_nnx_optimizers(tmp_path):
 
 
 def placed(mesh, tree):
-    specs = {"layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")},
-             "head": {"kernel": PartitionSpec(None, "data")}}  # fmt: skip
+    specs = {
+        "layer": {"kernel": PartitionSpec("data", "model"), "bias": PartitionSpec("data")},
+        "head": {"kernel": PartitionSpec(None, "data")},
+    }
     return jax.tree.map(lambda x, spec: jax.device_put(x, NamedSharding(mesh, spec)), tree, specs)
 
 
@@ -267,7 +274,10 @@ def test_radii_are_those_of_the_restored_weights(options, sharded, tmp_path):
     tx = optax.chain(optax.adamw(S), projection)
     q, opt_state = checkpoint["params"], adopt(jax.jit(tx.init)(checkpoint["params"]), checkpoint["opt_state"])
     axis = 1 if "separate" in options else None
-    norms = lambda p: np.atleast_1d(np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis))  # noqa: E731
+
+    def norms(p):
+        return np.atleast_1d(np.linalg.norm(np.asarray(p["layer"]["kernel"], np.float64), axis=axis))
+
     radii = norms(p)
     np.testing.assert_allclose(opt_state[1].radii, radii, rtol=1e-6)
     assert int(opt_state[1].count) == 3 and int(opt_state[0][2].count) == 3
@@ -290,12 +300,30 @@ def test_radii_that_a_checkpoint_has_are_taken():
 
 
 OPTAX = [
-    optax.adafactor, optax.adabelief, optax.adadelta, optax.adagrad, optax.adamax, optax.adan, optax.amsgrad, optax.lamb,
-    optax.novograd, optax.radam, optax.rmsprop, optax.rprop, optax.sm3, optax.yogi, optax.contrib.ademamix,
-    optax.contrib.dadapt_adamw, optax.contrib.momo_adam, optax.contrib.muon, optax.contrib.prodigy,
-    optax.contrib.schedule_free_adamw, functools.partial(optax.lbfgs, linesearch=None),
-    lambda rate: optax.contrib.mechanize(optax.sgd(rate)), lambda rate: optax.contrib.dog(),
-]  # fmt: skip
+    optax.adafactor,
+    optax.adabelief,
+    optax.adadelta,
+    optax.adagrad,
+    optax.adamax,
+    optax.adan,
+    optax.amsgrad,
+    optax.lamb,
+    optax.novograd,
+    optax.radam,
+    optax.rmsprop,
+    optax.rprop,
+    optax.sm3,
+    optax.yogi,
+    optax.contrib.ademamix,
+    optax.contrib.dadapt_adamw,
+    optax.contrib.momo_adam,
+    optax.contrib.muon,
+    optax.contrib.prodigy,
+    optax.contrib.schedule_free_adamw,
+    functools.partial(optax.lbfgs, linesearch=None),
+    lambda rate: optax.contrib.mechanize(optax.sgd(rate)),
+    lambda rate: optax.contrib.dog(),
+]
 
 
 @pytest.mark.parametrize("make", OPTAX, ids=lambda make: getattr(make, "__name__", "other"))

@@ -129,11 +129,19 @@ def test_adams_count_stays():
 def test_all_schedules_and_nothing_else():
     decay = olrs.Constant(value=0.0)
     tx = optax.chain(
-        olrs.record_grad_norm(steps=9), optax.scale_by_adam(), optax.scale_by_schedule(S), optax.ema(0.9),
-        olrs.scale_by_live_schedule(S), olrs.decay_weights(decay), olrs.decay_to_init(decay, "layer/bias"),
-        olrs.project_weights("layer/kernel"), olrs.record_effective_learning_rate(S, power=1, weights="layer/kernel"),
-        olrs.with_rates_by_path(optax.identity(), S, {}), olrs.scale_by_plateau(), optax.inject_hyperparams(optax.sgd)(0.1),
-    )  # fmt: skip
+        olrs.record_grad_norm(steps=9),
+        optax.scale_by_adam(),
+        optax.scale_by_schedule(S),
+        optax.ema(0.9),
+        olrs.scale_by_live_schedule(S),
+        olrs.decay_weights(decay),
+        olrs.decay_to_init(decay, "layer/bias"),
+        olrs.project_weights("layer/kernel"),
+        olrs.record_effective_learning_rate(S, power=1, weights="layer/kernel"),
+        olrs.with_rates_by_path(optax.identity(), S, {}),
+        olrs.scale_by_plateau(),
+        optax.inject_hyperparams(optax.sgd)(0.1),
+    )
     state = train(tx, params(), tx.init(params()), 0, 3)[1]
     reset = reset_schedule(state, step=8)
     expected = list(state)

@@ -1,9 +1,10 @@
-"""Old → new optimizers: how a run goes on when its optimizer has changed, each state built by hand.
+"""Old → new optimizers: how a run continues with another optimizer, each state built by hand.
 
-``expected(fresh, old)`` is the state that must come out, written down leaf by leaf: ``fresh`` is ``new.init(params)`` and
-``old`` what the old optimizer had after STEPS updates. ``same`` says that old and new are the same mathematics, so that a
-run that changes from one to the other in the middle equals one that never changed: bit for bit, but for
-``inject_hyperparams``, whose b1, b2 and decay are rounded to float32 before 1 is taken from them.
+``expected(fresh, old)`` is the state that must result, written down leaf by leaf: ``fresh`` is
+``new.init(params)`` and ``old`` what the old optimizer had after STEPS updates. ``same`` says that
+old and new are the same mathematics, so that a run that changes from one to the other in the middle
+equals one that never changed: bit for bit, but for ``inject_hyperparams``, whose b1, b2 and decay
+are rounded to float32 before 1 is taken from them.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ def grads(params, step):
 
 
 def train(tx, params, state, start, steps):
-    """Each operation alone, so that the same mathematics has the same bits whatever is around it."""
+    """Runs each operation alone, so that the same mathematics has the same bits in any program."""
     tx = optax.with_extra_args_support(tx)
     with jax.disable_jit():
         for step in range(start, start + steps):
@@ -138,8 +139,11 @@ def joined(old):
 
 
 def split(fresh, old):
-    part = lambda label: fresh.inner_states[label]._replace(  # noqa: E731
-        inner_state=(masked_part(old[0], label), *fresh.inner_states[label].inner_state[1:2], old[2]))  # fmt: skip
+    part = (
+        lambda label: fresh.inner_states[label]._replace(  # noqa: E731
+            inner_state=(masked_part(old[0], label), *fresh.inner_states[label].inner_state[1:2], old[2])
+        )
+    )
     return optax.PartitionState({label: part(label) for label in "ab"})
 
 
@@ -156,8 +160,11 @@ def into_rates(f, o):
 
 def out_of_rates(f, o):
     live = o["rates"].live
-    return (o["optimizer"].inner_states["others"].inner_state, f[1],
-            f[2]._replace(count=live.count, learning_rate=live.learning_rate))  # fmt: skip
+    return (
+        o["optimizer"].inner_states["others"].inner_state,
+        f[1],
+        f[2]._replace(count=live.count, learning_rate=live.learning_rate),
+    )
 
 
 def live(f, count, rate=0.0):
@@ -165,74 +172,199 @@ def live(f, count, rate=0.0):
 
 
 CASES = [
-    Case("constant → schedule", constant, lambda: optax.adamw(S),
-         lambda f, o: (o[0], f[1], f[2]._replace(count=n()))),
-    Case("constant → a schedule that is constant", constant, lambda: optax.adamw(olrs.Constant(value=0.1)),
-         lambda f, o: (o[0], f[1], f[2]._replace(count=n())), same=True),
+    Case("constant → schedule", constant, lambda: optax.adamw(S), lambda f, o: (o[0], f[1], f[2]._replace(count=n()))),
+    Case(
+        "constant → a schedule that is constant",
+        constant,
+        lambda: optax.adamw(olrs.Constant(value=0.1)),
+        lambda f, o: (o[0], f[1], f[2]._replace(count=n())),
+        same=True,
+    ),
     Case("schedule → constant", scheduled, constant, lambda f, o: (o[0], *f[1:])),
     Case("schedule → another", scheduled, lambda: optax.adamw(S2), lambda f, o: o),
     Case("the same", scheduled, lambda: optax.adamw(S), lambda f, o: o, same=True),
-    Case("schedule → inject", scheduled, lambda: inject(S),
-         lambda f, o: f._replace(count=n(), inner_state=(o[0], *f.inner_state[1:]), hyperparams_states={
-             "learning_rate": f.hyperparams_states["learning_rate"]._replace(count=n())}), same=True),
-    Case("constant → inject, constant", constant, lambda: inject(0.1),
-         lambda f, o: f._replace(count=n(), inner_state=(o[0], *f.inner_state[1:])), same=True),
-    Case("inject → live", lambda: inject(S), lambda: adam_live(S),
-         lambda f, o: (o.inner_state[0], f[1], live(f[2], n())), same=True),
-    Case("inject → inject, another rate", lambda: inject(S), lambda: inject(S2),
-         lambda f, o: o._replace(hyperparams=f.hyperparams)),
-    Case("schedule → live", scheduled, lambda: adam_live(S),
-         lambda f, o: (o[0], f[1], live(f[2], n())), same=True),
-    Case("live → schedule", lived, lambda: optax.adamw(S),
-         lambda f, o: (o[0], f[1], f[2]._replace(count=n())), same=True),
-    Case("live → another kind of schedule", lived, lambda: adam_live(S2),
-         lambda f, o: (*o[:2], o[2]._replace(schedule=f[2].schedule))),
-    Case("+ clip, a chain in a chain", scheduled, lambda: optax.chain(CLIP, optax.adamw(S)),
-         lambda f, o: (f[0], o), same=True),
+    Case(
+        "schedule → inject",
+        scheduled,
+        lambda: inject(S),
+        lambda f, o: f._replace(
+            count=n(),
+            inner_state=(o[0], *f.inner_state[1:]),
+            hyperparams_states={"learning_rate": f.hyperparams_states["learning_rate"]._replace(count=n())},
+        ),
+        same=True,
+    ),
+    Case(
+        "constant → inject, constant",
+        constant,
+        lambda: inject(0.1),
+        lambda f, o: f._replace(count=n(), inner_state=(o[0], *f.inner_state[1:])),
+        same=True,
+    ),
+    Case(
+        "inject → live",
+        lambda: inject(S),
+        lambda: adam_live(S),
+        lambda f, o: (o.inner_state[0], f[1], live(f[2], n())),
+        same=True,
+    ),
+    Case(
+        "inject → inject, another rate",
+        lambda: inject(S),
+        lambda: inject(S2),
+        lambda f, o: o._replace(hyperparams=f.hyperparams),
+    ),
+    Case("schedule → live", scheduled, lambda: adam_live(S), lambda f, o: (o[0], f[1], live(f[2], n())), same=True),
+    Case(
+        "live → schedule", lived, lambda: optax.adamw(S), lambda f, o: (o[0], f[1], f[2]._replace(count=n())), same=True
+    ),
+    Case(
+        "live → another kind of schedule",
+        lived,
+        lambda: adam_live(S2),
+        lambda f, o: (*o[:2], o[2]._replace(schedule=f[2].schedule)),
+    ),
+    Case(
+        "+ clip, a chain in a chain",
+        scheduled,
+        lambda: optax.chain(CLIP, optax.adamw(S)),
+        lambda f, o: (f[0], o),
+        same=True,
+    ),
     Case("- clip", lambda: optax.chain(CLIP, optax.adamw(S)), scheduled, lambda f, o: o[1], same=True),
-    Case("+ recorder, projection", scheduled, lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
-         lambda f, o: (f[0], o, f[2]._replace(count=n()))),
-    Case("recorder, projection: kept", lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
-         lambda: optax.chain(CLIP, RECORD(), adam_live(S2), PROJECT()),
-         lambda f, o: (f[0], o[0], (o[1][0], f[2][1], live(f[2][2], n())), o[2])),
-    Case("- recorder", lambda: optax.chain(RECORD(), optax.adamw(S)), scheduled, lambda f, o: o[1],
-         same=True, options=dict(drop="0/.*")),
+    Case(
+        "+ recorder, projection",
+        scheduled,
+        lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
+        lambda f, o: (f[0], o, f[2]._replace(count=n())),
+    ),
+    Case(
+        "recorder, projection: kept",
+        lambda: optax.chain(RECORD(), optax.adamw(S), PROJECT()),
+        lambda: optax.chain(CLIP, RECORD(), adam_live(S2), PROJECT()),
+        lambda f, o: (f[0], o[0], (o[1][0], f[2][1], live(f[2][2], n())), o[2]),
+    ),
+    Case(
+        "- recorder",
+        lambda: optax.chain(RECORD(), optax.adamw(S)),
+        scheduled,
+        lambda f, o: o[1],
+        same=True,
+        options=dict(drop="0/.*"),
+    ),
     Case("+ MultiSteps", scheduled, lambda: multi(2, optax.adamw(S)), into_multi),
     Case("- MultiSteps", lambda: multi(2, optax.adamw(S)), scheduled, lambda f, o: o.inner_opt_state),
-    Case("+ apply_if_finite", scheduled, lambda: optax.apply_if_finite(optax.adamw(S), 3),
-         lambda f, o: f._replace(inner_state=o), same=True),
-    Case("- apply_if_finite", lambda: optax.apply_if_finite(optax.adamw(0.1), 3), lambda: optax.adamw(0.1),
-         lambda f, o: o.inner_state, same=True),
-    Case("+ masked", scheduled, lambda: optax.masked(optax.adamw(S), MASK),
-         lambda f, o: f._replace(inner_state=o), same=True),
-    Case("- masked", lambda: optax.masked(optax.adamw(0.1), MASK), lambda: optax.adamw(S),
-         lambda f, o: (o.inner_state[0], f[1], f[2]._replace(count=n()))),
+    Case(
+        "+ apply_if_finite",
+        scheduled,
+        lambda: optax.apply_if_finite(optax.adamw(S), 3),
+        lambda f, o: f._replace(inner_state=o),
+        same=True,
+    ),
+    Case(
+        "- apply_if_finite",
+        lambda: optax.apply_if_finite(optax.adamw(0.1), 3),
+        lambda: optax.adamw(0.1),
+        lambda f, o: o.inner_state,
+        same=True,
+    ),
+    Case(
+        "+ masked",
+        scheduled,
+        lambda: optax.masked(optax.adamw(S), MASK),
+        lambda f, o: f._replace(inner_state=o),
+        same=True,
+    ),
+    Case(
+        "- masked",
+        lambda: optax.masked(optax.adamw(0.1), MASK),
+        lambda: optax.adamw(S),
+        lambda f, o: (o.inner_state[0], f[1], f[2]._replace(count=n())),
+    ),
     Case("one → partition", scheduled, lambda: partition(lambda: optax.adamw(S)), split, same=True),
-    Case("partition → one", lambda: partition(lambda: optax.adamw(S)), lambda: optax.adamw(S),
-         lambda f, o: (joined(o), f[1], f[2]._replace(count=n())), same=True),
-    Case("live → with_rates_by_path", lived,
-         lambda: olrs.with_rates_by_path(optax.scale_by_adam(), S2, {".*/bias": 2.0}), into_rates),
-    Case("with_rates_by_path → live", lambda: olrs.with_rates_by_path(optax.scale_by_adam(), S, {".*/bias": 2.0}), lambda: adam_live(S2),
-         out_of_rates),
-    Case("+ decay_weights", lambda: optax.adam(S), lambda: optax.chain(optax.adam(S), olrs.decay_weights(DECAY)),
-         lambda f, o: (o, f[1]._replace(count=n()))),
-    Case("+ plateau", scheduled, lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
-         lambda f, o: (o, f[1]), same=True),
-    Case("plateau: kept", lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
-         lambda: optax.chain(CLIP, adam_live(S), olrs.scale_by_plateau()),
-         lambda f, o: (f[0], (o[0][0], f[1][1], live(f[1][2], n())), o[1]), same=True),
-    Case("+ effective rates", lambda: optax.adam(0.1),
-         lambda: optax.chain(optax.adam(S), olrs.record_effective_learning_rate(S, power=1)),
-         lambda f, o: ((o[0], f[0][1]._replace(count=n())), f[1]._replace(count=n()))),
-    Case("refined: its schedule is learnt", lambda: with_refinement(optax.identity()), lambda: with_refinement(CLIP, S2),
-         lambda f, o: o._replace(inner=(f.inner[0], *o.inner[1:]))),
-    Case("into refined", lambda: optax.adam(S), lambda: with_refinement(CLIP),
-         lambda f, o: f._replace(record=f.record._replace(count=n()), inner=(f.inner[0], o[0], live(f.inner[2], n())))),
-    Case("momentum → Adam", lambda: optax.sgd(S, momentum=0.9), lambda: optax.adam(S2),
-         lambda f, o: (f[0], f[1]._replace(count=n())), options=dict(drop="0/trace/.*")),
-    Case("Adam → Lion", scheduled, lambda: optax.lion(S2),
-         lambda f, o: (f[0], f[1], f[2]._replace(count=n())), options=dict(drop=["0/mu/.*", "0/nu/.*"])),
+    Case(
+        "partition → one",
+        lambda: partition(lambda: optax.adamw(S)),
+        lambda: optax.adamw(S),
+        lambda f, o: (joined(o), f[1], f[2]._replace(count=n())),
+        same=True,
+    ),
+    Case(
+        "live → with_rates_by_path",
+        lived,
+        lambda: olrs.with_rates_by_path(optax.scale_by_adam(), S2, {".*/bias": 2.0}),
+        into_rates,
+    ),
+    Case(
+        "with_rates_by_path → live",
+        lambda: olrs.with_rates_by_path(optax.scale_by_adam(), S, {".*/bias": 2.0}),
+        lambda: adam_live(S2),
+        out_of_rates,
+    ),
+    Case(
+        "a decay → a decay on a schedule",
+        lambda: optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(1e-4), optax.scale_by_learning_rate(S)),
+        lambda: optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(DECAY), optax.scale_by_learning_rate(S)),
+        lambda f, o: (o[0], f[1]._replace(count=n()), o[2]),
+    ),
+    Case(
+        "+ decay_weights",
+        lambda: optax.adam(S),
+        lambda: optax.chain(optax.adam(S), olrs.decay_weights(DECAY)),
+        lambda f, o: (o, f[1]._replace(count=n())),
+    ),
+    Case(
+        "+ plateau",
+        scheduled,
+        lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
+        lambda f, o: (o, f[1]),
+        same=True,
+    ),
+    Case(
+        "plateau: kept",
+        lambda: optax.chain(optax.adamw(S), olrs.scale_by_plateau()),
+        lambda: optax.chain(CLIP, adam_live(S), olrs.scale_by_plateau()),
+        lambda f, o: (f[0], (o[0][0], f[1][1], live(f[1][2], n())), o[1]),
+        same=True,
+    ),
+    Case(
+        "+ effective rates",
+        lambda: optax.adam(0.1),
+        lambda: optax.chain(optax.adam(S), olrs.record_effective_learning_rate(S, power=1)),
+        lambda f, o: ((o[0], f[0][1]._replace(count=n())), f[1]._replace(count=n())),
+    ),
+    Case(
+        "refined: its schedule is learned",
+        lambda: with_refinement(optax.identity()),
+        lambda: with_refinement(CLIP, S2),
+        lambda f, o: o._replace(inner=(f.inner[0], *o.inner[1:])),
+    ),
+    Case(
+        "into refined",
+        lambda: optax.adam(S),
+        lambda: with_refinement(CLIP),
+        lambda f, o: f._replace(record=f.record._replace(count=n()), inner=(f.inner[0], o[0], live(f.inner[2], n()))),
+    ),
+    Case(
+        "momentum → Adam",
+        lambda: optax.sgd(S, momentum=0.9),
+        lambda: optax.adam(S2),
+        lambda f, o: (f[0], f[1]._replace(count=n())),
+        options=dict(drop="0/trace/.*"),
+    ),
+    Case(
+        "Adam → Lion",
+        scheduled,
+        lambda: optax.lion(S2),
+        lambda f, o: (f[0], f[1], f[2]._replace(count=n())),
+        options=dict(drop=["0/mu/.*", "0/nu/.*"]),
+    ),
     Case("SGD → momentum", lambda: optax.sgd(S), lambda: optax.sgd(S, momentum=0.9), lambda f, o: (f[0], o[1])),
-    Case("a schedule that starts anew", scheduled, lambda: adam_live(S2),
-         lambda f, o: (o[0], f[1], f[2]), options=dict(step=0)),
-]  # fmt: skip
+    Case(
+        "a schedule that starts anew",
+        scheduled,
+        lambda: adam_live(S2),
+        lambda f, o: (o[0], f[1], f[2]),
+        options=dict(step=0),
+    ),
+]
