@@ -1,4 +1,4 @@
-"""Effective learning rates, and what makes them explicit with a projection and without."""
+"""Effective learning rates: computed, recorded, and applied with and without a projection."""
 
 import functools
 
@@ -30,8 +30,8 @@ def test_effective_learning_rate(power):
 
 def test_the_recorder_passes_updates_to_the_last_bit_and_keeps_the_rates():
     schedule = olrs.Linear(peak=0.5, total_steps=4)
-    felt = olrs.record_effective_learning_rate(schedule, power=2)
-    tx = optax.chain(optax.sgd(schedule), felt)
+    recorder = olrs.record_effective_learning_rate(schedule, power=2)
+    tx = optax.chain(optax.sgd(schedule), recorder)
     plain = optax.sgd(schedule)
     params, state, other = PARAMS, tx.init(PARAMS), plain.init(PARAMS)
     for step in range(3):
@@ -39,7 +39,7 @@ def test_the_recorder_passes_updates_to_the_last_bit_and_keeps_the_rates():
         expected, other = plain.update(grads, other, params)
         updates, state = tx.update(grads, state, params)
         jax.tree.map(np.testing.assert_array_equal, updates, expected)
-        rate = felt.rates(params, state)["hidden/kernel"]
+        rate = recorder.rates(params, state)["hidden/kernel"]
         np.testing.assert_allclose(
             rate, ref.effective_rate(schedule.at(step), params["hidden"]["kernel"], 2), rtol=3e-7
         )
@@ -47,7 +47,7 @@ def test_the_recorder_passes_updates_to_the_last_bit_and_keeps_the_rates():
 
 
 def test_golden_multipliers():
-    """shared/methods, adaptive_and_zoo 14.1: a weight of norm 9.48683298051 that began with 5."""
+    """A weight of norm 9.48683298051 that began with 5; computed independently in float64."""
     for power, expected in [(2, 3.6), (1, 1.89736659610)]:
         tx = olrs.scale_by_weight_norm(power=power, radius=5.0)
         updates, _ = tx.update(jax.tree.map(jnp.ones_like, PARAMS), tx.init(PARAMS), PARAMS)
@@ -65,7 +65,7 @@ def golden_problem():
 
 @pytest.mark.parametrize("c", [1, 2, 10])
 def test_golden_direction(c):
-    """A step of eta c^2 at c theta turns as one of eta at theta."""
+    """A step of rate eta c^2 at c theta turns the weights as much as one of rate eta at theta."""
     x, y, theta = golden_problem()
     _, slope = ref.invariant_loss(c * theta, x, y)
     moved = c * theta - 0.05 * c**2 * slope
@@ -74,7 +74,7 @@ def test_golden_direction(c):
 
 
 def test_golden_growth():
-    """50 steps of SGD at 0.5: the norm has grown 1.0704 times, by Pythagoras, and the projected run goes the same way."""
+    """50 steps of SGD at 0.5: the norm grows 1.0704 times, by Pythagoras; directions are equal."""
     x, y, theta = golden_problem()
     free, held, radius, grown = theta, theta, ref.norm(theta), 0.0
     for _ in range(50):
@@ -88,7 +88,7 @@ def test_golden_growth():
 
 
 def two_layers():
-    """A loss that is invariant to the norm of each of two layers, whose norms grow at different speeds."""
+    """A loss that is invariant to the norms of two layers, which grow at different speeds."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 6)), rng.normal(size=(32, 2))
     params = {"first": jnp.asarray(0.2 * rng.normal(size=(6, 5))), "second": jnp.asarray(rng.normal(size=(5, 2)))}
@@ -126,7 +126,10 @@ OPTIMIZERS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_unprojected_with_rates_per_layer_is_projected(name):
-    """The same directions to 1e-12 after 1,000 steps, float64: SGD as in the paper, any optimizer scaled on both sides."""
+    """Equal directions to 1e-12 after 1,000 steps in float64.
+
+    SGD is scaled as in the paper, other optimizers on both sides.
+    """
     make, before, after = OPTIMIZERS[name]
     with jax.enable_x64(True):
         loss, params = two_layers()
@@ -147,7 +150,7 @@ def test_unprojected_with_rates_per_layer_is_projected(name):
 
 
 def test_the_papers_rule_the_other_way():
-    """Unprojected SGD is projected SGD with the rates eta (rho / ||W||)^2, layer by layer; one rate for all is not."""
+    """Unprojected SGD is projected SGD with rates eta (rho / ||W||)^2 per layer, not one rate."""
     steps = 1_000
     with jax.enable_x64(True):
         loss, params = two_layers()
@@ -175,13 +178,13 @@ def test_under_a_projection_the_effective_rate_is_the_schedule():
     with jax.enable_x64(True):
         loss, params = two_layers()
         schedule = olrs.Cosine(peak=0.05, total_steps=100, end=0.005)
-        felt = olrs.record_effective_learning_rate(schedule, power=2, weights="first|second")
-        tx = optax.chain(optax.sgd(schedule), felt, olrs.project_weights("first|second", radius=2.0, mode="deferred"))
+        recorder = olrs.record_effective_learning_rate(schedule, power=2, weights="first|second")
+        tx = optax.chain(optax.sgd(schedule), recorder, olrs.project_weights("first|second", radius=2.0, mode="deferred"))
         state, rates = tx.init(params), []
         for _ in range(3):
             updates, state = tx.update(jax.grad(loss)(params), state, params)
             params = optax.apply_updates(params, updates)
-            rates.append(felt.rates(params, state)["first"])
+            rates.append(recorder.rates(params, state)["first"])
     np.testing.assert_allclose(rates[1:], schedule.at([1, 2]) / 4, rtol=0.01)  # one update's growth
     assert not np.isclose(rates[0], 0.05 / 4, rtol=0.05)  # before the first projection
 
@@ -246,11 +249,11 @@ def test_mistakes_in_the_power(power):
 def test_mistakes():
     with pytest.raises(TypeError, match="record_effective_learning_rate: schedule must be callable"):
         olrs.record_effective_learning_rate(0.1, power=1)
-    felt = olrs.record_effective_learning_rate(olrs.Constant(value=0.1), power=1)
+    recorder = olrs.record_effective_learning_rate(olrs.Constant(value=0.1), power=1)
     with pytest.raises(ValueError, match="needs the parameters"):
-        felt.update(PARAMS, felt.init(PARAMS))
+        recorder.update(PARAMS, recorder.init(PARAMS))
     with pytest.raises(ValueError, match="holds no EffectiveLearningRateState"):
-        felt.rates(PARAMS, optax.adam(0.1).init(PARAMS))
+        recorder.rates(PARAMS, optax.adam(0.1).init(PARAMS))
     scale = olrs.scale_by_weight_norm(power=1)
     with pytest.raises(ValueError, match="needs the parameters"):
         scale.update(PARAMS, scale.init(PARAMS))

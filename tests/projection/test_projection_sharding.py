@@ -32,8 +32,9 @@ def weights(names, seed=0):
 
 
 def collectives(compiled):
-    found = re.findall(r"= \S.*? (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(",
-                       compiled.as_text())  # fmt: skip
+    found = re.findall(
+        r"= \S.*? (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(", compiled.as_text()
+    )
     return {name: found.count(name) for name in set(found)}
 
 
@@ -50,17 +51,22 @@ def compiled_step(projection, params, specs, mesh, project=None):
     shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
     whole = NamedSharding(mesh, P())
     state = jax.eval_shape(projection.init, params)
-    jitted = jax.jit(step_of(projection, project), in_shardings=(shardings, whole, shardings),
-                     out_shardings=(shardings, whole), donate_argnums=(0, 1))  # fmt: skip
+    jitted = jax.jit(
+        step_of(projection, project),
+        in_shardings=(shardings, whole, shardings),
+        out_shardings=(shardings, whole),
+        donate_argnums=(0, 1),
+    )
     return jitted.lower(params, state, params).compile()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exact", "deferred", "manual"])
 def test_collectives_do_not_grow_with_the_leaves(mode):
-    """One all-reduce for each distinct way to lie, and nothing is gathered.
+    """One all-reduce for each different sharding, and nothing is gathered.
 
-    On a mesh of one axis it is one. Over two axes XLA's CPU backend reduces one axis after the other, a TPU's at once.
+    On a mesh of one axis it is one. Over two axes XLA's CPU backend reduces one axis after the
+    other, a TPU's at once.
     """
     mesh = mesh_of()
     for layouts, most in [
@@ -82,7 +88,7 @@ def test_collectives_do_not_grow_with_the_leaves(mode):
 
 
 def test_the_count_is_of_collectives():
-    """A projection that gathers is seen."""
+    """The test detects a projection that gathers."""
     params, mesh = weights(["w"]), mesh_of()
 
     def gathered(params, state):
@@ -100,7 +106,10 @@ def test_shards_have_the_norms_of_the_whole(kind, options):
     params, updates = weights(LAYOUTS), weights(LAYOUTS, seed=1)
     mesh = mesh_of(kind)
     with jax.set_mesh(mesh):
-        place = lambda tree: {n: jax.device_put(x, NamedSharding(mesh, LAYOUTS[n])) for n, x in tree.items()}  # noqa: E731
+
+        def place(tree):
+            return {name: jax.device_put(x, NamedSharding(mesh, LAYOUTS[name])) for name, x in tree.items()}
+
         for mode in MODES:
             projection = olrs.project_weights(mode=mode, **options)
             there, state = jax.jit(step_of(projection))(place(params), projection.init(place(params)), place(updates))
@@ -120,7 +129,7 @@ GRIDS = [dict(separate=0), dict(separate=(0, -1)), dict(separate=(0, olrs.projec
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "check_vma"), [(GRIDS[0], True), (GRIDS[2], True), (GRIDS[1], False)], ids=str)
 def test_shard_map(options, check_vma):
-    """Local shards and one psum: the same as whole arrays; a copy on several devices counts once."""
+    """Local shards and one psum equal whole arrays; a copy on several devices counts once."""
     params, updates = weights(LAYOUTS), weights(LAYOUTS, seed=1)
     mesh = mesh_of()
     for mode in MODES:

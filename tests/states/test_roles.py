@@ -96,7 +96,7 @@ def test_every_transform_is_looked_at(folder):
     for name, make in vars(folder).items():
         returns = str(inspect.signature(make).return_annotation) if inspect.isfunction(make) else ""
         if any(
-            kind in returns for kind in ("GradientTransformation", "OnBlocks", "EffectiveLearningRates", "Projection")
+            kind in returns for kind in ("GradientTransformation", "OnBlocks", "EffectiveRateRecorder", "Projection")
         ):
             assert name in TRANSFORMS, f"{name} makes a gradient transformation: add it to TRANSFORMS in {__file__}"
 

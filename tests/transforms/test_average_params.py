@@ -1,4 +1,4 @@
-"""The average within the training: each kind against float64, trouble, wrappers, shards and what it costs."""
+"""Averages during training: each kind against float64, nan, wrappers, shards and cost."""
 
 import functools
 import re
@@ -19,13 +19,13 @@ STEPS = 23
 
 
 def path(dtype=jnp.float32, steps=STEPS):
-    """Parameters by step, [steps + 1, 3]."""
+    """Parameters by step, shape [steps + 1, 3]."""
     walk = np.cumsum(np.random.default_rng(0).normal(size=(steps + 1, 3)), axis=0)
     return jnp.asarray(walk, dtype)
 
 
 def along(points, *kinds, **all_of_them):
-    """The averages of each kind after each update along the points, all in one chain and scan, and the last states.
+    """Returns the averages of each kind by update, from one chain and scan, and the last states.
 
     The updates are zeros: what there is to average is what the parameters already are.
     """
@@ -116,7 +116,7 @@ def test_leading_weights_of_zero_follow_the_parameters():
 
 
 def test_bfloat16_is_averaged_in_float32_and_equal_parameters_are_a_fixed_point():
-    """Parameters of 256 and 258: a bfloat16 average of many would stay at either. And one that is always 1/3."""
+    """Parameters of 256 and 258, where a bfloat16 average gets stuck, and one of 1/3."""
     points = np.where(np.arange(STEPS + 1)[:, None] % 3 > 0, 258, 256) * np.ones((1, 2))
     points[:, 1] = jnp.bfloat16(1 / 3)
     averages, states = along(jnp.asarray(points, jnp.bfloat16), *(kwargs for kwargs, _ in KINDS.values()))
@@ -148,7 +148,7 @@ def test_parameters_that_are_not_finite_are_left_out():
 
 @pytest.mark.parametrize("bad", [None, 59])
 def test_a_window_that_is_entered_late_goes_on_with_the_weights_of_its_own_places(bad):
-    """Samples at 50, 53, …, 65; the state begins after 54 updates, so the places 2 to 5 are left."""
+    """Samples at 50, 53, …, 65. The state begins after 54 updates: positions 2 to 5 are left."""
     weights = olrs.merge_weights(6, decay=profiles.one_minus_sqrt)
     points = np.array(path(steps=20))  # after 54, 55, … updates
     if bad:
@@ -226,7 +226,7 @@ def test_mistakes_when_it_is_read():
 
 
 def trained(tx, params, steps, grads=None):
-    """SGD with constant gradients: parameters, state and all parameters on the way."""
+    """SGD with constant gradients: the parameters, the state and the parameters of every step."""
     tx = optax.with_extra_args_support(tx)
     state, way = tx.init(params), []
     step = jax.jit(tx.update)
@@ -314,7 +314,7 @@ def placed(mesh, dtype=jnp.float32):
 
 @pytest.mark.parametrize("latest", [None, 3])
 def test_the_state_is_sharded_as_the_parameters(latest):
-    """On an automatic mesh, where types do not say so; the matrix has the explicit one."""
+    """On an automatic mesh, where types show no shardings; the matrix has the explicit mesh."""
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     with jax.set_mesh(mesh):
         params = placed(mesh, jnp.bfloat16)
@@ -334,7 +334,7 @@ def test_the_state_is_sharded_as_the_parameters(latest):
 
 @pytest.mark.parametrize("latest", [None, 2])
 def test_steps_in_between_touch_nothing_and_all_is_in_place(latest):
-    """The branch of a step that does not sample is empty: no copy, no fusion, no collective."""
+    """The branch of steps that do not sample is empty: no copy, no fusion, no collective."""
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     with jax.set_mesh(mesh):
         params = placed(mesh)
@@ -364,15 +364,21 @@ def test_steps_in_between_touch_nothing_and_all_is_in_place(latest):
 
 
 def test_devices_agree_in_shard_map():
-    """A nan on one shard is a nan of the parameters."""
+    """A nan on one shard makes all parameters not finite."""
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     params = placed(mesh)
     bad = params | {"w": params["w"].at[15, 7].set(jnp.nan)}
     tx = olrs.average_params(alpha=0.5, specs=SPECS)
     state = tx.init(params)
     like = olrs.transforms.AverageParamsState(P(), P(), P(), P(), SPECS, None)
-    step = jax.jit(jax.shard_map(lambda s, p: tx.update(jax.tree.map(jnp.zeros_like, p), s, p)[1],
-                                 mesh=mesh, in_specs=(like, SPECS), out_specs=like))  # fmt: skip
+    step = jax.jit(
+        jax.shard_map(
+            lambda s, p: tx.update(jax.tree.map(jnp.zeros_like, p), s, p)[1],
+            mesh=mesh,
+            in_specs=(like, SPECS),
+            out_specs=like,
+        )
+    )
     for now in (params, bad, jax.tree.map(lambda p: 3 * p, params)):
         state = step(state, now)
     assert (state.samples, state.skipped) == (2, 1)

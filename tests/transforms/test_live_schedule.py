@@ -1,4 +1,4 @@
-"""The live schedule: what it applies, what can be read from it, and its replacement in a running job."""
+"""Live schedules: the rates that they apply, reading them, and replacing them in a running job."""
 
 import functools
 
@@ -47,17 +47,26 @@ TRANSFORMATIONS = {
     "chain": (optax.chain(optax.clip(1.0), tail()), {"1/1"}, None),
     "masked": (optax.masked(tail(), {"a": True, "b": False}), {"inner_state/1"}, None),
     "partition": (
-        optax.partition({"x": tail(), "y": optax.chain(optax.scale_by_rms(), olrs.scale_by_live_schedule(LR))},
-                        {"a": "x", "b": "y"}),
-        {"inner_states/x/inner_state/1", "inner_states/y/inner_state/1"}, None,
+        optax.partition(
+            {"x": tail(), "y": optax.chain(optax.scale_by_rms(), olrs.scale_by_live_schedule(LR))}, {"a": "x", "b": "y"}
+        ),
+        {"inner_states/x/inner_state/1", "inner_states/y/inner_state/1"},
+        None,
     ),
     "apply_if_finite": (optax.apply_if_finite(tail(), 2), {"inner_state/1"}, None),
     "inject_hyperparams": (optax.inject_hyperparams(optax.adamw)(learning_rate=LR), {""}, None),
-    "inject in a chain": (optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.sgd)(learning_rate=LR)), {"1"}, None),
+    "inject in a chain": (
+        optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.sgd)(learning_rate=LR)),
+        {"1"},
+        None,
+    ),
     "adamw": (optax.adamw(LR), {"2"}, LR),
-    "adamw in partition": (optax.partition({"x": optax.adamw(LR), "y": optax.set_to_zero()}, {"a": "x", "b": "y"}),
-                           {"inner_states/x/inner_state/2"}, LR),
-}  # fmt: skip
+    "adamw in partition": (
+        optax.partition({"x": optax.adamw(LR), "y": optax.set_to_zero()}, {"a": "x", "b": "y"}),
+        {"inner_states/x/inner_state/2"},
+        LR,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
@@ -222,7 +231,7 @@ def test_a_nan_gradient_leaves_the_state_alone():
 
 
 def test_differentiable_through_training():
-    """The derivative of a final loss in the peak, through the live schedule's own state."""
+    """The derivative of a final loss with respect to the peak, through the state."""
 
     def final_loss(peak):
         tx = olrs.scale_by_live_schedule(olrs.Cosine(peak=1.0, total_steps=5))

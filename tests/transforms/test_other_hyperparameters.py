@@ -1,4 +1,4 @@
-"""Schedules of what is not a rate: weight decay decoupled from it, against NumPy; and the other documented ways."""
+"""Schedules of other hyper-parameters: decoupled weight decay against NumPy, and recipes."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_counts_updates_inside_multi_steps(case):
 
 
 def adamw_in_numpy(theta, gradients, rates, decays, b1=0.9, b2=0.999, eps=1e-8):
-    """Loshchilov and Hutter's algorithm 2 with its decay on a schedule of its own, in float64."""
+    """Algorithm 2 of Loshchilov and Hutter with its own schedule for the decay, in float64."""
     m = v = np.zeros_like(theta)
     for t, (g, rate, decay) in enumerate(zip(gradients, rates, decays), start=1):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
@@ -61,7 +61,9 @@ def test_bfloat16_is_rounded_once():
 
 
 def test_mistakes():
-    with pytest.raises(TypeError, match=r"decay_weights: schedule must be callable, such as Constant\(value=1e-5\), got 0.1"):
+    with pytest.raises(
+        TypeError, match=r"decay_weights: schedule must be callable, such as Constant\(value=1e-5\), got 0.1"
+    ):
         olrs.decay_weights(0.1)
     tx = olrs.decay_weights(DECAY)
     with pytest.raises(ValueError, match="decay_weights: update needs the parameters"):
@@ -69,7 +71,7 @@ def test_mistakes():
 
 
 def test_momentum_on_a_schedule():
-    """Optax's own way takes a schedule of ours, in float32 beside bfloat16 parameters."""
+    """optax.inject_hyperparams takes our schedules, in float32 with bfloat16 parameters."""
     momentum = olrs.Tabulated(lrs=[0.85, 0.95], steps=[0, 4])
     tx = optax.inject_hyperparams(optax.sgd, hyperparam_dtype=jnp.float32)(learning_rate=LR, momentum=momentum)
     params = {"w": jnp.ones(2, jnp.bfloat16)}

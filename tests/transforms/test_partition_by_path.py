@@ -98,14 +98,33 @@ SGD = optax.sgd(0.1)
 MISTAKES = [
     (lambda: olrs.partition_by_path(), ValueError, "there must be at least one group"),
     (lambda: olrs.partition_by_path(a=SGD), TypeError, "a must be a pair (pattern, optimizer)"),
-    (lambda: olrs.partition_by_path(a=("x", "y")), TypeError, "the optimizer of a must be a gradient transformation or None"),
+    (
+        lambda: olrs.partition_by_path(a=("x", "y")),
+        TypeError,
+        "the optimizer of a must be a gradient transformation or None",
+    ),
     (lambda: olrs.partition_by_path(a=("x(", SGD)), ValueError, "'x('"),
-    (lambda: olrs.partition_by_path(a=(3, SGD)), TypeError, "the pattern of a must be a pattern or a sequence of patterns"),
-    (lambda: olrs.partition_by_path(a=("x", SGD), b=("x", SGD)), ValueError, "the pattern 'x' is in two groups, a and b"),
-    (lambda: olrs.partition_by_path(a=("x", SGD), b=(".*", SGD)).init(params()), ValueError, "the pattern 'x' matches no path"),
-    (lambda: olrs.partition_by_path(a=("embed", SGD)).init(params()), ValueError,
-     "no pattern matches layers/0/norm, layers/0/w, layers/1/norm, layers/1/w; add a group for what is left"),
-]  # fmt: skip
+    (
+        lambda: olrs.partition_by_path(a=(3, SGD)),
+        TypeError,
+        "the pattern of a must be a pattern or a sequence of patterns",
+    ),
+    (
+        lambda: olrs.partition_by_path(a=("x", SGD), b=("x", SGD)),
+        ValueError,
+        "the pattern 'x' is in two groups, a and b",
+    ),
+    (
+        lambda: olrs.partition_by_path(a=("x", SGD), b=(".*", SGD)).init(params()),
+        ValueError,
+        "the pattern 'x' matches no path",
+    ),
+    (
+        lambda: olrs.partition_by_path(a=("embed", SGD)).init(params()),
+        ValueError,
+        "no pattern matches layers/0/norm, layers/0/w, layers/1/norm, layers/1/w; add a group for what is left",
+    ),
+]
 
 
 @pytest.mark.parametrize(("build", "error", "message"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")

@@ -1,4 +1,4 @@
-"""The recorder of gradient norms: what it records, where it stands, and what it costs in the compiled program."""
+"""The recorder of gradient norms: what it records, wrappers and sharding, and its compiled cost."""
 
 import functools
 import re
@@ -29,9 +29,16 @@ GROUPS = {"kernels": ".*/kernel", "all_of_it": ".*"}
 def trees(dtype, steps=5):
     rng = np.random.default_rng(0)
     scales = 10.0 ** rng.uniform(-3, 2, steps)
-    return [{"layer": {"kernel": jnp.asarray(s * rng.standard_normal((16, 8)), dtype),
-                       "bias": jnp.asarray(s * rng.standard_normal(8), dtype)},
-             "head": jnp.asarray(s * rng.standard_normal(30), dtype)} for s in scales]  # fmt: skip
+    return [
+        {
+            "layer": {
+                "kernel": jnp.asarray(s * rng.standard_normal((16, 8)), dtype),
+                "bias": jnp.asarray(s * rng.standard_normal(8), dtype),
+            },
+            "head": jnp.asarray(s * rng.standard_normal(30), dtype),
+        }
+        for s in scales
+    ]
 
 
 def recorded(tx, gradients, **kwargs):
@@ -43,7 +50,7 @@ def recorded(tx, gradients, **kwargs):
 
 
 def records_raw_float32_norms(case):
-    """A rule for recorders alone: the norms of the gradients that came in, to float32, whatever their type."""
+    """A rule for recorders: float32 norms of the incoming gradients, whatever their type."""
     for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
         gradients = trees(dtype)
         run = recorded(case.make(), gradients)
@@ -64,7 +71,7 @@ def after_clipping():
 
 
 def in_the_gradients_type():
-    """A recorder that sums in bfloat16, as optax.tree.norm does with bfloat16 gradients."""
+    """A broken recorder, which sums in bfloat16 as optax.tree.norm does with bfloat16 gradients."""
     tx = olrs.record_grad_norm(norms=BOTH)
 
     def update(updates, state, params=None, **extra_args):
@@ -126,7 +133,7 @@ def scanned(trace, **kwargs):
 
 @pytest.mark.parametrize("bins", [4, 6, 10, 64])
 def test_bins_hold_what_was_in_their_steps(bins):
-    """After every step, through six doublings, with nan now and then."""
+    """After every step, through six doublings, with some nan."""
     rng = np.random.default_rng(bins)
     trace = np.exp(rng.standard_normal(40 * bins) - 5).astype(np.float32)
     trace[rng.random(len(trace)) < 0.1] = np.nan
@@ -174,7 +181,7 @@ def test_the_first_row_is_the_first_norm_and_the_rows_have_the_bins_moments():
 
 
 def trained(length, noise, seed=0):
-    """Norms as of a training run: high at first, growing slowly, with noise."""
+    """Norms like those of a training run: high at first, then growing slowly, with noise."""
     rng = np.random.default_rng(seed)
     x = np.arange(length) / length
     return (1 + 4 * np.exp(-40 * x)) * (1 + 0.5 * x) * noise(rng, length)
@@ -259,9 +266,13 @@ WHERE = {
     "masked": (optax.masked(tail(), {"a": True, "b": False}), 3),
     "partition": (optax.partition({"x": tail(), "y": optax.sgd(0.1)}, {"a": "y", "b": "x"}), 4),
     "inject_hyperparams": (
-        optax.inject_hyperparams(lambda learning_rate: optax.chain(olrs.record_grad_norm(), optax.sgd(learning_rate)))(0.1), 7),
+        optax.inject_hyperparams(lambda learning_rate: optax.chain(olrs.record_grad_norm(), optax.sgd(learning_rate)))(
+            0.1
+        ),
+        7,
+    ),
     "flatten": (optax.flatten(tail()), 7),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WHERE)
@@ -288,7 +299,7 @@ def test_several_recorders():
 
 
 def test_multi_steps():
-    """Inside, the averaged gradients of the updates; outside, those of the micro-batches."""
+    """Inside: the averaged gradients of updates. Outside: the gradients of micro-batches."""
     inside = optax.MultiSteps(tail(), 2)
     outside = optax.chain(olrs.record_grad_norm(), optax.MultiSteps(optax.sgd(0.1), 2).gradient_transformation())
     states = inside.init(PARAMS), outside.init(PARAMS)
@@ -392,13 +403,16 @@ def test_no_collective_beside_the_clip_no_callback_and_every_buffer_in_place(kwa
 
 @pytest.mark.parametrize("check_vma", [True, False])
 def test_shard_map(check_vma):
-    """Local shards in, the norm of the whole out, by one collective; replicated leaves count once."""
+    """Local shards give the norm of the whole with one collective; replicated leaves count once."""
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     whole, grads = sharded_tree(mesh)
     tx = olrs.record_grad_norm(norms=BOTH, specs=SPECS, steps=2, groups={"some": "b|d"})
     state = tx.init(grads)
-    step = jax.jit(jax.shard_map(lambda g, s: tx.update(g, s), mesh=mesh, in_specs=(SPECS, P()), out_specs=(SPECS, P()),
-                                 check_vma=check_vma))  # fmt: skip
+    step = jax.jit(
+        jax.shard_map(
+            lambda g, s: tx.update(g, s), mesh=mesh, in_specs=(SPECS, P()), out_specs=(SPECS, P()), check_vma=check_vma
+        )
+    )
     assert all_reduces(step.lower(grads, state).compile().as_text()) == 1
     updates, state = step(grads, state)
     for group, keys in ((None, whole), ("some", "bd")):

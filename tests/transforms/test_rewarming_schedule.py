@@ -1,4 +1,4 @@
-"""Re-warming on the device: what it applies, that it compiles once, what its detector finds, and who can read it."""
+"""Re-warming on the device: applied rates, one compilation, the detector, and reading the state."""
 
 import functools
 
@@ -17,7 +17,7 @@ GRADS = {"w": jnp.linspace(-1.0, 1.0, 4)}
 
 
 def rates_of(tx, boundaries, **extra):
-    """The rates that were applied, by one compiled step, which is compiled once."""
+    """Returns the applied rates of one step, which must compile once."""
     traces = []
 
     @jax.jit
@@ -47,7 +47,7 @@ def test_rates_are_those_of_a_clock_that_starts_again(again, seed):
 
 
 def test_one_boundary_is_a_join_and_none_is_a_live_schedule():
-    """The update that comes with the boundary is the new cycle's first: bit for bit as if the step had been known."""
+    """The update with the boundary is the first of the new cycle, bit for bit as if planned."""
     joined, at = olrs.join(FIRST, AGAIN, at=17), [step == 17 for step in range(60)]
     rates, _ = rates_of(olrs.scale_by_rewarming_schedule(FIRST, again=AGAIN), at)
     np.testing.assert_array_equal(np.float32(rates), np.asarray(joined(np.arange(60))))
@@ -97,7 +97,7 @@ def test_reading_and_replacing():
     assert alone.again is None and alone.live.schedule.value == np.float32(0.3)
     with pytest.raises(ValueError, match="at 'again'"):
         olrs.with_schedule(olrs.scale_by_rewarming_schedule(FIRST).init(GRADS), olrs.Constant(value=0.3), path="again")
-    # Nothing compiles anew for a replaced rate.
+    # A replaced rate does not recompile.
     traces = []
     step = jax.jit(lambda s, new: (traces.append(1), tx.update(GRADS, s, boundary=new))[1])
     step(state, True), step(half, True), step(other, False)
@@ -122,7 +122,7 @@ def losses(seed=0, steps=3000, jump=0.0, at=1500):
 
 
 def found(detector, values):
-    """The steps at which the detector tells of a shift."""
+    """The steps at which the detector reports a shift."""
 
     def step(state, value):
         shifted, state = detector.seen(state, value)
@@ -169,7 +169,7 @@ def test_the_detector_restarts_the_schedule_in_that_very_update():
 
 
 def test_a_boundary_that_is_told_restarts_the_detector():
-    """It is not told twice: the loss that the change brings passes unseen."""
+    """A change is not reported twice: the detector ignores the loss that the change causes."""
     values = np.float32(losses(jump=4.0, steps=400, at=200))
     told = [step == 200 for step in range(400)]
     tx = olrs.scale_by_rewarming_schedule(FIRST, again=AGAIN, detector=olrs.transforms.LossShift(**FIELDS))
@@ -182,7 +182,11 @@ def test_a_boundary_that_is_told_restarts_the_detector():
 MISTAKES = [
     (lambda: olrs.scale_by_rewarming_schedule(0.1), TypeError, "schedule must be a Schedule"),
     (lambda: olrs.scale_by_rewarming_schedule(FIRST, again=0.1), TypeError, "again must be a Schedule"),
-    (lambda: olrs.scale_by_rewarming_schedule(FIRST, detector="loss"), TypeError, "scale_by_rewarming_schedule: detector must be a LossShift, such as LossShift(), got 'loss'"),
+    (
+        lambda: olrs.scale_by_rewarming_schedule(FIRST, detector="loss"),
+        TypeError,
+        "scale_by_rewarming_schedule: detector must be a LossShift, such as LossShift(), got 'loss'",
+    ),
     (lambda: updated(boundary=1), TypeError, "scale_by_rewarming_schedule: boundary must be a bool, got 1"),
     (lambda: updated(boundary=np.zeros(3, bool)), ValueError, "boundary must be a scalar, got shape (3,)"),
     (lambda: updated(value=np.zeros(3)), ValueError, "LossShift: value must be a scalar, got shape (3,)"),
@@ -208,7 +212,7 @@ def test_mistakes_name_the_argument_the_value_and_the_rule(make, error, text):
 
 
 def test_costs_no_collective_and_a_few_scalar_kernels():
-    """On eight devices, with a detector: the compiled update talks to nobody, as without."""
+    """On eight devices, with a detector: the compiled update has no collective."""
     mesh = jax.make_mesh((8,), ("data",))
     spread = jax.NamedSharding(mesh, jax.P("data"))
     params = {"w": jax.device_put(jnp.ones((64, 8)), spread)}

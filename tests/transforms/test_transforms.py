@@ -1,4 +1,4 @@
-"""The matrix of the gradient transformations, and what must fail it."""
+"""The matrix of the gradient transformations, and broken ones that must fail it."""
 
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ def drifts(updates, state, params=None, **extra):
 
 
 def restarts(updates, state, params=None, *, boundary=None, **extra):
-    """A rewarming that asks its boundary with a Python if."""
+    """A broken re-warming transform, which branches on its boundary in Python."""
     return scale(updates, state.rate), State(state.rate * 0 if boundary else state.rate + 1)
 
 
@@ -77,25 +77,44 @@ def keep_only(updates, state, params=None, **extra):
 
 
 BROKEN = [
-    (Case("no extra args", lambda: optax.GradientTransformation(lambda p: State(jnp.zeros(())), no_extra_args)),
-     rules.takes_unexpected_extra_args),
+    (
+        Case("no extra args", lambda: optax.GradientTransformation(lambda p: State(jnp.zeros(())), no_extra_args)),
+        rules.takes_unexpected_extra_args,
+    ),
     (Case("a Python number", transformation(lambda p: State(0.0), python_number)), rules.keeps_its_state_stable),
     (Case("grows", transformation(lambda p: State(()), grows)), rules.keeps_its_state_stable),
     (Case("grows", transformation(lambda p: State(()), grows)), rules.scans),
     (Case("grows", transformation(lambda p: State(()), grows)), rules.compiles_once),
     (Case("promotes", transformation(lambda p: State(jnp.zeros(())), promotes)), rules.keeps_the_type_of_updates),
-    (Case("a weak type", transformation(lambda p: State(jnp.zeros((), jnp.float32)), weak)), rules.keeps_its_state_stable),
-    (Case("the parameters' type", transformation(lambda p: State(jnp.zeros((), jax.tree.leaves(p)[0].dtype)), drifts)),
-     rules.keeps_its_state_stable),
-    (Case("one device", transformation(lambda p: State(jax.device_put(np.float32(0.5), jax.devices()[0])), keep)),
-     rules.shards),
-    (Case("an if on a boundary", transformation(lambda p: State(jnp.zeros((), jnp.int32)), restarts),
-          dict(boundary=np.True_)), rules.compiles_once),
-    (Case("needs a leaf", transformation(lambda p: State(jnp.zeros(()) + jax.tree.leaves(p)[0].sum()), keep)),
-     rules.takes_an_empty_tree),
+    (
+        Case("a weak type", transformation(lambda p: State(jnp.zeros((), jnp.float32)), weak)),
+        rules.keeps_its_state_stable,
+    ),
+    (
+        Case(
+            "the parameters' type", transformation(lambda p: State(jnp.zeros((), jax.tree.leaves(p)[0].dtype)), drifts)
+        ),
+        rules.keeps_its_state_stable,
+    ),
+    (
+        Case("one device", transformation(lambda p: State(jax.device_put(np.float32(0.5), jax.devices()[0])), keep)),
+        rules.shards,
+    ),
+    (
+        Case(
+            "an if on a boundary",
+            transformation(lambda p: State(jnp.zeros((), jnp.int32)), restarts),
+            dict(boundary=np.True_),
+        ),
+        rules.compiles_once,
+    ),
+    (
+        Case("needs a leaf", transformation(lambda p: State(jnp.zeros(()) + jax.tree.leaves(p)[0].sum()), keep)),
+        rules.takes_an_empty_tree,
+    ),
     (Case("a bare array", transformation(lambda p: jnp.ones(()), keep_only)), rules.can_be_adopted),
     (Case("a kept parameter", transformation(lambda p: State(jax.tree.leaves(p)[0]), keep_only)), rules.can_be_donated),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("case", "rule"), BROKEN, ids=lambda x: getattr(x, "__name__", str(x)))

@@ -1,4 +1,4 @@
-"""A rate for each group of parameters: matching, freezing, reading, and the matrix of the transformations."""
+"""Rates for groups of parameters: matching, freezing and reading."""
 
 import flax.linen
 import jax
@@ -15,14 +15,19 @@ LR = olrs.WSD(peak=0.1, total_steps=100, warmup_steps=3, decay_steps=20)
 
 
 def test_equals_an_optimizer_for_each_group():
-    """Against optax.partition with one adamw a group, each with its own schedule."""
+    """Compares with optax.partition and one adamw per group, each with its own schedule."""
     params = {"a": jnp.ones(3), "b": jnp.full(2, 2.0), "c": jnp.ones(1)}
     share = olrs.Linear(peak=1.0, total_steps=5)
     inner = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1))
     ours = olrs.with_rates_by_path(inner, LR, {"a": 0.25, "b": share})
     theirs = optax.partition(
-        {"a": optax.adamw(olrs.scaled(LR, factor=0.25), weight_decay=0.1), "c": optax.adamw(LR, weight_decay=0.1),
-         "b": optax.adamw(olrs.product(LR, share), weight_decay=0.1)}, {"a": "a", "b": "b", "c": "c"})  # fmt: skip
+        {
+            "a": optax.adamw(olrs.scaled(LR, factor=0.25), weight_decay=0.1),
+            "c": optax.adamw(LR, weight_decay=0.1),
+            "b": optax.adamw(olrs.product(LR, share), weight_decay=0.1),
+        },
+        {"a": "a", "b": "b", "c": "c"},
+    )
     mine, other, states = params, params, [ours.init(params), theirs.init(params)]
     for step in range(6):
         grads = jax.tree.map(lambda p, step=step: p * 0.3 + step, params)
@@ -132,22 +137,36 @@ ADAM, ONE = optax.scale_by_adam(), olrs.Constant(value=1.0)
 MISTAKES = [
     (lambda: olrs.with_rates_by_path(ADAM, 0.1, {}), TypeError, "schedule must be a Schedule"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": -1.0}), ValueError, "factors['a'] must be at least 0, got -1.0"),
-    (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": float("nan")}), ValueError, "factors['a'] must be at least 0, got nan"),
+    (
+        lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": float("nan")}),
+        ValueError,
+        "factors['a'] must be at least 0, got nan",
+    ),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": "0.1"}), TypeError, "factors['a'] must be a number, got '0.1'"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a": True}), TypeError, "factors['a'] must be a number, got True"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, [("a", 1.0)]), TypeError, "factors must be a Mapping, such as"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {"a(": 1.0}), ValueError, "'a(' is not a regular expression"),
     (lambda: olrs.with_rates_by_path(ADAM, ONE, {1: 1.0}), TypeError, "a pattern must be a str, got 1"),
-    (lambda: olrs.with_rates_by_path(ADAM, ONE, {"others": 1.0}), ValueError, "'others' is the name of unmatched parameters"),
-    (lambda: olrs.with_rates_by_path(ADAM, ONE, {"kernel": 1.0}).init(rules.params()), ValueError,
-     "the pattern 'kernel' matches no path; the paths are layer/bias, layer/kernel"),
-    (lambda: olrs.with_rates_by_path(ADAM, ONE, {".*": 1.0, "layer/bias": 0.0}).init(rules.params()), ValueError,
-     "the pattern 'layer/bias' is preceded by others"),
+    (
+        lambda: olrs.with_rates_by_path(ADAM, ONE, {"others": 1.0}),
+        ValueError,
+        "'others' is the name of unmatched parameters",
+    ),
+    (
+        lambda: olrs.with_rates_by_path(ADAM, ONE, {"kernel": 1.0}).init(rules.params()),
+        ValueError,
+        "the pattern 'kernel' matches no path; the paths are layer/bias, layer/kernel",
+    ),
+    (
+        lambda: olrs.with_rates_by_path(ADAM, ONE, {".*": 1.0, "layer/bias": 0.0}).init(rules.params()),
+        ValueError,
+        "the pattern 'layer/bias' is preceded by others",
+    ),
     (lambda: olrs.layerwise_decay("abc", factor=0.5), TypeError, "patterns must be a sequence"),
     (lambda: olrs.layerwise_decay(["a", "a"], factor=0.5), ValueError, "patterns must differ"),
     (lambda: olrs.layerwise_decay(["a", "b"], factor=0.0), ValueError, "factor must be above 0, got 0.0"),
     (lambda: olrs.layerwise_decay(["a", "b"], factor="x"), TypeError, "factor must be a number, got 'x'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("build", "error", "message"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")
