@@ -87,8 +87,11 @@ def main(argv=None) -> dict[str, list[float]]:
     found = {}
     for name, tx in optimizers.items():
         after, found[name] = train(apply, params, tx, images, options.tasks, options.steps, options.seed)
-        growth = [float(optax.tree.norm(b) / optax.tree.norm(a)) for a, b, hidden in zip(
-            jax.tree.leaves(params), jax.tree.leaves(after), jax.tree.leaves(audit.mask)) if hidden]  # fmt: skip
+        growth = [
+            float(optax.tree.norm(b) / optax.tree.norm(a))
+            for a, b, hidden in zip(jax.tree.leaves(params), jax.tree.leaves(after), jax.tree.leaves(audit.mask))
+            if hidden
+        ]
         shown = " ".join(f"{accuracy:.2f}" for accuracy in found[name])
         print(f"{name}: hidden norms grew {np.round(growth, 2).tolist()} times; accuracy after each task\n  {shown}")
     return found

@@ -90,7 +90,8 @@ class NormConv(linen.Module):
 
     Example:
         >>> import jax.numpy as jnp
-        >>> jax.eval_shape(NormConv(16, (3, 3), strides=2).init_with_output, jax.random.key(0), jnp.ones((1, 8, 8, 3)))[0].shape
+        >>> layer, x = NormConv(16, (3, 3), strides=2), jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0].shape
         (1, 4, 4, 16)
     """
 

@@ -30,7 +30,8 @@ def kernel(config: LayerConfig, outputs: Any, names: tuple[str, ...], name: str,
 class Attention(linen.Module):
     r"""Self-attention with rotary positions: queries, keys and the output are normalized.
 
-    .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\, x W^V_h W^O_h\Big),
+    .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\,
+              x W^V_h W^O_h\Big),
               \qquad \hat q = \mathrm{rms}(x W^Q), \; \hat k = \mathrm{rms}(x W^K)
 
     over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are
@@ -83,7 +84,8 @@ class FeedForward(linen.Module):
         config: how to normalize, compute, store and shard.
 
     Example:
-        >>> jax.eval_shape(FeedForward(32, gated=True).init_with_output, jax.random.key(0), jax.numpy.ones((2, 8)))[0].shape
+        >>> layer, x = FeedForward(32, gated=True), jax.numpy.ones((2, 8))
+        >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0].shape
         (2, 8)
     """
 
@@ -115,7 +117,8 @@ class TransformerBlock(linen.Module):
         config: how to normalize, compute, store and shard.
 
     Example:
-        >>> jax.eval_shape(TransformerBlock(2, 64).init_with_output, jax.random.key(0), jax.numpy.ones((1, 5, 16)))[0].shape
+        >>> block, x = TransformerBlock(2, 64), jax.numpy.ones((1, 5, 16))
+        >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
         (1, 5, 16)
     """
 

@@ -32,7 +32,8 @@ def kernel(config: LayerConfig, inputs: Any, outputs: Any, names: tuple[str, ...
 class Attention(nnx.Module):
     r"""Self-attention with rotary positions: queries, keys and the output are normalized.
 
-    .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\, x W^V_h W^O_h\Big),
+    .. math:: \mathrm{norm}\Big(\sum_h \mathrm{softmax}\big(\hat q_h \hat k_h^\top / \sqrt{K}\big)\,
+              x W^V_h W^O_h\Big),
               \qquad \hat q = \mathrm{rms}(x W^Q), \; \hat k = \mathrm{rms}(x W^K)
 
     over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are

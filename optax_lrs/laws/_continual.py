@@ -36,7 +36,8 @@ class ContinualAnnealing(Law):
     r"""The annealing law of a run that continues on other data from one step on.
 
     .. math::
-        L = L_0 + A (S_1^{\mathrm{pt}} + S_1^{\mathrm{cpt}})^{-\alpha} - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
+        L = L_0 + A (S_1^{\mathrm{pt}} + S_1^{\mathrm{cpt}})^{-\alpha}
+            - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
             + B \left(1 - (1 + E\,S_1^{\mathrm{cpt}})^{-\beta}\right)
 
     It has the sums of :class:`Annealing`, separate for the pre-training (pt) and the continued one

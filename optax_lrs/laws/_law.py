@@ -54,7 +54,8 @@ class Law(Value, abstract=True):
             @classmethod
             def basis(cls, sums, values, *, slopes=True):
                 column = 1 / (values["shift"] + sums)
-                return np.stack([np.ones_like(sums), column], axis=1), {"shift": [(1, -(column**2))]}
+                columns = np.stack([np.ones_like(sums), column], axis=1)
+                return columns, {"shift": [(1, -(column**2))]}
 
     :func:`lr_gradient` needs ``rate_slopes`` too, and :func:`optimize` needs ``rate_slopes`` and
     ``free_optimum = True``.

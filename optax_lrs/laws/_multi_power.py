@@ -28,7 +28,8 @@ class MultiPower(Law):
 
     .. math::
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\eta_{k-1} - \eta_k)\,
-            G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right), \qquad G(x) = 1 - (1 + Cx)^{-\beta}
+            G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right),
+            \qquad G(x) = 1 - (1 + Cx)^{-\beta}
 
     It has seven numbers. Unlike :class:`Annealing` it knows that a drop to a lower rate takes
     longer to show, and its schedule may be optimized. It needs three runs, such as a constant one,

@@ -145,8 +145,8 @@ def rates_of(
     spacing = float(np.median(np.diff(rows))) if len(rows) > 1 else 1.0
     if rows[0] > spacing and warmup_steps is None:
         raise ValueError(
-            f"{owner}: the rates begin at step {rows[0]}, and the earlier ones are unknown: give the run its schedule, or "
-            "pass warmup_steps (0 if there was none)"
+            f"{owner}: the rates begin at step {rows[0]}, and the earlier ones are unknown: "
+            "give the run its schedule, or pass warmup_steps (0 if there was none)"
         )
     if between == "hold":
         lrs = rates[np.maximum(np.searchsorted(rows, every, side="right") - 1, 0)]

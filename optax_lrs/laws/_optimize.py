@@ -18,8 +18,9 @@ from optax_lrs.laws._rates import rates
 from optax_lrs.schedules import Tabulated
 
 _CORNER = (
-    "a law that is linear in the drops of the rate is lowest at a corner: the schedule stays at the peak and falls to its "
-    "end within two steps, which no run confirms. Use optimize_family, or MultiPower"
+    "a law that is linear in the drops of the rate is lowest at a corner: "
+    "the schedule stays at the peak and falls to its end within two steps, which no run confirms. "
+    "Use optimize_family, or MultiPower"
 )
 _LEAST = 1e-3  # share of the peak that is still to fall: no drop starts at zero, where its gradient would be zero
 
@@ -37,7 +38,8 @@ def optimize(
     r"""Finds the schedule with the lowest final loss under a law, never rising after the warmup.
 
     .. math:: \min_{\delta \ge 0}\ L(T-1), \qquad
-              \eta_{k} = \text{peak} - \sum_{j \le k} \delta_j, \quad \sum_j \delta_j \le \text{peak} - \text{end}
+              \eta_{k} = \text{peak} - \sum_{j \le k} \delta_j, \quad
+              \sum_j \delta_j \le \text{peak} - \text{end}
 
     As in Luo et al. the unknowns are the drops of the rate. Unlike the paper, which takes 10,000
     and more steps of Adam and clips, the drops are squares that sum to the peak with what is left
@@ -185,7 +187,8 @@ def optimize_family(
         >>> import optax_lrs as olrs
         >>> def tail(share):
         ...     return olrs.WSD(peak=2e-4, total_steps=20_000, decay_steps=round(share * 20_000))
-        >>> best = optimize_family(olrs.laws.Annealing.published(), tail, {"share": (0.1, 0.2, 0.25, 0.3, 0.5)}, steps=20_000)
+        >>> law, grid = olrs.laws.Annealing.published(), {"share": (0.1, 0.2, 0.25, 0.3, 0.5)}
+        >>> best = optimize_family(law, tail, grid, steps=20_000)
         >>> best.arguments, round(best.loss, 4)
         ({'share': 0.25}, 2.7775)
     """

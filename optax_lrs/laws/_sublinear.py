@@ -27,7 +27,8 @@ class SublinearPower(Law):
     .. math::
         L(t) = L_0 + A\,S_1(t)^{-\alpha} - B \sum_{k=1}^{t} (\zeta_{k-1} - \zeta_k)\,
             G\!\left(\zeta_k^{-\gamma} \sum_{\tau=k}^{t} \zeta_\tau\right), \qquad
-            \zeta = \eta_\text{ref} \left(\frac{\eta}{\eta_\text{ref}}\right)^{p}, \quad S_1 = \sum_{\tau \le t} \zeta_\tau
+            \zeta = \eta_\text{ref} \left(\frac{\eta}{\eta_\text{ref}}\right)^{p},
+            \quad S_1 = \sum_{\tau \le t} \zeta_\tau
 
     with :math:`G(x) = 1 - (1 + Cx)^{-\beta}` and :math:`\eta_\text{ref}` = 1e-3, which only sets
     the units. Both published laws predict too low a loss for long decays when fitted to short ones,

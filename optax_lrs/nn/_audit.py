@@ -31,7 +31,7 @@ def scale_invariant_leaves(
     combinations of all outputs, at general points: the parameters with noise, because at a bias of
     zero, or in front of a branch that starts at zero, everything looks invariant. So the answer is
     about the function, not its present weights. Of a leaf the change is compared with what the leaf
-    can do at all (a factor for each element of its own), so that a leaf of little influence does
+    can do at all (a separate factor for each element), so that a leaf of little influence does
     not pass for an invariant one. Besides whole leaves it finds
 
     * axes along which slices may be scaled independently: the layers of stacked leaves, heads,
@@ -67,7 +67,7 @@ def scale_invariant_leaves(
 
     Returns:
         An :class:`Audit`: print it; ``audit.mask``, ``audit.patterns``, ``audit.separate`` and
-        ``audit.joint`` are for ``project_weights``, ``audit.mistakes(...)`` tells what another
+        ``audit.joint`` are for ``project_weights``, ``audit.mistakes(...)`` lists what another
         choice would get wrong.
 
     Raises:
@@ -163,8 +163,10 @@ class _Findings:
         tests = [(i, axes) for i, choices in wanted.items() for axes in choices]
         free: list[tuple[int, ...]] = [()] * self.count
         if tests:
-            rows = [Scaling(np.eye(self.count)[i], np.isin(np.arange(self.measure.rank), axes) * 1.0,
-                            spread=math.log(2)) for i, axes in tests]  # fmt: skip
+            rows = [
+                Scaling(np.eye(self.count)[i], np.isin(np.arange(self.measure.rank), axes) * 1.0, spread=math.log(2))
+                for i, axes in tests
+            ]
             for (i, axes), change in zip(tests, self.measure.changes(rows), strict=True):
                 holds = change <= max(self.tolerance * self.effect[i], 5 * self.floor)
                 if holds and not free[i]:  # all of them together come first
@@ -187,8 +189,10 @@ class _Findings:
                 exchanges.append(exponents)
 
         def named(vectors):
-            return tuple(Joint({names[rows[j]]: float(p) for j, p in enumerate(exponents) if p}, change)
-                         for exponents, change in self._confirmed(vectors, rows))  # fmt: skip
+            return tuple(
+                Joint({names[rows[j]]: float(p) for j, p in enumerate(exponents) if p}, change)
+                for exponents, change in self._confirmed(vectors, rows)
+            )
 
         return named(together), named(exchanges)
 
@@ -201,6 +205,7 @@ class _Findings:
             exponents[rows] = vector / np.abs(vector).max()  # the largest power is c itself
             tests += [Scaling(exponents, np.zeros(self.measure.rank), math.log(c)) for c in FACTORS]
         changes = self.measure.changes(tests).reshape(len(vectors), -1).max(axis=1)
-        limits = [max(self.tolerance * min(self.effect[rows[j]] for j in np.flatnonzero(v)), 5 * self.floor)
-                  for v in vectors]  # fmt: skip
+        limits = [
+            max(self.tolerance * min(self.effect[rows[j]] for j in np.flatnonzero(v)), 5 * self.floor) for v in vectors
+        ]
         return [(v, float(change)) for v, change, limit in zip(vectors, changes, limits) if change <= limit]

@@ -32,7 +32,7 @@ class LayerConfig:
         norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over
             the last axis.
         use_scale: a learnable scale after each normalization. Off by default: as a weight vector in
-            front of a residual sum it has a norm, and so an effective rate, of its own.
+            front of a residual sum it would have a separate norm, and so effective rate.
         use_bias: a learnable offset after each normalization, ``"layer"`` only. No other hidden
             layer has a bias: a normalization takes it away, or makes the kernel's scale matter
             again.

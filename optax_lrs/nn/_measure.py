@@ -117,10 +117,12 @@ class Measure:
             outputs, backward = jax.vjp(lambda leaves: self._outputs(leaves, rest, batch), leaves)
             keys = jax.random.split(jax.random.fold_in(self.key, number), len(outputs))
             # Every output counts alike, whatever its size.
-            (grads,) = backward([
-                jax.random.normal(key, y.shape, y.dtype) / jnp.maximum(jnp.linalg.norm(y.ravel()), 1e-30)
-                for key, y in zip(keys, outputs, strict=True)
-            ])  # fmt: skip
+            (grads,) = backward(
+                [
+                    jax.random.normal(key, y.shape, y.dtype) / jnp.maximum(jnp.linalg.norm(y.ravel()), 1e-30)
+                    for key, y in zip(keys, outputs, strict=True)
+                ]
+            )
             return tuple(map(jnp.stack, zip(*map(self._sums, leaves, grads), strict=True)))
 
         return jax.lax.map(probe, numbers)

@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
     dtype: Any
     verdict: str  # a key of VERDICTS
     change: float  # the largest relative change of an output under a factor of 1/2, 2 or 10; nan if not floating
-    effect: float  # the same where each element has a factor of its own, from 1/2 to 2: what the leaf can do at all
+    effect: float  # the same for separate factors of the elements, from 1/2 to 2: what the leaf can do at all
     radial: float  # |<W, G>| against what random signs would give: 0 if the gradient is orthogonal to the weights
     free_axes: tuple[int, ...]  # slices along these may be scaled independently of each other, too
 
@@ -55,7 +55,8 @@ class Audit:
 
     leaves: tuple[Leaf, ...]
     #: Leaves that are not invariant alone but together, all by one factor: the norm over all of them may be projected.
-    #: The pair of scale and offset of a normalization in front of a ReLU is one; with several ways to the same end, one.
+    #: The pair of scale and offset of a normalization in front of a ReLU is one. Of several
+    #: equivalent groups one is listed.
     groups: tuple[Joint, ...]
     #: The same with other exponents, mostly of both signs: one leaf may grow while another shrinks. Nothing to project;
     #: the norm of such a leaf says nothing on the effective rate unless the other is known.
@@ -96,8 +97,11 @@ class Audit:
         They are the groups of leaves of one parent and one shape.
         """
         shapes = {leaf.path: leaf.shape for leaf in self.leaves}
-        same = [group.exponents for group in self.groups
-                if len({(path.rpartition("/")[0], shapes[path]) for path in group.exponents}) == 1]  # fmt: skip
+        same = [
+            group.exponents
+            for group in self.groups
+            if len({(path.rpartition("/")[0], shapes[path]) for path in group.exponents}) == 1
+        ]
         return self._patterns([path for group in same for path in group])
 
     def _patterns(self, chosen: list[str]) -> tuple[str, ...]:
@@ -160,8 +164,16 @@ class Audit:
 
     def __str__(self):
         head = ("parameter", "shape", "invariant", "change", "project")
-        rows = [(leaf.path, str(leaf.shape), leaf.verdict.replace("invariant", "yes"), _percent(leaf.change),
-                 granularity(leaf)) for leaf in self.leaves]  # fmt: skip
+        rows = [
+            (
+                leaf.path,
+                str(leaf.shape),
+                leaf.verdict.replace("invariant", "yes"),
+                _percent(leaf.change),
+                granularity(leaf),
+            )
+            for leaf in self.leaves
+        ]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in [head, *rows]]
         lines.append(

@@ -53,8 +53,9 @@ def groups(basis: list[np.ndarray], costs: np.ndarray) -> list[np.ndarray]:
             continue
         low, high = np.r_[np.zeros(leaves), np.full(free, -np.inf)], np.r_[np.ones(leaves), np.full(free, np.inf)]
         low[leaf] = 1.0
-        best = optimize.milp(cost, integrality=whole, bounds=optimize.Bounds(low, high), constraints=link,
-                             options={"time_limit": 5.0})  # fmt: skip
+        best = optimize.milp(
+            cost, integrality=whole, bounds=optimize.Bounds(low, high), constraints=link, options={"time_limit": 5.0}
+        )
         if best.x is not None:
             found.append(np.round(best.x[:leaves]))
     return found

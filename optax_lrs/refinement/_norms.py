@@ -101,7 +101,8 @@ def running_median(norms: np.ndarray, smoothing: float) -> np.ndarray:
     if tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15) and len(norms) * width > 10**8:
         # Older versions take time proportional to length times window: 100,000 norms took 12 s.
         raise ImportError(
-            f"refine: {len(norms):,} norms need scipy 1.15 or newer, got {scipy.__version__}: pip install 'optax_lrs[refine]'"
+            f"refine: {len(norms):,} norms need scipy 1.15 or newer, got {scipy.__version__}: "
+            "pip install 'optax_lrs[refine]'"
         )
     padded = np.pad(norms, (0, 2 * width), mode="reflect")  # for short runs it mirrors the mirror image
     return median_filter(padded, size=width, mode="nearest")[: len(norms)]
@@ -118,9 +119,9 @@ def _column(run: Run, optimizer: str, norm: str | None) -> tuple[str, np.ndarray
         return wanted, column
     if wanted == "l1" and run.grad_norms is not None:
         raise ValueError(
-            "refine: optimizer='adam' needs l1 norms, run.grad_norms_l1, and this run has only l2 norms. Record l1 norms with"
-            " record_grad_norm; or pass norm='l2', which uses the l2 norm instead: valid as long as"
-            " their ratio, sqrt(number of parameters) at most, stays about the same over the run"
+            "refine: optimizer='adam' needs l1 norms, run.grad_norms_l1, and this run has only l2 norms."
+            " Record l1 norms with record_grad_norm; or pass norm='l2', which uses the l2 norm instead:"
+            " valid as long as their ratio, sqrt(number of parameters) at most, stays about the same over the run"
         )
     raise ValueError(f"refine: optimizer={optimizer!r} needs {wanted} norms, but run.{_COLUMNS[wanted]} is None")
 

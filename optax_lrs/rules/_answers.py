@@ -192,10 +192,11 @@ def rounded(schedule: Any, peak: float) -> Any:
 def _text(said: RuleTable) -> str:
     """The run, a line for every rule, the spreads, and the details of each rule."""
     whose = "StepLawRule's" if said.batch_asked is None else f"the nearest to {said.batch_asked:,.0f}"
+    sequences = f"{said.batch_sequences:,} sequences"
     lines = [
         f"params  {said.params:.6g}, without embeddings",
         f"tokens  {said.tokens:.6g}",
-        f"batch   {said.batch_tokens:,} tokens = {said.batch_sequences:,} sequences of {said.sequence_length:,} ({whose})",
+        f"batch   {said.batch_tokens:,} tokens = {sequences} of {said.sequence_length:,} ({whose})",
         f"steps   {said.total_steps:,}",
         "",
         *_table([_HEAD, *map(_cells, said.rows)]),

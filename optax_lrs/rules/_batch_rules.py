@@ -129,7 +129,8 @@ def _sequences_for(rule: MiniCPMBatch | CriticalBatch, run: PlannedRun) -> int |
 class GradientNoise(NamedTuple):
     r"""The size and the noise of the gradient, from its norms at two batch sizes.
 
-    .. math:: |G|^2 = \frac{B |G_B|^2 - b |G_b|^2}{B - b}, \qquad S = \frac{|G_b|^2 - |G_B|^2}{1/b - 1/B}, \qquad
+    .. math:: |G|^2 = \frac{B |G_B|^2 - b |G_b|^2}{B - b}, \qquad
+              S = \frac{|G_b|^2 - |G_B|^2}{1/b - 1/B}, \qquad
               B_\text{noise} = S / |G|^2
 
     One measurement is noisy, and either estimate may come out negative: average ``squared_norm``
@@ -202,7 +203,8 @@ class RelativeCost(NamedTuple):
 def batch_tradeoff(*, batch: float, critical: float) -> RelativeCost:
     r"""The steps, tokens and rate of a batch size, from the critical batch.
 
-    .. math:: \frac{S}{S_\min} = 1 + \frac{B_\text{crit}}{B}, \qquad \frac{E}{E_\min} = 1 + \frac{B}{B_\text{crit}}, \qquad
+    .. math:: \frac{S}{S_\min} = 1 + \frac{B_\text{crit}}{B}, \qquad
+              \frac{E}{E_\min} = 1 + \frac{B}{B_\text{crit}}, \qquad
               \frac{\eta}{\eta_\max} = \frac{1}{1 + B_\text{noise}/B}
 
     At the critical batch all are known: twice the steps, twice the tokens, half the rate. The rate

@@ -134,8 +134,10 @@ def whole_sequences(batch_tokens: float, *, sequence_length: int, multiple: int 
         TypeError: if a count is not an int.
 
     Example:
-        >>> whole_sequences(1_107_715, sequence_length=2048), whole_sequences(1_107_715, sequence_length=2048, multiple=64)
-        (541, 512)
+        >>> whole_sequences(1_107_715, sequence_length=2048)
+        541
+        >>> whole_sequences(1_107_715, sequence_length=2048, multiple=64)
+        512
     """
     wanted = float(positive("whole_sequences", "batch_tokens", batch_tokens))
     length = whole("whole_sequences", "sequence_length", sequence_length, low=1, high=ANY_SIZE)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
-from optax_lrs._horizon import Horizon
 from optax_lrs._value.arguments import instance, positive, whole
 from optax_lrs.rules._answers import PlannedRun, RuleAnswer, RuleTable
 from optax_lrs.rules._batch_rules import CriticalBatch, MiniCPMBatch
@@ -99,7 +100,7 @@ def suggest(
         tokens=tokens,
         sequence_length=sequence_length,
         batch_sequences=sequences,
-        total_steps=Horizon.of(tokens=tokens, tokens_per_step=run.tokens_per_step).steps,
+        total_steps=math.ceil(Fraction(repr(tokens)) / run.tokens_per_step),  # exact, for absurd sizes too
         batch_asked=None if batch_tokens is None else wanted,
         rows=tuple(rows),
         left_out=tuple(left_out),

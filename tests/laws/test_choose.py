@@ -9,8 +9,15 @@ import optax_lrs as olrs
 from optax_lrs import Run, laws
 
 T, PEAK = 2000, 1e-3
-LAW = laws.MultiPower(irreducible=2.6, power_scale=0.5, power_exponent=0.5, drop_scale=130.0, drop_speed=1.2, drop_exponent=0.5,
-                      lr_exponent=0.55)  # fmt: skip
+LAW = laws.MultiPower(
+    irreducible=2.6,
+    power_scale=0.5,
+    power_exponent=0.5,
+    drop_scale=130.0,
+    drop_speed=1.2,
+    drop_exponent=0.5,
+    lr_exponent=0.55,
+)
 
 
 def wsd(decay, **how):

@@ -19,9 +19,17 @@ ONE = laws.OnePower(irreducible=2.6, power_scale=0.4, power_exponent=0.5)
 ANNEALING = laws.Annealing(irreducible=2.6, power_scale=0.4, power_exponent=0.5, drop_scale=0.4, decay_factor=0.99)
 MULTI = laws.MultiPower.published("100M")
 CONTINUAL = laws.ContinualAnnealing(
-    irreducible=2.6, power_scale=0.4, power_exponent=0.5, former_drop_scale=0.3, drop_scale=0.4, shift_scale=-0.2,
-    shift_speed=20.0, shift_exponent=0.3, switch_step=700, decay_factor=0.99,
-)  # fmt: skip
+    irreducible=2.6,
+    power_scale=0.4,
+    power_exponent=0.5,
+    former_drop_scale=0.3,
+    drop_scale=0.4,
+    shift_scale=-0.2,
+    shift_speed=20.0,
+    shift_exponent=0.3,
+    switch_step=700,
+    decay_factor=0.99,
+)
 LAWS = [ONE, ANNEALING, MULTI, CONTINUAL]
 T = 2000
 SCHEDULES = {
@@ -36,14 +44,14 @@ SCHEDULES = {
     "float32": olrs.Tabulated(lrs=np.float32(olrs.Cosine(peak=3e-4, total_steps=T).at(range(T)))),
     "rows": olrs.Tabulated(lrs=olrs.Cosine(peak=3e-4, total_steps=T).at(range(0, T, 128)), steps=range(0, T, 128)),
     "noise": olrs.Tabulated(lrs=3e-4 * np.random.default_rng(0).uniform(0.5, 1, T)),
-}  # fmt: skip
+}
 
 
 def lrs_of(name):
     return SCHEDULES[name].at(range(T))
 
 
-# ── evaluation ────────────────────────────────────────────────────────────────────────────────
+# ── evaluation ──────────
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.3, 0.9, 0.999, 1.0])
@@ -160,7 +168,7 @@ def test_lr_gradient(law, name, warmup, monkeypatch):
     gradient, last = laws.lr_gradient(law, lrs), [len(lrs) - 1]
     for step in (0, 50, 99, 100, 200, 201, 799, 800, 801, 1500, 1998):
         if (warmup != "counted" and step == warmup_length(lrs)) or lrs[step] == 0:
-            continue  # a kink: another step may become the warmup's end; a rate of zero has no lower neighbour
+            continue  # a kink: another step may become the warmup's end; a rate of zero has no lower neighbor
         change = np.zeros(len(lrs))
         change[step] = 1e-4 * lrs[step]
         if warmup_length(lrs + change) != warmup_length(lrs) or warmup_length(lrs - change) != warmup_length(lrs):
@@ -176,7 +184,7 @@ def test_lr_gradient_mistakes():
         laws.lr_gradient(MULTI, [0.0, 0.0])
 
 
-# ── invariants ────────────────────────────────────────────────────────────────────────────────
+# ── invariants ──────────
 
 
 @pytest.mark.parametrize("law", [ONE, ANNEALING, MULTI], ids=lambda law: type(law).__name__)
@@ -227,10 +235,11 @@ def test_multi_power_has_its_limits():
     lrs = lrs_of("cosine")
     np.testing.assert_allclose(
         MULTI.replace(drop_scale=0.0).curve(lrs)[1:],
-        laws.OnePower(irreducible=MULTI.irreducible, power_scale=MULTI.power_scale,
-                      power_exponent=MULTI.power_exponent).curve(lrs)[1:],
+        laws.OnePower(
+            irreducible=MULTI.irreducible, power_scale=MULTI.power_scale, power_exponent=MULTI.power_exponent
+        ).curve(lrs)[1:],
         rtol=1e-13,
-    )  # fmt: skip
+    )
     # gamma = 1: after a drop the number of steps alone counts; beta large: an exponential.
     steps = np.array([500, 509, 900])
     law = MULTI.replace(irreducible=0.0, power_scale=0.0, lr_exponent=1.0)
@@ -262,7 +271,7 @@ def test_infinite_before_any_update_and_without_warnings():
         assert law.replace(power_scale=0.0).curve(np.zeros(3)).tolist() == [law.irreducible] * 3
 
 
-# ── schedules ─────────────────────────────────────────────────────────────────────────────────
+# ── schedules ──────────
 
 
 def test_any_optax_schedule():
@@ -282,7 +291,7 @@ def test_host_only():
         ANNEALING.predict(olrs.Cosine(peak=3e-4, total_steps=1000), steps=1000)
 
 
-# ── values ────────────────────────────────────────────────────────────────────────────────────
+# ── values ──────────
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)

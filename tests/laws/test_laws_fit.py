@@ -55,7 +55,7 @@ def errors(law, truth):
         yield np.abs(law.curve(lrs, steps) / truth.curve(lrs, steps) - 1).max()
 
 
-# ── predictions are recovered (parameters need not be: the data hardly determine them) ──────────────
+# ── predictions are recovered (parameters need not be: the data hardly determine them) ──
 
 
 def test_annealing_predicts_what_was_left_out(annealed):
@@ -89,9 +89,17 @@ def test_without_noise_the_parameters_come_back():
 def test_the_continual_law_is_fitted_with_a_gain_and_with_a_loss():
     for scale in (0.3, -0.3):
         truth = laws.ContinualAnnealing(
-            irreducible=2.6, power_scale=0.5, power_exponent=0.5, former_drop_scale=0.3, drop_scale=0.3, shift_scale=scale,
-            shift_speed=20.0, shift_exponent=0.5, switch_step=3000, decay_factor=0.99,
-        )  # fmt: skip
+            irreducible=2.6,
+            power_scale=0.5,
+            power_exponent=0.5,
+            former_drop_scale=0.3,
+            drop_scale=0.3,
+            shift_scale=scale,
+            shift_speed=20.0,
+            shift_exponent=0.5,
+            switch_step=3000,
+            decay_factor=0.99,
+        )
         runs = [run_of(truth, s, noise=1e-4) for s in (CONSTANT, COSINE, DROP)]
         law = laws.ContinualAnnealing.fit(runs, switch_step=3000, fixed={"decay_factor": 0.99})
         assert np.sign(law.shift_scale) == np.sign(scale) and law.switch_step == 3000
@@ -135,7 +143,7 @@ def test_a_law_of_ones_own():
     assert laws.Law.from_json(law.to_json()) == law and len(laws.bootstrap(law, runs, n=3).members) == 3
 
 
-# ── the optimum ───────────────────────────────────────────────────────────────────────────────
+# ── the optimum ──────────
 
 
 @pytest.mark.parametrize(("cls", "truth"), [(laws.Annealing, ANNEALING), (laws.MultiPower, MULTI)])
@@ -201,7 +209,7 @@ def test_weights_bounds_priors_and_fixed_values(annealed):
     assert laws.Annealing.fit(annealed, fixed=everything).parameters == everything
 
 
-# ── the data as they come ─────────────────────────────────────────────────────────────────────
+# ── the data as they come ──────────
 
 
 def test_unsorted_duplicated_missing_and_spiked_losses(annealed):
@@ -270,7 +278,7 @@ def test_a_warmup_is_found():
     assert warmup_length(np.array([0.0, 0.1, 0.2])) == 2 and warmup_length(np.array([0.1])) == 0
 
 
-# ── uncertainty ───────────────────────────────────────────────────────────────────────────────
+# ── uncertainty ──────────
 
 
 def test_bootstrap(annealed):
@@ -311,7 +319,7 @@ def test_plot(annealed):
     plt.close("all")
 
 
-# ── what cannot be known ──────────────────────────────────────────────────────────────────────
+# ── what cannot be known ──────────
 
 
 @pytest.mark.parametrize(
@@ -322,13 +330,25 @@ def test_plot(annealed):
         (lambda r: laws.Annealing.fit(r[0]), ValueError, "the rate is constant in every run"),
         (lambda r: laws.MultiPower.fit([r[0], r[0]]), ValueError, "the rate is constant in every run"),
         (lambda r: laws.Annealing.fit(bare(r[0], losses=None)), ValueError, "without losses"),
-        (lambda r: laws.Annealing.fit(bare(r[0], losses=r[0].losses * np.nan)), ValueError, "no finite, positive entry"),
+        (
+            lambda r: laws.Annealing.fit(bare(r[0], losses=r[0].losses * np.nan)),
+            ValueError,
+            "no finite, positive entry",
+        ),
         (lambda r: laws.Annealing.fit(r, first_step=10**6), ValueError, "from step 1000000 on"),
         (lambda r: laws.Annealing.fit(bare(r[0], lrs=None)), ValueError, "neither schedule nor lrs"),
         (lambda r: laws.Annealing.fit(bare(r[0])), ValueError, "the rates begin at step 600"),
         (lambda r: laws.Annealing.fit(bare(r[0]), warmup_steps=700), ValueError, "recorded from step 600"),
-        (lambda r: laws.Annealing.fit(bare(r[0], lrs=-r[0].lrs), warmup_steps=0), ValueError, "lrs must not be negative"),
-        (lambda r: laws.Annealing.fit(run_of(ANNEALING, COSINE, total=290, every=10, first=100)), ValueError, "still rises"),
+        (
+            lambda r: laws.Annealing.fit(bare(r[0], lrs=-r[0].lrs), warmup_steps=0),
+            ValueError,
+            "lrs must not be negative",
+        ),
+        (
+            lambda r: laws.Annealing.fit(run_of(ANNEALING, COSINE, total=290, every=10, first=100)),
+            ValueError,
+            "still rises",
+        ),
         (lambda r: laws.Annealing.fit(r, weights=[1, 1]), ValueError, "weights must be 3 numbers"),
         (lambda r: laws.Annealing.fit(r, weights=[0, 0, 0]), ValueError, "must not all be zero"),
         (lambda r: laws.Annealing.fit(r, fixed={"alpha": 1.0}), ValueError, "fixed names 'alpha'"),
@@ -345,7 +365,7 @@ def test_plot(annealed):
         (lambda r: laws.tidy(steps=[0.5], losses=[1.0]), ValueError, "whole numbers"),
         (lambda r: laws.bootstrap(ANNEALING, r, n=0), ValueError, "n must be at least 1"),
     ],
-)  # fmt: skip
+)
 def test_mistakes(annealed, fit, error, message):
     with pytest.raises(error, match=message):
         fit(annealed)

@@ -90,9 +90,15 @@ def test_annealing_at_full_size(schedule, losses):
 
 @pytest.mark.parametrize(
     ("total", "decay", "best", "loss"),
-    [(20_000, "cosine", 0.25, 2.772881), (20_000, "linear", 0.25, 2.777497), (20_000, "one_minus_sqrt", 0.2, 2.774692),
-     (60_000, "cosine", 0.2, 2.664329), (60_000, "linear", 0.2, 2.668540), (60_000, "one_minus_sqrt", 0.15, 2.666576)],
-)  # fmt: skip
+    [
+        (20_000, "cosine", 0.25, 2.772881),
+        (20_000, "linear", 0.25, 2.777497),
+        (20_000, "one_minus_sqrt", 0.2, 2.774692),
+        (60_000, "cosine", 0.2, 2.664329),
+        (60_000, "linear", 0.2, 2.668540),
+        (60_000, "one_minus_sqrt", 0.15, 2.666576),
+    ],
+)
 def test_best_share_of_the_decay_under_annealing(total, decay, best, loss):
     law, found = laws.Annealing.published(), {}
     for share in (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0):
@@ -152,8 +158,12 @@ def published_lrs(name, total=24_000, warmup=2160):
         lrs[warmup:] = 3e-4 * (1 + np.cos(np.pi * done)) / 2
     elif name != "constant":
         lrs *= {
-            "wsd": 0.1**late, "wsdld": 1 - 0.9 * late, "linear": left, "1-sqrt": 1 - np.sqrt(1 - left), "power 1.5": left**1.5,
-        }[name]  # fmt: skip
+            "wsd": 0.1**late,
+            "wsdld": 1 - 0.9 * late,
+            "linear": left,
+            "1-sqrt": 1 - np.sqrt(1 - left),
+            "power 1.5": left**1.5,
+        }[name]
     return lrs
 
 

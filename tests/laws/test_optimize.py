@@ -10,8 +10,15 @@ from optax_lrs import laws, profiles
 from optax_lrs.laws._optimize import _places
 
 MULTI = laws.MultiPower.published("25M")
-OURS = laws.SublinearPower(irreducible=2.7, power_scale=0.9, power_exponent=0.5, drop_scale=250.0, drop_speed=1.0,
-                           drop_exponent=0.5, lr_exponent=0.5)  # fmt: skip
+OURS = laws.SublinearPower(
+    irreducible=2.7,
+    power_scale=0.9,
+    power_exponent=0.5,
+    drop_scale=250.0,
+    drop_speed=1.0,
+    drop_exponent=0.5,
+    lr_exponent=0.5,
+)
 ANNEALING = laws.Annealing.published()
 PEAK, T, WARMUP = 3e-4, 24_000, 2160
 
@@ -55,8 +62,11 @@ def test_better_than_any_simple_shape(law):
     assert np.all(np.diff(lrs[100:]) <= 1e-12) and lrs.min() >= 0 and lrs.max() <= PEAK * (1 + 1e-6)
     found = law.curve(lrs, [steps - 1])[0]
     simple = [olrs.Cosine(total_steps=steps, **how), olrs.WSD(total_steps=steps, decay_steps=0, **how)]
-    simple += [olrs.WSD(total_steps=steps, decay_steps=d, decay=profiles.power(p), **how)
-               for d in (150, 300, 500, 800, 1400) for p in (1.0, 1.5, 2.0)]  # fmt: skip
+    simple += [
+        olrs.WSD(total_steps=steps, decay_steps=d, decay=profiles.power(p), **how)
+        for d in (150, 300, 500, 800, 1400)
+        for p in (1.0, 1.5, 2.0)
+    ]
     assert all(found < law.final_loss(each, steps=steps) for each in simple)
     # No small monotone change is better: of a mix with any of them the slope is not negative.
     gradient = laws.lr_gradient(law, np.maximum(lrs, 1e-9))
@@ -159,7 +169,7 @@ def test_knots():
     )
 
 
-# ── the laws whose optimum is no schedule ─────────────────────────────────────────────────────
+# ── the laws whose optimum is no schedule ──────────
 
 
 def test_the_annealing_laws_optimum_collapses():
@@ -182,10 +192,14 @@ def test_the_annealing_laws_optimum_collapses():
 @pytest.mark.parametrize(
     ("total", "shape", "share", "loss"),
     [
-        (20_000, "cosine", 0.25, 2.772881), (20_000, "linear", 0.25, 2.777497), (20_000, "one_minus_sqrt", 0.2, 2.774692),
-        (60_000, "cosine", 0.2, 2.664329), (60_000, "linear", 0.2, 2.668540), (60_000, "one_minus_sqrt", 0.15, 2.666576),
+        (20_000, "cosine", 0.25, 2.772881),
+        (20_000, "linear", 0.25, 2.777497),
+        (20_000, "one_minus_sqrt", 0.2, 2.774692),
+        (60_000, "cosine", 0.2, 2.664329),
+        (60_000, "linear", 0.2, 2.668540),
+        (60_000, "one_minus_sqrt", 0.15, 2.666576),
     ],
-)  # fmt: skip
+)
 def test_published_shares(total, shape, share, loss):
     # The best share of the tail under Tissue et al.'s published fit, on this grid.
     def tail(share):
@@ -208,8 +222,9 @@ def test_several_arguments_and_edges():
     with pytest.warns(laws.LawWarning, match="the best peak is at the edge"):
         best = laws.optimize_family(MULTI, tail, grid, steps=500)
     assert "peak" in best.edges and "decay" not in best.edges and len(best.tried) == 12
-    assert best.loss == min(MULTI.final_loss(tail(**{**point}), steps=500)
-                            for point in [{k: p[k] for k in grid} for p in best.tried])  # fmt: skip
+    assert best.loss == min(
+        MULTI.final_loss(tail(**{**point}), steps=500) for point in [{k: p[k] for k in grid} for p in best.tried]
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ KEY = jax.random.key(0)
 
 def normals(*shapes, seed=0):
     draws = np.random.default_rng(seed)
-    return [jnp.asarray(draws.normal(size=shape) / np.sqrt(shape[-2] if len(shape) > 1 else 1), jnp.float32)
-            for shape in shapes]  # fmt: skip
+    return [
+        jnp.asarray(draws.normal(size=shape) / np.sqrt(shape[-2] if len(shape) > 1 else 1), jnp.float32)
+        for shape in shapes
+    ]
 
 
 def layer_norm(x, epsilon=1e-6):
@@ -61,8 +63,14 @@ def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
 def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     """Kernel and bias are invariant together; at a bias of zero the kernel alone seems so."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
-    params = {"1": {"kernel": w1, "bias": jnp.zeros(8)}, "2": {"kernel": w2}, "head": {"kernel": w3, "bias": jnp.zeros(3)},
-              "steps": jnp.arange(3), "unused": jnp.ones((2, 2)), "shift": jnp.zeros(())}  # fmt: skip
+    params = {
+        "1": {"kernel": w1, "bias": jnp.zeros(8)},
+        "2": {"kernel": w2},
+        "head": {"kernel": w3, "bias": jnp.zeros(3)},
+        "steps": jnp.arange(3),
+        "unused": jnp.ones((2, 2)),
+        "shift": jnp.zeros(()),
+    }
 
     def apply(p, x):
         x = jax.nn.gelu(layer_norm(x @ p["1"]["kernel"] + p["1"]["bias"]))
@@ -74,9 +82,16 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
         apply(params | {"1": {"kernel": 10 * w1, "bias": jnp.zeros(8)}}, X)["logits"], exact, rtol=1e-3
     )
     audit = scale_invariant_leaves(apply, params, X)
-    assert verdicts(audit) == {"1/kernel": "no", "1/bias": "no", "2/kernel": "invariant", "head/kernel": "no",
-                               "head/bias": "no", "steps": "not floating", "unused": "no effect",
-                               "shift": "no effect"}  # fmt: skip
+    assert verdicts(audit) == {
+        "1/kernel": "no",
+        "1/bias": "no",
+        "2/kernel": "invariant",
+        "head/kernel": "no",
+        "head/bias": "no",
+        "steps": "not floating",
+        "unused": "no effect",
+        "shift": "no effect",
+    }
     assert together(audit) == {frozenset({"1/kernel", "1/bias"})}
     assert audit.mask == jax.tree.map(lambda _: False, params) | {"2": {"kernel": True}}
     assert audit.patterns == ("2/kernel",) and audit.separate == {}  # not [0-9]+/kernel: the first is none
@@ -186,8 +201,10 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
         return x @ p["w3"] + 1e-3 * p["small"]
 
     # Variances in front of the first normalization far above its epsilon, and below it.
-    found = [verdicts(scale_invariant_leaves(apply, {"w1": c * w1, "w2": w2, "w3": w3, "small": jnp.zeros(3)}, X))
-             for c in (30.0, 0.1)]  # fmt: skip
+    found = [
+        verdicts(scale_invariant_leaves(apply, {"w1": c * w1, "w2": w2, "w3": w3, "small": jnp.zeros(3)}, X))
+        for c in (30.0, 0.1)
+    ]
     assert [verdict["w1"] for verdict in found] == ["invariant", "no"]
     assert found[0]["w2"] == "nearly"
     # The offset changes outputs by less than a thousandth. It is no more invariant for that.

@@ -20,15 +20,27 @@ TOKENS = jax.random.randint(KEY, (2, 7), 0, 11)
 
 # A network in nnx, the same in linen, and a batch.
 NETWORKS = {
-    "mlp": (lambda c, rngs: networks.MLP(5, (8, 12), 3, config=c, rngs=rngs),
-            lambda c: linen_networks.MLP((8, 12), 3, config=c), VECTORS),
-    "resnet": (lambda c, rngs: networks.ResNet(2, (4, 6), 3, blocks=1, config=c, rngs=rngs),
-               lambda c: linen_networks.ResNet((4, 6), 3, blocks=1, config=c), IMAGES),
-    "transformer": (lambda c, rngs: transformer.Transformer(11, 8, 1, 2, config=c, rngs=rngs),
-                    lambda c: linen_transformer.Transformer(11, 8, 1, 2, config=c), TOKENS),
-    "scanned": (lambda c, rngs: transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c, rngs=rngs),
-                lambda c: linen_transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c), TOKENS),
-}  # fmt: skip
+    "mlp": (
+        lambda c, rngs: networks.MLP(5, (8, 12), 3, config=c, rngs=rngs),
+        lambda c: linen_networks.MLP((8, 12), 3, config=c),
+        VECTORS,
+    ),
+    "resnet": (
+        lambda c, rngs: networks.ResNet(2, (4, 6), 3, blocks=1, config=c, rngs=rngs),
+        lambda c: linen_networks.ResNet((4, 6), 3, blocks=1, config=c),
+        IMAGES,
+    ),
+    "transformer": (
+        lambda c, rngs: transformer.Transformer(11, 8, 1, 2, config=c, rngs=rngs),
+        lambda c: linen_transformer.Transformer(11, 8, 1, 2, config=c),
+        TOKENS,
+    ),
+    "scanned": (
+        lambda c, rngs: transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c, rngs=rngs),
+        lambda c: linen_transformer.Transformer(11, 8, 2, 2, gated=True, scan_layers=True, config=c),
+        TOKENS,
+    ),
+}
 CASES = [
     pytest.param("mlp", PLAIN, id="mlp"),
     pytest.param("mlp", FULL, id="mlp-scale-bias"),
@@ -116,9 +128,12 @@ def test_the_head_is_not_invariant_and_epsilon_is_what_is_left():
 def test_partitions_are_told_as_flax_tells_them(scan_layers):
     axes = {"embed": "data", "mlp": "model", "heads": "model", "vocab": "model", "layers": None}
     config, first = LayerConfig(axes=axes), (None,) if scan_layers else ()
-    wanted = {"attention/query/kernel": P(*first, "data", "model", None), "attention/out/kernel":
-              P(*first, "model", None, "data"), "forward/up/dense/kernel": P(*first, "data", "model"),
-              "forward/down/dense/kernel": P(*first, "model", "data")}  # fmt: skip
+    wanted = {
+        "attention/query/kernel": P(*first, "data", "model", None),
+        "attention/out/kernel": P(*first, "model", None, "data"),
+        "forward/up/dense/kernel": P(*first, "data", "model"),
+        "forward/down/dense/kernel": P(*first, "model", "data"),
+    }
     module = linen_transformer.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config)
     specs = flax_linen.get_partition_spec(jax.eval_shape(module.init, KEY, TOKENS))["params"]
     specs = {
@@ -134,8 +149,10 @@ def test_partitions_are_told_as_flax_tells_them(scan_layers):
             lambda: transformer.Transformer(16, 8, 2, 2, scan_layers=scan_layers, config=config, rngs=flax_nnx.Rngs(0))
         )
         found = flax_nnx.get_partition_spec(flax_nnx.state(model))
-    found = {_paths.parameter_path(k): s
-             for k, s in jax.tree_util.tree_flatten_with_path(found, is_leaf=lambda x: isinstance(x, P))[0]}  # fmt: skip
+    found = {
+        _paths.parameter_path(k): s
+        for k, s in jax.tree_util.tree_flatten_with_path(found, is_leaf=lambda x: isinstance(x, P))[0]
+    }
     prefix = "blocks/" if scan_layers else "blocks/1/"
     assert wanted.items() <= {path.removeprefix(prefix): spec for path, spec in found.items()}.items()
     assert found["embed/embedding"] == P("model", "data")

@@ -446,7 +446,7 @@ MISTAKES = [
     (lambda: refine(Run(steps=[0, 1]), optimizer="sgd"), ValueError, "run.grad_norms is None"),
     (lambda: refine(Run(steps=[0, 1]), optimizer="adam"), ValueError, "run.grad_norms_l1 is None"),
     (lambda: refine(RUN, optimizer="sgd", method="newton"), ValueError, "method must be .* got 'newton'"),
-    (lambda: refine(RUN, optimizer="sgd", smoothing=1.5), ValueError, "smoothing must be at least 0 and at most 1, got 1.5"),
+    (lambda: refine(RUN, optimizer="sgd", smoothing=1.5), ValueError, "at least 0 and at most 1, got 1.5"),
     (lambda: refine(RUN, optimizer="sgd", smoothing="0.x"), TypeError, "smoothing must be a number"),
     (lambda: refine(RUN, optimizer="sgd", clamp_fraction=0.9), ValueError, "at least 0 and at most 0.5, got 0.9"),
     (lambda: refine(RUN, optimizer="sgd", knots=1), ValueError, "knots must be at least 2, got 1"),

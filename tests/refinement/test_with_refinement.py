@@ -77,8 +77,9 @@ def test_it_agrees_with_refine_on_the_host(optimizer, count, how):
     expected = olrs.refine(run, optimizer=optimizer, peak=0.5, **how)
     np.testing.assert_allclose(schedule_of(state).lrs, expected.lrs, rtol=2e-5, atol=1e-6)
     assert schedule_of(state) is not None and schedule_of(state).steps == expected.steps
-    oracle = references.table(noisy(count).tolist(), power=2 if optimizer == "sgd" else 1,
-                              tau=how.get("smoothing", 0.1), total_steps=count)  # fmt: skip
+    oracle = references.table(
+        noisy(count).tolist(), power=2 if optimizer == "sgd" else 1, tau=how.get("smoothing", 0.1), total_steps=count
+    )
     np.testing.assert_allclose(
         schedule_of(state).lrs, np.maximum(0.5 * np.array(oracle), how.get("floor", 0)), rtol=2e-5, atol=1e-6
     )
@@ -169,8 +170,11 @@ def test_inside_others_each_is_refined_for_itself():
     for x, y in zip(*norms):
         _, state = update({"u": jnp.full(1, x), "v": jnp.full(2, y / 2)}, state, params)
     state = next_run(tx)(state, params)
-    found = [node for node in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, olrs.refinement.RefinementState))
-             if isinstance(node, olrs.refinement.RefinementState)]  # fmt: skip
+    found = [
+        node
+        for node in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, olrs.refinement.RefinementState))
+        if isinstance(node, olrs.refinement.RefinementState)
+    ]
     runs = [olrs.Run(steps=range(30), grad_norms=norms[0]), olrs.Run(steps=range(30), grad_norms_l1=norms[1])]
     for node, run, optimizer in zip(found, runs, ("sgd", "adam")):
         expected = olrs.refine(run, optimizer=optimizer, peak=0.5)

@@ -14,7 +14,7 @@ from optax_lrs.__main__ import main
 
 RULES = [rules.StepLawRule(), rules.GammaRule(), rules.MiniCPMBatch(), rules.CriticalBatch()]
 
-# ── golden values: wsd_continual_laws.goldens.json, twelve digits ────────────────────────────────────
+# ── golden values: wsd_continual_laws.goldens.json, twelve digits ──────────
 
 STEP_LAW = [  # parameters, tokens, rate, batch in tokens, in sequences of 2,048
     (2.15e8, 1.14e10, "0.00250780750893", "320568.366109", "156.527522514"),
@@ -70,9 +70,11 @@ def test_gamma_law(tokens):
     big, small = 1024 * 4096, 128 * 4096
     published = rules.GammaRule(amplitude=4.0)
     found = (
-        published.peak(tokens=tokens, batch_tokens=big), rules.GammaRule().peak(tokens=tokens, batch_tokens=big),
-        published.peak(tokens=tokens, batch_tokens=small), rules.GammaRule().ratio(tokens=tokens),
-    )  # fmt: skip
+        published.peak(tokens=tokens, batch_tokens=big),
+        rules.GammaRule().peak(tokens=tokens, batch_tokens=big),
+        published.peak(tokens=tokens, batch_tokens=small),
+        rules.GammaRule().ratio(tokens=tokens),
+    )
     assert tuple(map(digits, found)) == POWER[tokens]
 
 
@@ -154,7 +156,7 @@ def test_many_sizes_at_once():
     assert isinstance(rules.StepLawRule().peak(params=10**9, tokens=10**11), float)
 
 
-# ── schedules and batches ───────────────────────────────────────────────────────────────────────────
+# ── schedules and batches ──────────
 
 
 def test_the_end_of_step_law_is_a_rate_and_not_a_share():
@@ -180,7 +182,7 @@ def test_whole_sequences_are_the_nearest_multiple(wanted, multiple):
     assert found == others[np.argmin(np.abs(others * 2048 - wanted))]
 
 
-# ── ranges ────────────────────────────────────────────────────────────────────────────────────
+# ── ranges ──────────
 
 
 def test_ranges_of_validity():
@@ -208,7 +210,7 @@ def test_rules_are_values(rule):
     assert eval(repr(rule), {type(rule).__name__: type(rule)}) == type(rule)(**names)
 
 
-# ── suggest ───────────────────────────────────────────────────────────────────────────────────
+# ── suggest ──────────
 
 
 def test_suggest():
@@ -227,8 +229,16 @@ def test_suggest():
 
 
 def test_suggest_with_all_that_can_be_said():
-    said = rules.suggest(params=7e9, tokens=1e12, sequence_length=4096, batch_tokens=4e6, multiple=64, width_ratio=8,
-                        loss=2.5, noise_scale_tokens=2e6)  # fmt: skip
+    said = rules.suggest(
+        params=7e9,
+        tokens=1e12,
+        sequence_length=4096,
+        batch_tokens=4e6,
+        multiple=64,
+        width_ratio=8,
+        loss=2.5,
+        noise_scale_tokens=2e6,
+    )
     assert said.batch_asked == 4e6 and said.batch_sequences == 960 and not said.left_out
     assert [row.rule for row in said.rows][2:] == ["MiniCPMBatch", "CriticalBatch", "GradientNoise"]
     assert said["GammaRule"].rate == said["GammaRule"].peak / 8 == said.rate_spread[0]
@@ -307,7 +317,7 @@ def test_suggest_asks_every_rule_of_the_package():
     assert exported - {rules.Rule} == set(ASKED) == {type(rule) for rule in RULES}
 
 
-# ── mistakes ──────────────────────────────────────────────────────────────────────────────────
+# ── mistakes ──────────
 
 
 @pytest.mark.parametrize(
@@ -373,7 +383,7 @@ def test_mistakes_in_rules(build, what):
         build()
 
 
-# ── the command ───────────────────────────────────────────────────────────────────────────────
+# ── the command ──────────
 
 
 def told(capsys, *arguments):
@@ -395,8 +405,11 @@ def test_the_command(capsys):
 
 
 def test_the_command_shows_the_spread_and_what_is_recalled(capsys):
-    out = told(capsys, *"--params 7e9 --tokens 1e12 --sequence-length 4096 --batch-tokens 4e6 --width-ratio 8".split(),
-               *"--loss 3 --noise-scale 2e6".split())  # fmt: skip
+    out = told(
+        capsys,
+        *"--params 7e9 --tokens 1e12 --sequence-length 4096 --batch-tokens 4e6 --width-ratio 8".split(),
+        *"--loss 3 --noise-scale 2e6".split(),
+    )
     assert "rate    0.00043 to 0.00083, a factor of 1.9; outside of its range: StepLawRule, GammaRule" in out
     assert "sweep it: 0.00043, 0.00059, 0.00083" in out
     assert (
@@ -422,10 +435,17 @@ def test_the_command_in_json(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--params", "1e9"], ["--params", "1e9", "--tokens", "0"], ["--params", "big", "--tokens", "1e9"],
-     ["--params", "1e9", "--tokens", "nan"], ["--params", "1e9", "--tokens", "1e9", "--loss", "-1"],
-     ["--params", "1e9", "--tokens", "1e9", "--sequence-length", "0"], ["--params", "1e9", "--tokens", "1e9", "--sparse"]],
-)  # fmt: skip
+    [
+        [],
+        ["--params", "1e9"],
+        ["--params", "1e9", "--tokens", "0"],
+        ["--params", "big", "--tokens", "1e9"],
+        ["--params", "1e9", "--tokens", "nan"],
+        ["--params", "1e9", "--tokens", "1e9", "--loss", "-1"],
+        ["--params", "1e9", "--tokens", "1e9", "--sequence-length", "0"],
+        ["--params", "1e9", "--tokens", "1e9", "--sparse"],
+    ],
+)
 def test_bad_input_is_one_line_and_status_2(arguments, capsys):
     assert main(["suggest", *arguments]) == 2
     captured = capsys.readouterr()
