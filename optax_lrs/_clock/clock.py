@@ -42,8 +42,9 @@ class Clock:
 
     __slots__ = ("_done", "_left", "_origin", "_unit", "_whole", "xp")
 
-    def __init__(self, xp: Any, whole: Any, done: Any = None, left: Any = None, origin: int = 0, unit: int = 1):
-        self.xp, self._whole, self._done, self._left, self._origin, self._unit = xp, whole, done, left, origin, unit
+    def __init__(self, xp: Any, whole: Any, done: Any = None, left: Any = None, origin: int = 0, unit: int = 1) -> None:
+        self.xp: Any = xp
+        self._whole, self._done, self._left, self._origin, self._unit = whole, done, left, origin, unit
 
     # ── from a step ───────────────────────────────────────────────────────────────────────────
 

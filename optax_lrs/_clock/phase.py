@@ -10,7 +10,7 @@ class Phase:
 
     __slots__ = ("_clock", "_end", "_start")
 
-    def __init__(self, clock: Any, start: int, end: int):
+    def __init__(self, clock: Any, start: int, end: int) -> None:
         self._clock, self._start, self._end = clock, start, end
 
     @property

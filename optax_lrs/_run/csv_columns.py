@@ -22,7 +22,7 @@ USUAL = {
 """The usual names of a Run's columns in logs, the preferred ones first; ``/`` counts as ``_``."""
 
 
-def read_columns(path: str | os.PathLike, names: Mapping[str, str], known: Sequence[str]) -> dict[str, np.ndarray]:
+def read_columns(path: str | os.PathLike[str], names: Mapping[str, str], known: Sequence[str]) -> dict[str, np.ndarray]:
     """Returns the columns by their names in a Run, sorted by step.
 
     Of several rows with the same step, the last entry that is not empty counts.
@@ -73,7 +73,7 @@ def _place(header: list[str], key: str, names: Mapping[str, str]) -> int | None:
     return next((plain.index(name) for name in USUAL[key] if name in plain), None)
 
 
-def _number(line: list[str], place: int, header: list[str], number: int, path: str | os.PathLike) -> float:
+def _number(line: list[str], place: int, header: list[str], number: int, path: str | os.PathLike[str]) -> float:
     entry = line[place].strip() if place < len(line) else ""
     try:
         return float(entry) if entry else math.nan

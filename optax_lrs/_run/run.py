@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Run:
     schedule: Schedule | None = None
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         steps = np.asarray(self.steps)
         if steps.ndim != 1 or not (np.issubdtype(steps.dtype, np.integer) or steps.size == 0):
             raise ValueError(f"Run: steps must be ints in a row, got {steps!r:.60}")
@@ -135,7 +135,7 @@ class Run:
     @classmethod
     def from_csv(
         cls,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         columns: Mapping[str, str] | None = None,
         schedule: Schedule | None = None,
@@ -213,9 +213,9 @@ class Run:
         same = mine.keys() == theirs.keys() and all(np.array_equal(mine[k], theirs[k], equal_nan=True) for k in mine)
         return same and self.schedule == other.schedule and dict(self.notes) == dict(other.notes)
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType] - arrays cannot be hashed
+    __hash__: ClassVar[None] = None  # pyright: ignore[reportIncompatibleMethodOverride] - arrays are not hashable
 
-    def write(self, path: str | os.PathLike) -> None:
+    def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the run to one file in NumPy's ``.npz`` format, whole or not at all."""
         # A release that knows format 1 only can read a file without columns of format 2.
         known = 1 if self.grad_norms_l1 is None else _FORMAT
@@ -227,7 +227,7 @@ class Run:
         write_whole(path, file.getvalue())
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> Run:
+    def read(cls, path: str | os.PathLike[str]) -> Run:
         """Returns the run that :meth:`write` wrote. Executes nothing that is in the file.
 
         Raises:

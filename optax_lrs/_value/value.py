@@ -63,7 +63,7 @@ class Value(Subtree):
         __dataclass_fields__: ClassVar[dict[str, Any]]
     _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
 
-    def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any):
+    def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if abstract:
             return

@@ -117,10 +117,10 @@ def _sqrt(xp: Any, x: Any) -> Any:
     return xp.where(positive, xp.sqrt(xp.where(positive, x, 1.0)), 0.0)
 
 
-linear = _Linear()
-cosine = _Cosine()
-mirror_cosine = _MirrorCosine()
-one_minus_sqrt = _OneMinusSqrt()
-one_minus_square = _OneMinusSquare()
-exponential = _Exponential()
-inverse = _Inverse()
+linear: Profile = _Linear()
+cosine: Profile = _Cosine()
+mirror_cosine: Profile = _MirrorCosine()
+one_minus_sqrt: Profile = _OneMinusSqrt()
+one_minus_square: Profile = _OneMinusSquare()
+exponential: Profile = _Exponential()
+inverse: Profile = _Inverse()
