@@ -14,7 +14,7 @@ def project(block, radius):
 
 
 def blocks(shape, separate=(), heads=()):
-    """The index of each block: slices along separate axes, equal runs along axes of packed heads."""
+    """The index of each block: slices along separate axes, equal runs along packed heads."""
     runs = [[slice(None)] for _ in shape]
     for axis in separate:
         runs[axis] = [slice(i, i + 1) for i in range(shape[axis])]

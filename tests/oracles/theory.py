@@ -80,7 +80,7 @@ def two_stage(steps, share, new_steps, factor):
 
 
 def refined(norms):
-    """The refined shape of norms (arXiv:2310.07831, p = 2), not normalized; the last rate is zero."""
+    """The refined shape of norms (arXiv:2310.07831, p = 2), not normalized."""
     weights = np.asarray(norms, np.float64) ** -2
     return np.array([w * weights[t + 1 :].sum() for t, w in enumerate(weights)])
 
