@@ -61,7 +61,7 @@ class Schedule(Value, abstract=True):
         adds its own rules with :meth:`require`."""
         given = {key: getattr(self, key) for key in self._kinds if getattr(self, key) is not None}
         for key in RATES:
-            if key in given:
+            if key in given and self._kinds[key].holds == "leaves":
                 self.require(np.all(np.asarray(given[key]) >= 0), f"{key} must not be negative", key)
         if "peak" in given and "end" in given:
             rule = "end is a rate, not a share of the peak, and at most peak"

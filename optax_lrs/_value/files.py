@@ -17,11 +17,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         OSError: if the file cannot be written; it is unchanged then, and the draft is removed.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         with open(path, "wb") as device:
             device.write(data)
         return
+    target = Path(os.path.realpath(path))
     draft = target.with_name(f"{target.name}.{os.urandom(4).hex()}.part")  # another writer's draft has another name
     try:
         with open(draft, "xb") as file:

@@ -24,10 +24,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, 
 
 def test_a_value_that_cannot_be_saved_writes_nothing(tmp_path):
     class Held(olrs.Schedule):
-        value: olrs.Static[object]
+        thing: olrs.Static[object]
 
     with pytest.raises(TypeError, match="cannot be written as JSON"):
-        Held(value=len).write(tmp_path / "lr.json")
+        Held(thing=len).write(tmp_path / "lr.json")
     assert os.listdir(tmp_path) == []
 
 
