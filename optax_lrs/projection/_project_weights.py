@@ -89,8 +89,8 @@ def project_weights(
     reports it.
 
     **What cannot be projected** keeps its update and is counted in ``skipped``: blocks whose norm
-    is zero, infinite or nan (squares beyond 1.8e19 or below 1e-19 leave the range of float32), and
-    weights that were initialized to zero.
+    is zero, infinite or nan (the square of a norm beyond 1.8e19 or below 1e-19 leaves the range of
+    float32), and weights that were initialized to zero.
 
     **Sharding.** Sums are computed where the weights lie, and use as many all-reduces as there are
     different shardings (of at most 256 leaves each). No weights are gathered. With a norm for each

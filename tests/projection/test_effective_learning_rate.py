@@ -179,7 +179,8 @@ def test_under_a_projection_the_effective_rate_is_the_schedule():
         loss, params = two_layers()
         schedule = olrs.Cosine(peak=0.05, total_steps=100, end=0.005)
         recorder = olrs.record_effective_learning_rate(schedule, power=2, weights="first|second")
-        tx = optax.chain(optax.sgd(schedule), recorder, olrs.project_weights("first|second", radius=2.0, mode="deferred"))
+        projection = olrs.project_weights("first|second", radius=2.0, mode="deferred")
+        tx = optax.chain(optax.sgd(schedule), recorder, projection)
         state, rates = tx.init(params), []
         for _ in range(3):
             updates, state = tx.update(jax.grad(loss)(params), state, params)
@@ -222,7 +223,7 @@ def test_decay_to_init():
     np.testing.assert_allclose(mine["n"]["scale"], 1 + 2 * 0.75**3, rtol=1e-6)
     np.testing.assert_allclose(mine["n"]["bias"], 2 * 0.75**3, rtol=1e-6)
     np.testing.assert_array_equal(mine["w"], 3.0)
-    np.testing.assert_array_equal(mine["bias"], 3.0)  # no scale beside it: a layer's own
+    np.testing.assert_array_equal(mine["bias"], 3.0)  # no scale next to it: the bias of a layer
     with pytest.raises(ValueError, match="no parameter is named scale"):
         olrs.decay_to_init(olrs.Constant(value=0.1)).init({"w": jnp.ones(3)})
     with pytest.raises(ValueError, match="matches no path"):
