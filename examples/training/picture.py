@@ -78,3 +78,40 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
         )
         figure.savefig(path, dpi=150)
         plt.close(figure)
+
+
+def draw_applied(path: pathlib.Path, applied: dict[str, np.ndarray]) -> None:
+    """Plots each hyper-parameter that was applied, one panel each and one color a group; the loss below.
+
+    Args:
+        path: the file of the picture.
+        applied: by `hyper-parameter/group`, a value for each step; and `loss`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = list(dict.fromkeys(key.split("/")[0] for key in applied if key != "loss"))
+    groups = sorted({key.split("/")[1] for key in applied if key != "loss"}, reverse=True)
+    steps = np.arange(len(applied["loss"]))
+    style = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+    with plt.rc_context(style):
+        figure, axes = plt.subplots(
+            len(names) + 1, 1, figsize=(8, 1.7 * (len(names) + 2)), sharex=True, layout="constrained",
+            height_ratios=[1] * len(names) + [1.8],
+        )  # fmt: skip
+        for name, axis in zip(names, axes):
+            for group, color in zip(groups, COLORS):
+                values = applied.get(f"{name}/{group}")
+                if values is not None:
+                    axis.plot(steps, values, color=color, lw=2, label=group)
+            axis.set_ylabel(name.replace("_", " "))
+            axis.margins(y=0.12)
+            axis.legend(loc="upper right", frameon=False, ncols=len(groups))
+        axes[-1].plot(steps, applied["loss"], color="0.3", lw=0.8)
+        axes[-1].set_ylabel("loss (nats per byte)")
+        axes[-1].set_xlabel("step")
+        axes[0].set_title("The values that each update applied, by group", loc="left")
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
