@@ -85,7 +85,8 @@ def average_params(
     =============  ================================  ============================================================
 
     Published settings: EMA with decay 0.95, so ``alpha=0.05``, every 10 steps; and
-    ``every_steps=5, restart=100`` (windows of 500 steps), which helped up to windows of 2500 steps without reaching
+    ``every_steps=5, restart=100`` (windows of 500 steps), which helped up to windows of 2500
+    steps without reaching
     the loss of a cooldown (Hägele et al., read in their code). An average replaces a decay that was
     not made. At the end of a decay to zero there is little left to average.
 

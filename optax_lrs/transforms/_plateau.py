@@ -59,7 +59,8 @@ def scale_by_plateau(
     lowers the scale already scales the update that came with it. Updates without a value keep the
     scale. So ``TrainState.apply_gradients``, which passes no extra arguments, trains at the current
     scale; pass the value with
-    ``state.tx.update(grads, state.opt_state, state.params, value=loss)``. Whether there is a value is decided when the program is traced. Within one
+    ``state.tx.update(grads, state.opt_state, state.params, value=loss)``.
+    Whether there is a value is decided when the program is traced. Within one
     program, nan stands for "no value" (unless ``nonfinite="bad"``).
 
     **The state** can be read and changed. ``best`` is infinite until the first value arrives.

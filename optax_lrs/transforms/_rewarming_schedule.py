@@ -47,7 +47,8 @@ def scale_by_rewarming_schedule(
     every step.) Without ``boundary``, or with None, there is no boundary.
 
     **The extra argument** ``value`` is the loss, for a ``detector``:
-    ``tx.update(..., value=loss)``. The detector finds boundaries by itself. A step is a boundary if it is announced
+    ``tx.update(..., value=loss)``. The detector finds boundaries by itself. A step is
+    a boundary if it is announced
     or detected; an announced boundary restarts the detector. There is no detector by default: see
     :class:`LossShift` for what it finds and what it misses. ``value`` must be the same on every
     device. The detector does not see updates without ``value``, such as those of
