@@ -30,7 +30,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
         help='a candidate: a repr or a JSON file, optionally named: "short=WSD(...)"; repeat for each candidate',
     )
     parser.add_argument(
-        "--law", default="ours", choices=list(_LAWS), help="the law to fit; ours (SublinearPower) by default"
+        "--law",
+        default="ours",
+        help=f"the law to fit: {', '.join(_LAWS)}, or a class of optax_lrs.laws; ours (SublinearPower) by default",
     )
     parser.add_argument("--steps", type=int, help="the length of the predicted runs; each schedule's own by default")
     parser.add_argument(
@@ -62,7 +64,9 @@ def _predict(args: argparse.Namespace) -> int:
         run_length(name, schedule, args.steps)
     runs = _runs(args)
     how = dict(warmup_steps=args.warmup_steps, first_step=args.first_step)
-    cls = getattr(laws, _LAWS[args.law])
+    cls = getattr(laws, _LAWS.get(args.law, args.law), None)
+    if not (isinstance(cls, type) and issubclass(cls, laws.Law)):
+        raise ValueError(f"--law must be one of {', '.join(_LAWS)}, or a class of optax_lrs.laws, got {args.law!r}")
     with warnings.catch_warnings():  # the output states every doubt
         warnings.simplefilter("ignore", laws.LawWarning)
         law = cls.fit(runs, **how)

@@ -163,7 +163,10 @@ def test_names():
             ["constant.npz", "cosine.npz", "--schedule", "Constant(value=0.1)"],
             "steps is needed, because the candidate 'Constant'",
         ),
-        (["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "straight"], "invalid choice: 'straight'"),
+        (
+            ["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--law", "straight"],
+            "--law must be one of annealing, multi_power, ours, or a class of optax_lrs.laws, got 'straight'",
+        ),
         (
             ["constant.npz", "cosine.npz", "--schedule", repr(WSD), "--ran", repr(WSD)],
             "--ran must be given once for each of 2",
