@@ -16,7 +16,8 @@ rates. The recipe of arXiv:2511.18903 (from notes on the paper, not the paper it
 *moderately*, to a third of the peak, by 1 - sqrt, and average the last six checkpoints with
 :func:`ema_weights`::
 
-    lr = olrs.WSD(peak=3e-3, total_steps=T, decay_steps=T // 5, end=1e-3, decay=olrs.profiles.one_minus_sqrt)
+    decay = olrs.profiles.one_minus_sqrt
+    lr = olrs.WSD(peak=3e-3, total_steps=T, decay_steps=T // 5, end=1e-3, decay=decay)
     ...
     params = olrs.checkpoint.average(folder, params, weights=olrs.ema_weights(6))
 
@@ -38,8 +39,8 @@ from optax_lrs.profiles import Profile
 def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 0.0) -> np.ndarray:
     r"""Weights that merge the checkpoints of a constant rate as if the rate had decayed (WSM).
 
-    .. math:: \sum_{j=0}^{k} c_j \theta_j = \theta_0 + \sum_{i=1}^{k} w_i\,(\theta_i - \theta_{i-1}), \qquad
-              w_i = e + (1 - e)\, g(i/N), \quad c_0 = 1 - w_1,\; c_j = w_j - w_{j+1},\; c_k = w_k
+    .. math:: \sum_{j=0}^{k} c_j \theta_j = \theta_0 + \sum_{i=1}^{k} w_i\,(\theta_i - \theta_{i-1}),
+              \qquad w_i = e + (1 - e)\, g(i/N), \quad c_0 = 1 - w_1,\; c_j = w_j - w_{j+1},\; c_k = w_k
 
     with :math:`N = k + 1` = ``count``, the profile :math:`g` and :math:`e` = ``end``. Train at a
     constant rate after the warmup, keep checkpoints at even distances, and merge the last

@@ -85,7 +85,7 @@ class _Exponential(Profile, name="exponential"):
     def rate(self, phase: Phase, peak: Any, end: Any) -> Any:
         xp, done, left = phase.xp, phase.done, phase.left
         fall = xp.log(end / peak)
-        # From the nearer end: exact there, and half the exponent, hence half the error, in the middle.
+        # From the nearer end: exact there; half the exponent in the middle, hence half the error.
         early = done <= 0.5
         return xp.where(early, peak, end) * xp.exp(fall * xp.where(early, done, -left))
 

@@ -56,7 +56,7 @@ def test_fractions_are_exact_to_rounding(seed):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_stretching_is_exact(seed):
-    """What is left of a stretched phase, down to its last step, against exact fractions of the float32 factor."""
+    """What is left of a stretched phase, to its last step, against exact fractions."""
     draw = random.Random(seed)
     factor = np.float32(
         draw.choice(
@@ -77,7 +77,8 @@ def test_stretching_is_exact(seed):
         clock = Clock.of_host(step).stretch(float(factor))
         np.testing.assert_allclose(clock.left(0, total), float(left), rtol=1e-9, atol=1e-16 / total)
         got_left, got_done = read(jnp.int32(step), factor)
-        # A remainder of at least a hundredth of a step is exact to float32; below, to a few 1e-7 of a step.
+        # A remainder of at least a hundredth of a step is exact to float32; a smaller one to a few
+        # 1e-7 of a step.
         np.testing.assert_allclose(got_left, float(left), rtol=1e-6, atol=1e-6 / float(total * exact))
         np.testing.assert_allclose(got_done, float(min(1 - left, 1)), rtol=1e-6, atol=1e-6 / float(total * exact))
 
@@ -89,7 +90,7 @@ def test_an_empty_phase_is_a_jump():
 
 
 def test_the_whole_phase_is_exactly_one():
-    """XLA multiplies by rounded reciprocals: done at the end and left at the start must not fall short of 1."""
+    """XLA multiplies by rounded reciprocals; done at the end and left at the start must still be 1."""
     for length in [*range(1, 400), 950, 10**6 + 3, 2**24 + 1, LAST]:
         assert float(Clock.of_device(jnp.int32(length)).done(0, length)) == 1.0
         assert float(Clock.of_device(jnp.int32(0)).left(0, length)) == 1.0

@@ -93,9 +93,9 @@ class _Rising(profiles.Profile, name="rising_for_a_test"):
     [
         (lambda: olrs.merge_weights(0), ValueError, "merge_weights: count must be at least 1, got 0"),
         (lambda: olrs.merge_weights(2.0), TypeError, "merge_weights: count must be an int"),
-        (lambda: olrs.merge_weights(3, decay="linear"), TypeError, "merge_weights: decay must be a Profile, such as profiles.linear"),
+        (lambda: olrs.merge_weights(3, decay="linear"), TypeError, "decay must be a Profile, such as profiles.linear"),
         (lambda: olrs.merge_weights(3, end=1.1), ValueError, "end must be at least 0 and at most 1, got 1.1"),
-        (lambda: olrs.merge_weights(3, decay=profiles.inverse), ValueError, "end must be above 0 because decay is profiles.inverse"),
+        (lambda: olrs.merge_weights(3, decay=profiles.inverse), ValueError, "because decay is profiles.inverse"),
         (lambda: olrs.merge_weights(3, decay=_Rising()), ValueError, "merge_weights: decay must not rise"),
         (lambda: olrs.sma_weights(-1), ValueError, "sma_weights: count must be at least 1"),
         (lambda: olrs.wma_weights(True), TypeError, "wma_weights: count must be an int"),

@@ -1,4 +1,4 @@
-"""examples/configs.py: schedules in YAML, ml_collections and draccus configs, each where it is installed."""
+"""examples/configs.py: schedules in YAML, ml_collections and draccus configs, if installed."""
 
 import abc
 import dataclasses

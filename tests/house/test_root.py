@@ -1,4 +1,4 @@
-"""The root: one table of names, all of them in dir, help and completion, and nothing heavy imported for that."""
+"""The root: every public name is in dir, help and completion, and that imports nothing heavy."""
 
 import copy
 import importlib
@@ -44,7 +44,7 @@ def test_nothing_heavy_is_imported(code):
 
 
 def test_the_package_costs_little_to_import():
-    """Only values and the table of names are imported; schedules and the rest when they are first used."""
+    """Only values and the table of names are imported; everything else when it is first used."""
     loaded = run("import sys, optax_lrs; print(*(name for name in sys.modules if name.startswith('optax_lrs')))")
     assert {name.split(".")[1] for name in loaded.split() if "." in name} == {"_value"}
 

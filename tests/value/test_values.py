@@ -274,7 +274,7 @@ def test_long_tables_print_abridged_and_save_in_full():
     assert olrs.parse(repr(olrs.Tabulated(lrs=np.linspace(1, 0, 1000)))) == olrs.Tabulated(lrs=np.linspace(1, 0, 1000))
 
 
-def test_a_note_is_told_and_otherwise_without_effect():
+def test_a_note_is_printed_and_saved_and_has_no_other_effect():
     plain = olrs.Tabulated(lrs=[1.0, 0.5, 0.0])
     table = plain.replace(source="drawn 'by hand'")
     other = table.replace(source="from a log", lrs=[0.5, 0.25, 0.0])
