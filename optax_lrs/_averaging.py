@@ -39,8 +39,10 @@ from optax_lrs.profiles import Profile
 def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 0.0) -> np.ndarray:
     r"""Weights that merge the checkpoints of a constant rate as if the rate had decayed (WSM).
 
-    .. math:: \sum_{j=0}^{k} c_j \theta_j = \theta_0 + \sum_{i=1}^{k} w_i\,(\theta_i - \theta_{i-1}),
-              \qquad w_i = e + (1 - e)\, g(i/N), \quad c_0 = 1 - w_1,\; c_j = w_j - w_{j+1},\; c_k = w_k
+    .. math:: \sum_{j=0}^{k} c_j \theta_j = \theta_0 + \sum_{i=1}^{k} w_i\,(\theta_i-\theta_{i-1}),
+              \qquad w_i = e + (1 - e)\, g(i/N),
+
+    .. math:: c_0 = 1 - w_1, \quad c_j = w_j - w_{j+1}, \quad c_k = w_k
 
     with :math:`N = k + 1` = ``count``, the profile :math:`g` and :math:`e` = ``end``. Train at a
     constant rate after the warmup, keep checkpoints at even distances, and merge the last

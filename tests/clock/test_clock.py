@@ -90,7 +90,7 @@ def test_an_empty_phase_is_a_jump():
 
 
 def test_the_whole_phase_is_exactly_one():
-    """XLA multiplies by rounded reciprocals; done at the end and left at the start must still be 1."""
+    """XLA multiplies by rounded reciprocals; a whole phase must still be 1, on either side."""
     for length in [*range(1, 400), 950, 10**6 + 3, 2**24 + 1, LAST]:
         assert float(Clock.of_device(jnp.int32(length)).done(0, length)) == 1.0
         assert float(Clock.of_device(jnp.int32(0)).left(0, length)) == 1.0

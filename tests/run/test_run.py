@@ -76,7 +76,10 @@ def test_from_csv(tmp_path):
 
 def test_from_csv_of_an_experiment_tracker(tmp_path):
     """A byte-order mark, semicolons, slashes, quotes, blank lines, separate rows, a resume."""
-    text = '\ufeff"Step";"train/loss";"train/gnorm";val/loss\n0;3.0;;\n0;;9.5;\n\n2;2.0;;2.5\n1.0;2.5;8.5\n2;1.9;inf;\n3;nan;7;\n'
+    text = (
+        '\ufeff"Step";"train/loss";"train/gnorm";val/loss\n'
+        "0;3.0;;\n0;;9.5;\n\n2;2.0;;2.5\n1.0;2.5;8.5\n2;1.9;inf;\n3;nan;7;\n"
+    )
     lr = olrs.Linear(peak=1.0, total_steps=4)
     run = Run.from_csv(table(tmp_path, text), columns={"grad_norms": "train/gnorm"}, schedule=lr)
     nan = np.nan
@@ -133,7 +136,7 @@ def formats(path):
 
 
 def test_the_format_rises_only_with_what_needs_it(tmp_path):
-    """A release that knows format 1 reads files without new columns; the number marks the others."""
+    """A release that knows format 1 reads files without new columns and refuses the others."""
     path = tmp_path / "run.npz"
     for column, number in (("grad_norms", 1), ("grad_norms_l1", 2)):
         run = Run(steps=[0, 1], **{column: [1.0, np.nan]})
