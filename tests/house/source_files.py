@@ -24,9 +24,11 @@ def module_name(file: Path) -> str:
 
 
 def imported_modules(tree: ast.AST, modules: set[str], *, everywhere: bool = True) -> set[str]:
-    """The modules that a file imports, functions and ``if TYPE_CHECKING`` included unless ``everywhere`` is False.
+    """The modules that a file imports, functions and ``if TYPE_CHECKING`` included unless
+    ``everywhere`` is False.
 
-    ``from package import name`` counts as the module ``package.name`` where that is one of ``modules``.
+    ``from package import name`` counts as the module ``package.name`` where that is one of
+    ``modules``.
     """
     found = set()
     for node in ast.walk(tree) if everywhere else ast.iter_child_nodes(tree):
@@ -58,7 +60,8 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def docstring_lines(tree: ast.AST) -> set[int]:
-    """The numbers of the lines that are docstrings, of modules, classes, functions and attributes."""
+    """The numbers of the lines that are docstrings, of modules, classes, functions and
+    attributes."""
     found: set[int] = set()
     for node in ast.walk(tree):
         for body in (getattr(node, "body", None), getattr(node, "orelse", None)):

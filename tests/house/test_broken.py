@@ -1,4 +1,5 @@
-"""The matrix is itself tested: each schedule here is wrong on purpose and must fail the rule beside it."""
+"""The matrix is itself tested: each schedule here is wrong on purpose and must fail the rule beside
+it."""
 
 import numpy as np
 import pytest

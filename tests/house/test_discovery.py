@@ -1,7 +1,8 @@
 """Whatever is public has its rows: in the matrices of the tests, and in README or docs.
 
-Each test finds the public things by itself and reports the missing rows, with the file to add them to.
-The searches are tested too, on a module with a transform, a law, a rule and a command that have none.
+Each test finds the public things by itself and reports the missing rows, with the file to add them
+to. The searches are tested too, on a module with a transform, a law, a rule and a command that have
+none.
 """
 
 import importlib

@@ -17,7 +17,8 @@ from house.source_files import (
     python_files,
 )
 
-# A part imports parts of earlier lines only, and itself: parts on the same line are independent of each other.
+# A part imports parts of earlier lines only, and itself: parts on the same line are independent of
+# each other.
 LAYERS = [
     # 0: values and time
     ["_value"],

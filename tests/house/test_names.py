@@ -1,4 +1,5 @@
-"""Public names: listed once, about 75 at the root, and none that differs from another by an ending only."""
+"""Public names: listed once, about 75 at the root, and none that differs from another by an ending
+only."""
 
 import importlib
 import itertools
@@ -39,7 +40,8 @@ def public(module):
 
 
 def stem(name):
-    """The words of a name without case and endings: ``Rewarmed``, ``rewarming`` and ``rewarm`` have one stem.
+    """The words of a name without case and endings: ``Rewarmed``, ``rewarming`` and ``rewarm`` have
+    one stem.
 
     Acronyms, such as ``WSD`` and ``WSDS``, are names that papers gave: they are left as they are.
     """
@@ -93,7 +95,8 @@ def test_no_module_is_eclipsed(folder):
 
 
 def test_transforms_are_named_as_optax_names_them():
-    """What scales updates is ``scale_by_…``, a wrapper of an optimizer or state ``with_…``, a reader ``read_…``."""
+    """What scales updates is ``scale_by_…``, a wrapper of an optimizer or state ``with_…``, a
+    reader ``read_…``."""
     verbs = ("scale_by_", "with_", "read_", "record_", "project_", "decay_", "average_", "partition_")
     nouns = {"learning_rates", "effective_learning_rate", "layerwise_decay"}
     for module in (olrs.transforms, olrs.projection):

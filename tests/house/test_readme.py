@@ -1,4 +1,5 @@
-"""README is true: its code runs, its table is the registry's, its test command is CI's, its links exist."""
+"""README is true: its code runs, its table is the registry's, its test command is CI's, its links
+exist."""
 
 import re
 import subprocess
