@@ -1,4 +1,4 @@
-"""Learning-rate schedules you can print, save and swap, and the gradient transforms that go with them.
+"""Learning-rate schedules you can print, save and swap, and the transforms that go with them.
 
 The public names are listed once, in ``__init__.pyi``, and imported when they are first used.
 """

@@ -23,7 +23,6 @@ from ._horizon import Horizon as Horizon
 from ._parse import parse as parse
 from ._run import Run as Run
 from ._schedule import Schedule as Schedule
-from ._value import Note as Note
 from ._value import Static as Static
 from .adoption import adopt as adopt
 from .adoption import adopt_with_report as adopt_with_report
@@ -31,12 +30,8 @@ from .adoption import migrate as migrate
 from .adoption import reset_schedule as reset_schedule
 from .adoption import step_of as step_of
 from .citations import cite as cite
-from .pictures import gallery as gallery
 from .pictures import plot as plot
-from .projection import effective_learning_rate as effective_learning_rate
 from .projection import project_weights as project_weights
-from .projection import record_effective_learning_rate as record_effective_learning_rate
-from .projection import scale_by_weight_norm as scale_by_weight_norm
 from .refinement import refine as refine
 from .refinement import with_refinement as with_refinement
 from .schedules import REX as REX

@@ -99,9 +99,9 @@ def trajectories(steps: int) -> list[dict[str, Any]]:
         return [float(x) for x in run(first)]
 
     def scaled():
-        return olrs.scale_by_weight_norm(power=1, weights=HIDDEN)
+        return olrs.projection.scale_by_weight_norm(power=1, weights=HIDDEN)
 
-    squared = olrs.scale_by_weight_norm(power=2, weights=HIDDEN)
+    squared = olrs.projection.scale_by_weight_norm(power=2, weights=HIDDEN)
     cases = {
         "SGD": (optax.sgd(0.5), optax.sgd(0.5), "SGD, rates η(ρ/‖W‖)² by layer", True),
         "SGD, scale_by_weight_norm(power=2)": (optax.chain(optax.sgd(0.1), squared), optax.sgd(0.1), "SGD", False),

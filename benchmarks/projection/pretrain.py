@@ -73,7 +73,7 @@ class Job:
 
     def norms(self, params: Any) -> dict[str, jax.Array]:
         """Of the hidden kernels, by path."""
-        rates = olrs.effective_learning_rate(params, 1.0, power=1, weights=self.hidden)
+        rates = olrs.projection.effective_learning_rate(params, 1.0, power=1, weights=self.hidden)
         return {path: 1 / rate for path, rate in rates.items()}
 
     def _run(self, arm: str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optax_lrs._value.arguments import did_you_mean
 
-_EXPORTED = re.compile(r"^from optax_lrs\S* import \w+ as (\w+)$", re.MULTILINE)
+_EXPORTED = re.compile(r"\b(\w+) as \1\b")
 
 
 def no_attribute(module: str, name: str, public: Collection[str], folder: str) -> AttributeError:

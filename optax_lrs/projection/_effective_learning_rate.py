@@ -133,7 +133,7 @@ def record_effective_learning_rate(
     parameters, and no extra argument. **Cost**: it reads the parameters, not the updates, in a pass
     that the optimizer makes anyway::
 
-        recorder = olrs.record_effective_learning_rate(schedule, power=1)
+        recorder = olrs.projection.record_effective_learning_rate(schedule, power=1)
         tx = optax.chain(optax.adam(schedule), recorder)
         ...
         for path, rate in recorder.rates(params, opt_state).items(): ...
@@ -206,13 +206,13 @@ def scale_by_weight_norm(
 
     With SGD, place ``power=2`` after it::
 
-        tx = optax.chain(optax.sgd(schedule), olrs.scale_by_weight_norm(power=2))
+        tx = optax.chain(optax.sgd(schedule), olrs.projection.scale_by_weight_norm(power=2))
 
     An optimizer with memory sees gradients that shrink as norms grow. To be exact there, scale its
     input as well as its output: the gradient at :math:`W` is the gradient at the projected point
     divided by :math:`\lVert W\rVert / \rho`. So, for *any* optimizer::
 
-        scale = olrs.scale_by_weight_norm(power=1)
+        scale = olrs.projection.scale_by_weight_norm(power=1)
         tx = optax.chain(scale, optax.adam(schedule), scale)
 
     ``power=1`` after Adam alone (the paper's rule) is equal as far as norms change slowly compared

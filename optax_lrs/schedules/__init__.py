@@ -1,5 +1,6 @@
 """Every schedule as a class, and the classes that the combinators of ``optax_lrs`` return."""
 
+from optax_lrs._value import Note as Note
 from optax_lrs.schedules._arithmetic import Product as Product
 from optax_lrs.schedules._arithmetic import Summed as Summed
 from optax_lrs.schedules._clipped import Capped as Capped

@@ -137,7 +137,7 @@ def test_all_schedules_and_nothing_else():
         olrs.decay_weights(decay),
         olrs.decay_to_init(decay, "layer/bias"),
         olrs.project_weights("layer/kernel"),
-        olrs.record_effective_learning_rate(S, power=1, weights="layer/kernel"),
+        olrs.projection.record_effective_learning_rate(S, power=1, weights="layer/kernel"),
         olrs.with_rates_by_path(optax.identity(), S, {}),
         olrs.scale_by_plateau(),
         optax.inject_hyperparams(optax.sgd)(0.1),

@@ -330,7 +330,7 @@ CASES = [
     Case(
         "+ effective rates",
         lambda: optax.adam(0.1),
-        lambda: optax.chain(optax.adam(S), olrs.record_effective_learning_rate(S, power=1)),
+        lambda: optax.chain(optax.adam(S), olrs.projection.record_effective_learning_rate(S, power=1)),
         lambda f, o: ((o[0], f[0][1]._replace(count=n())), f[1]._replace(count=n())),
     ),
     Case(

@@ -109,7 +109,7 @@ ROWS = {
         Case("joint", project("layer/kernel", joint="layer/bias", mode="deferred")),
     ],
     "record_effective_learning_rate": [
-        Case("squared", lambda: olrs.record_effective_learning_rate(POWER_DECAY, power=2, separate=-1)),
+        Case("squared", lambda: olrs.projection.record_effective_learning_rate(POWER_DECAY, power=2, separate=-1)),
     ],
     "record_grad_norm": [
         Case("binned, few bins, both norms", lambda: olrs.record_grad_norm(norms=BOTH, bins=4)),
@@ -144,7 +144,7 @@ ROWS = {
             {"boundary": np.True_, "value": np.float32(2.0)},
         ),
     ],
-    "scale_by_weight_norm": [Case("squared", lambda: olrs.scale_by_weight_norm(power=2, radius=3.0))],
+    "scale_by_weight_norm": [Case("squared", lambda: olrs.projection.scale_by_weight_norm(power=2, radius=3.0))],
     "with_hyperparams": [
         Case("sgd", hyperparams(optax.sgd, momentum=MOMENTUM)),
         Case("adamw", hyperparams(optax.adamw, b1=MOMENTUM, b2=0.99, weight_decay=WEIGHT_DECAY)),

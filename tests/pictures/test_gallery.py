@@ -28,7 +28,7 @@ class ThirtyMore(olrs.Schedule):
     def rate(self, clock):
         return self.factor * 1.0
 
-figure = olrs.gallery(scale={scale!r})
+figure = olrs.pictures.gallery(scale={scale!r})
 figure.savefig({file!r}, dpi=60)
 shown = [ax.get_title(loc="left") for ax in figure.axes if ax.axison]
 known = [cls._name for cls in Value.registry.values() if getattr(cls, "example", None)]
@@ -69,4 +69,4 @@ def test_the_command(tmp_path):
 
 def test_an_unknown_scale_is_refused():
     with pytest.raises(ValueError, match=re.escape("scale must be one of 'linear', 'log', got 'square'")):
-        olrs.gallery(scale="square")
+        olrs.pictures.gallery(scale="square")

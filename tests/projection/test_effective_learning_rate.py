@@ -19,18 +19,18 @@ PARAMS = {
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_effective_learning_rate(power):
-    found = olrs.effective_learning_rate(PARAMS, 0.3, power=power)
+    found = olrs.projection.effective_learning_rate(PARAMS, 0.3, power=power)
     assert list(found) == ["hidden/kernel"] and found["hidden/kernel"].dtype == jnp.float32
     expected = ref.effective_rate(0.3, np.asarray(PARAMS["hidden"]["kernel"]), power)
     np.testing.assert_allclose(found["hidden/kernel"], expected, rtol=2e-7)
-    rows = olrs.effective_learning_rate(PARAMS, 0.3, power=power, separate=0)["hidden/kernel"]
+    rows = olrs.projection.effective_learning_rate(PARAMS, 0.3, power=power, separate=0)["hidden/kernel"]
     expected = [ref.effective_rate(0.3, row, power) for row in np.asarray(PARAMS["hidden"]["kernel"])]
     np.testing.assert_allclose(rows, expected, rtol=2e-7)
 
 
 def test_the_recorder_passes_updates_to_the_last_bit_and_keeps_the_rates():
     schedule = olrs.Linear(peak=0.5, total_steps=4)
-    recorder = olrs.record_effective_learning_rate(schedule, power=2)
+    recorder = olrs.projection.record_effective_learning_rate(schedule, power=2)
     tx = optax.chain(optax.sgd(schedule), recorder)
     plain = optax.sgd(schedule)
     params, state, other = PARAMS, tx.init(PARAMS), plain.init(PARAMS)
@@ -49,7 +49,7 @@ def test_the_recorder_passes_updates_to_the_last_bit_and_keeps_the_rates():
 def test_golden_multipliers():
     """A weight of norm 9.48683298051 that began with 5; computed independently in float64."""
     for power, expected in [(2, 3.6), (1, 1.89736659610)]:
-        tx = olrs.scale_by_weight_norm(power=power, radius=5.0)
+        tx = olrs.projection.scale_by_weight_norm(power=power, radius=5.0)
         updates, _ = tx.update(jax.tree.map(jnp.ones_like, PARAMS), tx.init(PARAMS), PARAMS)
         np.testing.assert_allclose(updates["hidden"]["kernel"], expected, rtol=2e-7)
         np.testing.assert_array_equal(updates["hidden"]["bias"], 1.0)
@@ -136,7 +136,7 @@ def test_unprojected_with_rates_per_layer_is_projected(name):
         projection = olrs.project_weights("first|second")
         params = projection.project(params, projection.init(params))  # at the very radius, which is float32
         held = train(optax.chain(make(), projection), loss, params, 1_000)
-        scale = functools.partial(olrs.scale_by_weight_norm, weights="first|second")
+        scale = functools.partial(olrs.projection.scale_by_weight_norm, weights="first|second")
         tx = optax.chain(*(scale(power=p) for p in before), make(), scale(power=after))
         free = train(tx, loss, params, 1_000)
         alone = train(make(), loss, params, 1_000)
@@ -178,7 +178,7 @@ def test_under_a_projection_the_effective_rate_is_the_schedule():
     with jax.enable_x64(True):
         loss, params = two_layers()
         schedule = olrs.Cosine(peak=0.05, total_steps=100, end=0.005)
-        recorder = olrs.record_effective_learning_rate(schedule, power=2, weights="first|second")
+        recorder = olrs.projection.record_effective_learning_rate(schedule, power=2, weights="first|second")
         projection = olrs.project_weights("first|second", radius=2.0, mode="deferred")
         tx = optax.chain(optax.sgd(schedule), recorder, projection)
         state, rates = tx.init(params), []
@@ -195,20 +195,20 @@ def test_under_a_projection_the_effective_rate_is_the_schedule():
 
 def test_weights_without_a_norm_keep_their_update():
     params = {"a": jnp.zeros((2, 2)), "c": jnp.full((2, 2), jnp.inf), "d": jnp.ones((2, 2))}
-    tx = olrs.scale_by_weight_norm(power=2, radius=1.0)
+    tx = olrs.projection.scale_by_weight_norm(power=2, radius=1.0)
     updates, state = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
     np.testing.assert_array_equal(updates["a"], 1.0)
     np.testing.assert_array_equal(updates["c"], 1.0)
     np.testing.assert_array_equal(updates["d"], 4.0)
     back = tx.remeasure(params, state)
     np.testing.assert_array_equal(back.radii, [1.0, 1.0, 1.0])  # given as a number
-    tx = olrs.scale_by_weight_norm(power=2)
+    tx = olrs.projection.scale_by_weight_norm(power=2)
     state = tx.remeasure({"d": jnp.full((2, 2), 3.0)}, tx.init({"d": jnp.ones((2, 2))}))
     np.testing.assert_array_equal(state.radii, [6.0])
 
 
 def test_infinite_rates_are_told():
-    rates = olrs.effective_learning_rate({"a": jnp.zeros((2, 2))}, 0.1, power=1)
+    rates = olrs.projection.effective_learning_rate({"a": jnp.zeros((2, 2))}, 0.1, power=1)
     assert np.isinf(rates["a"])
 
 
@@ -237,9 +237,9 @@ def test_decay_to_init():
 @pytest.mark.parametrize("power", [0, 3, True, 1.5, "SGD"])
 def test_mistakes_in_the_power(power):
     for make in (
-        lambda: olrs.effective_learning_rate(PARAMS, 0.1, power=power),
-        lambda: olrs.record_effective_learning_rate(olrs.Constant(value=0.1), power=power),
-        lambda: olrs.scale_by_weight_norm(power=power),
+        lambda: olrs.projection.effective_learning_rate(PARAMS, 0.1, power=power),
+        lambda: olrs.projection.record_effective_learning_rate(olrs.Constant(value=0.1), power=power),
+        lambda: olrs.projection.scale_by_weight_norm(power=power),
     ):
         whole = isinstance(power, int) and not isinstance(power, bool)
         rule = "power must be at least 1 and at most 2" if whole else "power must be an int"
@@ -249,12 +249,12 @@ def test_mistakes_in_the_power(power):
 
 def test_mistakes():
     with pytest.raises(TypeError, match="record_effective_learning_rate: schedule must be callable"):
-        olrs.record_effective_learning_rate(0.1, power=1)
-    recorder = olrs.record_effective_learning_rate(olrs.Constant(value=0.1), power=1)
+        olrs.projection.record_effective_learning_rate(0.1, power=1)
+    recorder = olrs.projection.record_effective_learning_rate(olrs.Constant(value=0.1), power=1)
     with pytest.raises(ValueError, match="needs the parameters"):
         recorder.update(PARAMS, recorder.init(PARAMS))
     with pytest.raises(ValueError, match="holds no EffectiveLearningRateState"):
         recorder.rates(PARAMS, optax.adam(0.1).init(PARAMS))
-    scale = olrs.scale_by_weight_norm(power=1)
+    scale = olrs.projection.scale_by_weight_norm(power=1)
     with pytest.raises(ValueError, match="needs the parameters"):
         scale.update(PARAMS, scale.init(PARAMS))

@@ -26,7 +26,7 @@ TRANSFORMS = {  # every public function of transforms, projection and refinement
     "decay_weights": lambda: olrs.decay_weights(LR),
     "partition_by_path": lambda: olrs.transforms.partition_by_path(all=(".*", optax.adam(LR))),
     "project_weights": lambda: olrs.project_weights(),
-    "record_effective_learning_rate": lambda: olrs.record_effective_learning_rate(LR, power=1),
+    "record_effective_learning_rate": lambda: olrs.projection.record_effective_learning_rate(LR, power=1),
     "record_grad_norm": lambda: olrs.record_grad_norm(),
     "scale_by_greedy": lambda: olrs.scale_by_greedy(min_scale=0.1, max_scale=2.0),
     "scale_by_live_schedule": lambda: olrs.scale_by_live_schedule(LR),
@@ -34,7 +34,7 @@ TRANSFORMS = {  # every public function of transforms, projection and refinement
     "scale_by_rewarming_schedule": lambda: olrs.scale_by_rewarming_schedule(
         LR, again=LR, detector=olrs.transforms.LossShift()
     ),
-    "scale_by_weight_norm": lambda: olrs.scale_by_weight_norm(power=1),
+    "scale_by_weight_norm": lambda: olrs.projection.scale_by_weight_norm(power=1),
     "with_hyperparams": lambda: olrs.transforms.with_hyperparams(optax.adamw, learning_rate=LR, weight_decay=LR),
     "with_rates_by_path": lambda: olrs.with_rates_by_path(optax.scale_by_adam(), LR, {".*/bias": 2.0}),
     "with_refinement": lambda: olrs.with_refinement(lambda rate: rate, LR, optimizer="sgd", total_steps=4),
