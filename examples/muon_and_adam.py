@@ -5,14 +5,16 @@
 # [tool.uv.sources]
 # optax_lrs = { path = "..", editable = true }
 # ///
-"""Trains the transformer of pretrain.py with Muon for its matrices and Adam for the rest, all of it on schedules.
+"""Trains the transformer of pretrain.py with Muon and Adam, every hyper-parameter on a schedule.
 
-    uv run examples/muon_and_adam.py      (or: pip install -e '.[examples]' && python examples/muon_and_adam.py)
+    uv run examples/muon_and_adam.py
+    pip install -e '.[examples]' && python examples/muon_and_adam.py      (the same without uv)
 
-Muon has a rate, a momentum that warms up and a weight decay that falls to zero; Adam has a rate and a weight decay.
-Each is a live schedule in the optimizer state. They are saved with it, and --resume continues, also on another number
-of devices. --replace changes one of them in the running job, without recompiling. The values that each update applied
-are written to applied.npz and shown in muon_and_adam.png.
+Muon trains the matrices, Adam the embedding, the output layer and the norms. Muon has a rate, a
+momentum that warms up and a weight decay that falls to zero; Adam has a rate and a weight decay.
+Each is a live schedule in the optimizer state. They are saved with it, and --resume continues, also on
+another number of devices. --replace changes one of them in the running job, without recompiling. The
+values that each update applied are written to applied.npz and shown in muon_and_adam.png.
 """
 
 import argparse

@@ -1,12 +1,13 @@
-"""What live hyper-parameters cost in the compiled step, against optax.partition with Optax's own schedules.
+"""What live hyper-parameters cost in the compiled step, against optax.partition and its schedules.
 
     pip install 'jax[tpu]' optax        (without libtpu the TPU is left out)
     JAX_PLATFORMS=cpu python benchmarks/hyperparams/hyperparams.py [--quick] [--bars] [--out DIR]
 
-Two groups, Adam and Lion or Muon, each with rate, decay and momentum on schedules. Nothing runs and no parameter is
-allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x 2), and ahead of time for a TPU
-v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not stacked: one layer, 4.7e8). The bars: no more collectives, HBM bytes at most 1.005 times, at most
-one more fusion for each live hyper-parameter, and that not growing with the number of leaves.
+Two groups, Adam and Lion or Muon, each with rate, decay and momentum on schedules. Nothing runs and
+no parameter is allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x 2), and
+ahead of time for a TPU v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not stacked:
+one layer, 4.7e8). The bars: no more collectives, HBM bytes at most 1.005 times, at most one more
+fusion for each live hyper-parameter, and that not growing with the number of leaves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import functools
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / folder) for folder in ("", "schedules")]
@@ -24,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
-from reporting import Bar, conclude, parse_args, print_table, progress, write_raw
+from reporting import Bar, conclude, parser, print_table, progress, write_raw
 
 import optax_lrs as olrs
 
@@ -32,6 +33,7 @@ LR = olrs.WSD(peak=3e-4, total_steps=100_000, warmup_steps=2_000, decay_steps=20
 DECAY = olrs.Cosine(peak=0.1, total_steps=100_000)
 MOMENTUM = olrs.Tabulated(lrs=[0.85, 0.95], steps=[0, 300])
 BYTES = 1.005
+GROUPS = ("lion", "muon")
 LEAVES = {"stacked": 1, "unrolled": 4}  # copies of the decoder's leaves, for whether the cost grows with them
 ADAM = ".*(embedding|head|norm).*"
 
@@ -101,11 +103,11 @@ def compiled(tx: optax.GradientTransformation, target: str, name: str, copies: i
     return compiled_step.facts(jitted.lower(params, state, params).compile())
 
 
-def compare(target: str, quick: bool) -> list[dict[str, Any]]:
+def compare(target: str, groups: Sequence[str]) -> list[dict[str, Any]]:
     """The facts of each form, ours next to Optax's."""
     rows = []
-    cases = [(name, leaves) for name in ("lion", "muon") for leaves in LEAVES]
-    for name, leaves in progress(cases[: 2 if quick else None], f"steps compiled for {target}"):
+    cases = [(name, leaves) for name in groups for leaves in LEAVES]
+    for name, leaves in progress(cases, f"steps compiled for {target}"):
         theirs = compiled(by_hand(name), target, name, LEAVES[leaves])
         for momentum in (False, True):
             tx, count = live(name, momentum)
@@ -145,12 +147,14 @@ def growth(rows: list[dict[str, Any]]) -> list[Bar]:
 
 
 def main() -> int:
-    args = parse_args(__doc__.splitlines()[0])
+    takes = parser(__doc__.splitlines()[0])
+    takes.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), help="next to Adam (default: both)")
+    args = takes.parse_args()
     targets = compiled_step.targets()
     rows = [
         row
         for target in (targets[:2] if args.quick else targets)
-        for row in compiled_step.in_own_process(compare, target, args.quick)
+        for row in compiled_step.in_own_process(compare, target, args.groups[:1] if args.quick else args.groups)
     ]
     shown = ("target", "groups", "leaves", "live", "fusions", "fusions Optax", "collectives", "collectives Optax")
     print_table(

@@ -1,4 +1,4 @@
-"""Two groups of parameters, Muon for matrices and Adam for the rest, with every hyper-parameter on a schedule.
+"""Muon for matrices and Adam for the rest, with every hyper-parameter on a schedule.
 
 Letters in names are axes: B batch, L position.
 """
@@ -46,7 +46,7 @@ def schedules(steps: int) -> dict[str, dict[str, olrs.Schedule]]:
 
 
 def matrices(params: Any) -> Any:
-    """Which axes of a weight Muon takes as rows and columns: of attention, the model's width against all heads."""
+    """Which axes of a weight are rows and columns for Muon; in attention, width against heads."""
 
     def axes(key: Any, leaf: Any) -> MuonDimensionNumbers:
         name = jax.tree_util.keystr(key)

@@ -81,7 +81,7 @@ def draw(path: pathlib.Path, runs: dict[str, olrs.Run], unigram_entropy: float) 
 
 
 def draw_applied(path: pathlib.Path, applied: dict[str, np.ndarray]) -> None:
-    """Plots each hyper-parameter that was applied, one panel each and one color a group; the loss below.
+    """Plots what was applied, a panel for each hyper-parameter and a color for each group.
 
     Args:
         path: the file of the picture.
@@ -108,7 +108,11 @@ def draw_applied(path: pathlib.Path, applied: dict[str, np.ndarray]) -> None:
                     axis.plot(steps, values, color=color, lw=2, label=group)
             axis.set_ylabel(name.replace("_", " "))
             axis.margins(y=0.12)
-            axis.legend(loc="upper right", frameon=False, ncols=len(groups))
+        # Above the panels, where it hides no curve.
+        handles = [plt.Line2D([], [], color=color, lw=2, label=group) for group, color in zip(groups, COLORS)]
+        axes[0].legend(
+            handles=handles, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(groups), borderaxespad=0
+        )
         axes[-1].plot(steps, applied["loss"], color="0.3", lw=0.8)
         axes[-1].set_ylabel("loss (nats per byte)")
         axes[-1].set_xlabel("step")

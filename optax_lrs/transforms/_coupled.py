@@ -17,41 +17,44 @@ class Coupled:
 
     .. math:: \lambda_t = \text{value}(t)\,\frac{\eta_t}{\eta_\text{max}}
 
-    :math:`\eta_t` is what the update uses: if :func:`with_schedule` replaces the rate, :math:`\lambda_t` follows.
+    :math:`\eta_t` is what the update uses: if :func:`with_schedule` replaces the rate,
+    :math:`\lambda_t` follows.
 
-    For weight decay, with the optimizers that multiply it by the rate as ``optax.adamw`` does, there are three forms. In
-    an update the weights lose this share:
+    For weight decay, with the optimizers that multiply it by the rate as ``optax.adamw`` does,
+    there are three forms. In an update the weights lose this share:
 
-    ============================ ================================== ===========================================
-    share                        form                               written as
-    ============================ ================================== ===========================================
-    :math:`\lambda\eta_t`        AdamW, PyTorch                     ``weight_decay=0.1``
-    :math:`\lambda\eta_t^2/\eta_\text{max}` AdamC                   ``weight_decay=Coupled(value=0.1)``
-    :math:`\lambda(t)`           independent of the rate            ``weight_decay=0.0``, and
-                                                                    :func:`decay_weights` after the optimizer
-    ============================ ================================== ===========================================
+    ================================== ============= ===============================================
+    share                              form          written as
+    ================================== ============= ===============================================
+    :math:`\lambda\eta_t`              AdamW         ``weight_decay=0.1``
+    :math:`\lambda\eta_t^2/\eta_{max}` AdamC         ``weight_decay=Coupled(value=0.1)``
+    :math:`\lambda(t)`                 independent   ``weight_decay=0.0``, then :func:`decay_weights`
+    ================================== ============= ===============================================
 
-    AdamC is for weights that a normalization follows. With AdamW their ratio of gradient to weight norm tends to
-    :math:`\sqrt{2\lambda/\eta_t}` and grows as the rate decays; with AdamC it stays at :math:`\sqrt{2\lambda/\eta_\text{max}}`.
-    Embeddings, norms and the last layer keep AdamW's form: give them another group of :func:`partition_by_path`.
+    AdamC is for weights that a normalization follows. With AdamW their ratio of gradient to weight
+    norm tends to :math:`\sqrt{2\lambda/\eta_t}` and grows as the rate decays; with AdamC it stays
+    at :math:`\sqrt{2\lambda/\eta_\text{max}}`. Embeddings, norms and the last layer keep AdamW's
+    form: give them another group of :func:`partition_by_path`.
 
     Args:
-        value: what the hyper-parameter is where the other one is at its peak: a number, not negative, or a
-            :class:`Schedule`. It is live: ``with_schedule(state, ..., path="weight_decay")`` replaces it, and the coupling
-            stays.
+        value: what the hyper-parameter is where the other one is at its peak: a number, not
+            negative, or a :class:`Schedule`. It is live: ``with_schedule(state, ...,
+            path="weight_decay")`` replaces it, and the coupling stays.
         to: the name of the other hyper-parameter, which must be live and not coupled itself.
-        peak: :math:`\eta_\text{max}`, positive. None: the ``peak`` of the other's schedule, or the ``value`` of a
-            :class:`Constant`, when the optimizer is built. Schedules with neither need it. It stays when the other's
-            schedule is replaced.
+        peak: :math:`\eta_\text{max}`, positive. None: the ``peak`` of the other's schedule, or the
+            ``value`` of a :class:`Constant`, when the optimizer is built. Schedules with neither
+            need it. It stays when the other's schedule is replaced.
 
     Raises:
-        TypeError: if ``value`` is neither a number nor a :class:`Schedule`, or ``to`` is not a string.
+        TypeError: if ``value`` is neither a number nor a :class:`Schedule`, or ``to`` is not a
+            string.
         ValueError: if ``value`` is negative, or ``peak`` is not positive.
 
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from optax_lrs import Linear, with_hyperparams
-        >>> tx = with_hyperparams(optax.adamw, learning_rate=Linear(peak=0.5, total_steps=2), weight_decay=Coupled(value=0.1))
+        >>> lr = Linear(peak=0.5, total_steps=2)
+        >>> tx = with_hyperparams(optax.adamw, learning_rate=lr, weight_decay=Coupled(value=0.1))
         >>> params = jnp.ones(2)
         >>> state = tx.init(params)
         >>> for _ in range(2):
@@ -76,7 +79,7 @@ class Coupled:
             object.__setattr__(self, "peak", number(_OWNER, "peak", self.peak, above=0.0))
 
     def peak_of(self, schedule: Schedule, name: str) -> Any:
-        """Returns ``peak``, or that of the schedule that the hyper-parameter ``name`` is coupled to."""
+        """Returns ``peak``, or that of the schedule that the argument ``name`` is coupled to."""
         if self.peak is not None:
             return self.peak
         found = getattr(schedule, "peak", getattr(schedule, "value", None))  # value: of a Constant

@@ -29,8 +29,8 @@ class HyperparamsState(NamedTuple):
 
     count: jax.Array  # int32, shape (), replicated: the step that the next update is given
     schedules: dict[str, Schedule]  # by hyper-parameter; numbers float32, replicated
-    values: dict[str, jax.Array]  # by hyper-parameter: float32, shape (), what the last update used; 0 before the first
-    inner_state: optax.OptState  # types, shapes and placement as the optimizer's own init makes them
+    values: dict[str, jax.Array]  # float32, shape (): what the last update used; 0 before the first
+    inner_state: optax.OptState  # types, shapes and placement as the optimizer's init makes them
 
     roles = Roles(
         rate_steps="count",
@@ -44,7 +44,7 @@ class HyperparamsState(NamedTuple):
 
     @property
     def hyperparams(self) -> Mapping[str, Any]:
-        """What the last update used, by name, as ``optax.inject_hyperparams`` shows it; assigning to it raises."""
+        """What the last update used, by name; assigning to it raises."""
         return types.MappingProxyType(self.values)
 
 
@@ -53,56 +53,63 @@ def with_hyperparams(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Makes hyper-parameters of an optimizer live: scheduled, saved, replaceable and readable.
 
-    .. math:: u_t, s_{t+1} = \text{factory}(h_1(t), h_2(t), \ldots).\text{update}(g_t, s_t, \theta_t)
+    .. math:: u_t, s_{t+1} = \text{factory}(h_1(t), \ldots).\text{update}(g_t, s_t, \theta_t)
 
     The rate, weight decay, momentum or any other number that the factory of an optimizer takes::
 
         tx = olrs.with_hyperparams(
             optax.adamw,
-            learning_rate=olrs.WSD(peak=3e-4, total_steps=10_000, warmup_steps=500, decay_steps=2_000),
+            learning_rate=olrs.WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000),
             b2=0.95,
             weight_decay=olrs.Cosine(peak=0.1, total_steps=10_000),
         )
 
     - A :class:`Schedule` or a float is live: it lies in the state as a schedule (a float as a
-      :class:`Constant`) and is evaluated at the step of each update. :func:`with_schedule` replaces it in
-      a running job: ``with_schedule(state, schedule, path="weight_decay")``. Checkpoints save and
-      compare it.
+      :class:`Constant`) and is evaluated at the step of each update. :func:`with_schedule` replaces
+      it in a running job: ``with_schedule(state, schedule, path="weight_decay")``. Checkpoints save
+      and compare it.
     - A :class:`Coupled` is live and follows another hyper-parameter, as AdamC's weight decay does.
-    - Everything else goes to the factory unchanged: ints, bools, None, strings, masks, functions, Optax's
-      schedules, arrays. Give a float that shall not be live to ``functools.partial(factory, eps=1e-8)``.
+    - Everything else goes to the factory unchanged: ints, bools, None, strings, masks, functions,
+      Optax's schedules, arrays. Give a float that shall not be live to ``functools.partial(factory,
+      eps=1e-8)``.
 
-    ``state.hyperparams`` holds the values that the last update used. :func:`learning_rates` reports the rate.
+    ``state.hyperparams`` holds the values that the last update used. :func:`learning_rates` reports
+    the rate.
 
-    It takes the place of ``optax.inject_hyperparams``. Unlike that, only the arguments given here are live, not
-    all defaults; all values are float32, whatever the type of the parameters (a ``b2`` of 0.999 is 1.0 in
-    bfloat16); a callable is not taken for a schedule; and the state keeps its types.
+    Use it instead of ``optax.inject_hyperparams``. Unlike there, only the arguments given here
+    are live, not all defaults; all values are float32, whatever the type of the parameters (a
+    ``b2`` of 0.999 is 1.0 in bfloat16); a callable is not taken for a schedule; and the state keeps
+    its types.
 
-    **Precision.** With float32 parameters the operations are those of ``factory(...)`` with the same schedules, and
-    so are the bits (unless the compiler fuses them otherwise: with ``rmsprop(momentum=...)`` on CPU one in four
-    entries differs in the last bit). A live float may change the last bits, as the optimizer then computes ``1 - b2``
-    in float32 and not in Python: a relative difference of 1e-5 at 0.999. With bfloat16
-    parameters the products are computed in float32 and the update is rounded once, at the end, to the wider
-    type of gradient and parameter; Optax rounds the rate first. Moments keep the type that the optimizer gave
-    them in ``init``.
+    **Precision.** With float32 parameters the operations are those of ``factory(...)`` with the
+    same schedules, and so are the bits (unless the compiler fuses them otherwise: with
+    ``rmsprop(momentum=...)`` on CPU one in four entries differs in the last bit). A live float may
+    change the last bits, as the optimizer then computes ``1 - b2`` in float32 and not in Python: a
+    relative difference of 1e-5 at 0.999. With bfloat16 parameters the products are computed in
+    float32 and the update is rounded once, at the end, to the wider type of gradient and parameter;
+    Optax rounds the rate first. Moments keep the type that the optimizer gave them in ``init``.
 
     Args:
-        factory: a function that returns an optimizer, such as ``optax.adamw`` or ``optax.contrib.muon``, or
-            your own. It is called once for each traced update, and must not branch on a live value in Python.
+        factory: a function that returns an optimizer, such as ``optax.adamw`` or
+            ``optax.contrib.muon``, or your own. It is called once for each traced update, and must
+            not branch on a live value in Python.
         **hyperparams: arguments of the factory, by name.
 
     Returns:
-        A gradient transformation, to be used alone, in a chain or in a group of :func:`partition_by_path`. It passes
-        extra arguments on.
+        A gradient transformation, to be used alone, in a chain or in a group of
+        :func:`partition_by_path`. It passes extra arguments on.
 
     Raises:
-        TypeError: if ``factory`` does not return a gradient transformation, lacks an argument, or does not take one;
-            and here or from ``init``, if it needs the number of a live value when it is traced.
-        ValueError: if a float is negative or not finite, or a :class:`Coupled` does not name a scheduled hyper-parameter.
+        TypeError: if ``factory`` does not return a gradient transformation, lacks an argument, or
+            does not take one; and here or from ``init``, if it needs the number of a live value
+            when it is traced.
+        ValueError: if a float is negative or not finite, or a :class:`Coupled` does not name a
+            scheduled hyper-parameter.
 
     Example:
         >>> from optax_lrs import Linear
-        >>> tx = with_hyperparams(optax.sgd, learning_rate=Linear(peak=0.5, total_steps=4), momentum=0.5)
+        >>> lr = Linear(peak=0.5, total_steps=4)
+        >>> tx = with_hyperparams(optax.sgd, learning_rate=lr, momentum=0.5)
         >>> params = {"w": jnp.ones(2)}
         >>> updates, state = tx.update(params, tx.init(params), params)
         >>> print(updates["w"], {name: float(value) for name, value in state.hyperparams.items()})
@@ -152,7 +159,7 @@ def with_hyperparams(
 
     def update(updates, state, params=None, **extra_args):
         values = values_at(state.schedules, state.count)
-        # Float32 values times bfloat16 arrays: where a program forbids that in its own code, it is meant here.
+        # A product of float32 and bfloat16 is meant here, also in programs that forbid it.
         with jax.numpy_dtype_promotion("standard"):
             new, inner_state = optimizer(values).update(updates, state.inner_state, params, **extra_args)
         new = _like_gradients(new, updates, params)
@@ -182,7 +189,7 @@ def _schedule(name: str, value: Any) -> Schedule:
 
 
 def _require_arguments(factory: Callable[..., Any], hyperparams: Mapping[str, Any]) -> None:
-    """Raises if the factory does not take an argument or lacks one; nothing, where its signature is unknown."""
+    """Raises if the factory lacks an argument or does not take one, if its signature is known."""
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):
@@ -193,10 +200,8 @@ def _require_arguments(factory: Callable[..., Any], hyperparams: Mapping[str, An
     called = getattr(factory, "__name__", None) or repr(factory)
     unknown = [name for name in hyperparams if name not in known]
     if unknown and not any(p.kind is kinds.VAR_KEYWORD for p in parameters.values()):
-        hint = did_you_mean(unknown[0], known)
-        raise TypeError(
-            f"{_OWNER}: {called} has no argument {unknown[0]!r}. {hint}{' ' if hint else ''}Arguments: {', '.join(known)}"
-        )
+        hint = f"{did_you_mean(unknown[0], known)} Arguments: {', '.join(known)}".lstrip()
+        raise TypeError(f"{_OWNER}: {called} has no argument {unknown[0]!r}. {hint}")
     missing = [p.name for p in named if p.default is kinds.empty and p.name not in hyperparams]
     if missing:
         raise TypeError(
@@ -205,7 +210,7 @@ def _require_arguments(factory: Callable[..., Any], hyperparams: Mapping[str, An
 
 
 def _require_traceable(use: Callable[[Mapping[str, Any]], Any], live: Mapping[str, Schedule], *, stage: str) -> None:
-    """Raises if ``use`` fails for traced values alone, and names the value that it needs to know."""
+    """Raises if ``use`` fails for traced values only, and names the value that it must know."""
     numbers = dict.fromkeys(live, 0.5)
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
     try:
@@ -245,7 +250,7 @@ def _nothing(result: Any) -> None:
 
 
 def _strong(leaf: Any) -> Any:
-    """The array with a type that arithmetic does not change: a weakly typed state would be compiled for twice."""
+    """The array with a strong type: a step with a weakly typed state would compile twice."""
     return jax.lax.convert_element_type(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf
 
 
@@ -257,7 +262,7 @@ def _like(new: Any, old: Any) -> Any:
 
 
 def _like_gradients(new: Any, gradients: Any, params: Any) -> Any:
-    """The updates in the wider type of gradient and parameter: that in which an optimizer without live values computes."""
+    """The updates in the wider type of gradient and parameter."""
 
     def of_type(u, g, p):
         dtype = p.dtype if p.dtype.itemsize > g.dtype.itemsize else g.dtype

@@ -19,8 +19,8 @@ def partition_by_path(
 
     Each group is ``label=(pattern, optimizer)``. The first group whose pattern matches counts::
 
-        muon = olrs.with_hyperparams(optax.contrib.muon, learning_rate=olrs.WSD(peak=2e-2, ...), weight_decay=0.1)
-        adam = olrs.with_hyperparams(optax.adamw, learning_rate=olrs.WSD(peak=3e-4, ...), weight_decay=0.0)
+        muon = olrs.with_hyperparams(optax.contrib.muon, learning_rate=slow, weight_decay=0.1)
+        adam = olrs.with_hyperparams(optax.adamw, learning_rate=fast, weight_decay=0.0)
         tx = optax.chain(
             optax.clip_by_global_norm(1.0),
             olrs.partition_by_path(
@@ -30,25 +30,26 @@ def partition_by_path(
             ),
         )
 
-    The path of a parameter is its keys with slashes between them: ``params/Dense_0/kernel`` in flax.linen,
-    ``layers/0/kernel`` in flax.nnx. A pattern is a regular expression for the *whole* path. Every parameter must be
-    matched, and every pattern must decide for at least one, so that a misspelled pattern is an error and not another
-    training.
+    The path of a parameter is its keys with slashes between them: ``params/Dense_0/kernel`` in
+    flax.linen, ``layers/0/kernel`` in flax.nnx. A pattern is a regular expression for the *whole*
+    path. Every parameter must be matched, and every pattern must decide for at least one, so that a
+    misspelled pattern is an error and not another training.
 
-    It is ``optax.partition`` with labels by path, so each optimizer sees its own group only: a global norm over all
-    parameters goes before it, in the chain. For one optimizer with several rates see :func:`with_rates_by_path`.
+    It is ``optax.partition`` with labels by path, so each optimizer sees its own group only: a
+    global norm over all parameters goes before it, in the chain. For one optimizer with several
+    rates see :func:`with_rates_by_path`.
 
     Args:
-        **groups: by label: a pattern, or a sequence of patterns, and the optimizer. The optimizer None freezes the
-            group: its updates are 0 and it has no state.
+        **groups: by label: a pattern, or a sequence of patterns, and the optimizer. The optimizer
+            None freezes the group: its updates are 0 and it has no state.
 
     Returns:
         A gradient transformation. It passes extra arguments on to every optimizer.
 
     Raises:
         TypeError: if a group is not a pair of patterns and an optimizer.
-        ValueError: if there is no group or a pattern is not a regular expression; and from ``init``, if a pattern decides for
-            no parameter or no pattern matches a parameter.
+        ValueError: if there is no group or a pattern is not a regular expression; and from
+            ``init``, if a pattern decides for no parameter or no pattern matches a parameter.
 
     Example:
         >>> import jax.numpy as jnp

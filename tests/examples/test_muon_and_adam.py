@@ -1,7 +1,7 @@
 """examples/muon_and_adam.py, as a user runs it: what is logged is what the schedules say, through everything.
 
-One run is stopped, continued on another number of devices, and has a rate replaced; every logged value is compared
-with a float64 computation on the host that knows only the schedules.
+One run is stopped, continued on another number of devices, and has a rate replaced. Every logged value
+is compared with a float64 computation on the host that knows only the schedules.
 """
 
 import os
