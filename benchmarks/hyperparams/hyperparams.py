@@ -4,8 +4,8 @@
     JAX_PLATFORMS=cpu python benchmarks/hyperparams/hyperparams.py [--quick] [--bars] [--out DIR]
 
 Two groups, Adam and Lion or Muon, each with rate, decay and momentum on schedules. Nothing runs and
-no parameter is allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x 2), and
-ahead of time for a TPU v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not stacked:
+no parameter is allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x 2),
+and ahead of time for a TPU v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not stacked:
 one layer, 4.7e8). The bars: no more collectives, HBM bytes at most 1.005 times, at most one more
 fusion for each live hyper-parameter, and that not growing with the number of leaves.
 """

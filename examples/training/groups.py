@@ -93,7 +93,7 @@ def make_grouped_training(model: Model, groups: dict[str, dict[str, olrs.Schedul
     by_path = dict(jax.tree_util.tree_flatten_with_path(model.shardings)[0])
 
     def sharding(key, leaf):
-        """Moments are sharded as the parameter whose path ends theirs; counts and schedules are replicated."""
+        """Moments are sharded as the parameter whose path ends theirs; the rest is replicated."""
         found = (by_path.get(key[start:]) for start in range(len(key)))
         return next((each for each in found if each is not None), replicated) if leaf.ndim else replicated
 

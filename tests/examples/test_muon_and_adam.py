@@ -1,4 +1,4 @@
-"""examples/muon_and_adam.py, as a user runs it: what is logged is what the schedules say, through everything.
+"""examples/muon_and_adam.py, run as a user runs it: it logs what the schedules say.
 
 One run is stopped, continued on another number of devices, and has a rate replaced. Every logged value
 is compared with a float64 computation on the host that knows only the schedules.

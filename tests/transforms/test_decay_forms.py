@@ -1,4 +1,4 @@
-"""The forms of weight decay, against float64: coupled to the rate, AdamC, cautious, by path; and AdamH as a chain."""
+"""The forms of weight decay against float64: coupled, AdamC, cautious, by path; AdamH as a chain."""
 
 import jax
 import jax.numpy as jnp

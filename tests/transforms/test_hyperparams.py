@@ -1,4 +1,4 @@
-"""Hyper-parameters as live schedules: what is applied, against Optax to the bit and against float64 on the host."""
+"""Live hyper-parameters: what is applied, against Optax to the bit and float64 on the host."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""An optimizer for each group of parameters, by path: which group decides, what is frozen, and the mistakes."""
+"""An optimizer for each group of parameters, by path: matches, frozen groups, mistakes."""
 
 import jax
 import jax.numpy as jnp
