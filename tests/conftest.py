@@ -1,6 +1,10 @@
-"""Eight CPU devices for the tests that shard, set before JAX starts."""
+"""Settings of JAX for all tests, made before it starts, and fixtures that keep one test from another.
+
+The tests see eight CPU devices. Set ``JAX_COMPILATION_CACHE_DIR`` to keep what they compile for the next run.
+"""
 
 import collections
+import gc
 import os
 import pathlib
 import shutil
@@ -11,14 +15,17 @@ import pytest
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # by default JAX keeps only what took a second to compile
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--sample", type=int, default=1, metavar="N", help="of each test's cases only every N-th")
+    parser.addoption("--sample", type=int, default=1, metavar="N", help="run only every N-th case of each test")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Every N-th case of each test, and so every test at least once: for a second Python, in a fraction of the time."""
+    """Keeps every N-th case of each test, at least one: a second Python takes a fraction of the time."""
     every, seen, kept, left = config.getoption("--sample"), collections.Counter(), [], []
     for item in items:
         test = item.nodeid.split("[")[0]
@@ -30,7 +37,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
-    """The folders of ``checkpoint_folders.written``: once for all files that look at them."""
+    """The folders of ``checkpoint_folders.written``, written once per session. Do not change them."""
     from matrices import checkpoint_folders
 
     return checkpoint_folders.written(tmp_path_factory.mktemp("saved"))
@@ -38,7 +45,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A copy of one of them, to be damaged."""
+    """Copies one of the saved folders, for tests that change it."""
     return lambda name="live": pathlib.Path(shutil.copytree(saved / name, tmp_path / name))
 
 
@@ -48,3 +55,12 @@ def no_figure_stays_open():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_program_stays(request):
+    """Frees what a module of tests compiled: gigabytes in a whole session."""
+    yield
+    if "jax" in sys.modules and "tests" in request.path.parts:
+        sys.modules["jax"].clear_caches()
+        gc.collect()

@@ -68,7 +68,7 @@ def processes(count, folder, task):
         for me in range(count)
     ]
     try:
-        ended = [process.communicate(timeout=120) for process in running]
+        ended = [process.communicate(timeout=900) for process in running]
     finally:
         for process in running:
             process.kill()

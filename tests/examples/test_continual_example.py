@@ -32,7 +32,7 @@ TINY = (
     "--eval-batches 2 --eval-every 5 --checkpoint-every 8"
 ).split()
 ARMS = ["constant low rate", "re-warm, 25% replay"]
-TIMEOUT = 180  # seconds; a run takes about 6
+TIMEOUT = 900  # seconds; a run takes about 6 on an idle machine
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ STEPS = 240
 CONSTANT = "Constant(value=0.01)"
 WSD = f"WSD(peak=0.01, total_steps={STEPS}, decay_steps=60, warmup_steps=12)"
 TINY = "--width 32 --depth 1 --heads 4 --context 32 --batch-size 8 --eval-every 50 --eval-batches 2".split()
-TIMEOUT = 180  # seconds; a run takes about 10
+TIMEOUT = 900  # seconds; a run takes about 10 on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,17 @@ def corpus(tmp_path_factory):
     for path in sorted(pathlib.Path(os.__file__).parent.glob("[a-d]*.py"))[:40]:
         shutil.copy(path, folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_compilation(tmp_path_factory):
+    """The processes of this module run the same programs: they share a compilation cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+            patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+            patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+        yield
 
 
 def start(*arguments, **popen):

@@ -152,10 +152,11 @@ ROWS = {
         Case(
             "muon",
             hyperparams(optax.contrib.muon, beta=MOMENTUM, weight_decay=WEIGHT_DECAY, adam_learning_rate=WEIGHT_DECAY),
+            optax_limits=("explicit mesh",),
         ),
         Case("lion", hyperparams(optax.lion, b1=MOMENTUM, weight_decay=0.1)),
         Case("ademamix", hyperparams(optax.contrib.ademamix, b3=0.999, alpha=olrs.Linear(peak=5.0, total_steps=9))),
-        Case("schedule_free_adamw", hyperparams(SCHEDULE_FREE, b1=0.9)),
+        Case("schedule_free_adamw", hyperparams(SCHEDULE_FREE, b1=0.9), optax_limits=("float32 scalars",)),
         Case("rmsprop", hyperparams(optax.rmsprop, decay=MOMENTUM, momentum=0.9)),
         Case("adafactor", hyperparams(ADAFACTOR, decay_rate=0.8, weight_decay_rate=WEIGHT_DECAY)),
         Case("a chain", hyperparams(adamw_like, b1=MOMENTUM, weight_decay=WEIGHT_DECAY)),
