@@ -13,8 +13,8 @@
 Muon trains the matrices, Adam the embedding, the output layer and the norms. Muon has a rate, a
 momentum that warms up and a weight decay that falls to zero; Adam has a rate and a weight decay.
 Each is a live schedule in the optimizer state. They are saved with it, and --resume continues, also
-on another number of devices. --replace changes one of them in the running job, without recompiling. The
-values that each update applied are written to applied.npz and shown in muon_and_adam.png.
+on another number of devices. --replace changes one of them in the running job, without recompiling.
+The values that each update applied are written to applied.npz and shown in muon_and_adam.png.
 """
 
 import argparse

@@ -4,10 +4,10 @@
     JAX_PLATFORMS=cpu python benchmarks/hyperparams/hyperparams.py [--quick] [--bars] [--out DIR]
 
 Two groups, Adam and Lion or Muon, each with rate, decay and momentum on schedules. Nothing runs and
-no parameter is allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x 2),
-and ahead of time for a TPU v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not stacked:
-one layer, 4.7e8). The bars: no more collectives, HBM bytes at most 1.005 times, at most one more
-fusion for each live hyper-parameter, and that not growing with the number of leaves.
+no parameter is allocated: the step is compiled from shapes, for one CPU, eight virtual ones (4 x
+2), and ahead of time for a TPU v5p:2x2x1 with 2.0e9 parameters (with Muon, whose matrices are not
+stacked: one layer, 4.7e8). The bars: no more collectives, HBM bytes at most 1.005 times, at most
+one more fusion for each live hyper-parameter, and that not growing with the number of leaves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DECAY = olrs.Cosine(peak=0.1, total_steps=100_000)
 MOMENTUM = olrs.Tabulated(lrs=[0.85, 0.95], steps=[0, 300])
 BYTES = 1.005
 GROUPS = ("lion", "muon")
-LEAVES = {"stacked": 1, "unrolled": 4}  # copies of the decoder's leaves, for whether the cost grows with them
+LEAVES = {"stacked": 1, "unrolled": 4}  # copies of the decoder's leaves
 ADAM = ".*(embedding|head|norm).*"
 
 
@@ -43,7 +43,7 @@ def second(name: str, **constants: Any) -> Any:
 
 
 def labels(params: Any) -> Any:
-    """By name; through tree_map, as ``optax.tree.map_params`` asks with a placeholder for the parameters."""
+    """By name; through tree_map, as ``optax.tree.map_params`` asks with a placeholder."""
     is_adam = lambda key: any(word in str(key) for word in ("embedding", "head", "norm"))  # noqa: E731
     return jax.tree_util.tree_map_with_path(lambda key, _: "adam" if is_adam(key) else "second", params)
 

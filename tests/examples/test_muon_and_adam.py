@@ -1,7 +1,7 @@
 """examples/muon_and_adam.py, run as a user runs it: it logs what the schedules say.
 
-One run is stopped, continued on another number of devices, and has a rate replaced. Every logged value
-is compared with a float64 computation on the host that knows only the schedules.
+One run is stopped, continued on another number of devices, and has a rate replaced. Every logged
+value is compared with a float64 computation on the host that knows only the schedules.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The forms of weight decay against float64: coupled, AdamC, cautious, by path; AdamH as a chain."""
+"""The forms of weight decay against float64: coupled, AdamC, cautious, by path; and AdamH."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_share_that_the_weights_lose(form):
-    """With gradients of zero nothing but the decay moves the weights, also after the rate is replaced."""
+    """With zero gradients only the decay moves the weights, also after the rate is replaced."""
     decay, share = FORMS[form]
     tx = olrs.with_hyperparams(optax.adamw, learning_rate=LR, weight_decay=decay)
     update = jax.jit(tx.update)
@@ -62,7 +62,7 @@ def test_share_that_the_weights_lose(form):
 
 
 def test_adamc_keeps_the_ratio_of_update_and_weight():
-    """Equilibrium of a scale-invariant weight: |u| / |w| is the square root of 2 lambda / eta_max at every rate."""
+    """At equilibrium |u| / |w| is the square root of 2 lambda / eta_max, at every rate."""
     for eta in (1e-3, 5e-4, 1e-4):
         decay = 0.1 * eta / 1e-3
         norm = eta / np.sqrt(1 - (1 - eta * decay) ** 2)
@@ -155,18 +155,18 @@ def test_mistakes(build, error, message):
     assert message in str(caught.value)
 
 
-# ── AdamH, or Hyperball: weights stay on a sphere, and the rate is the tangent of the angle of a step ──────────────
+# ── AdamH, or Hyperball: weights stay on a sphere; the rate is the tangent of a step's angle ──
 
 
 def to_norm_of_weights(u, w):
-    """The update with the norm of its weights: of each matrix, where layers are stacked along the first axes."""
+    """The update with the norm of its weights: of each matrix, where layers are stacked."""
     axes = tuple(range(max(w.ndim - 2, 0), w.ndim))
     norm = lambda x: jnp.sqrt(jnp.sum(jnp.square(x), axis=axes, keepdims=True))  # noqa: E731
     return u * norm(w) / jnp.maximum(norm(u), 1e-10)
 
 
 def hyperball(schedule, direction, **projection):
-    """The chain: a direction, scaled to the norm of the weights, times the rate; then back to the sphere."""
+    """A direction, scaled to the norm of the weights, times the rate; then back to the sphere."""
     return optax.chain(
         direction,
         optax.stateless_with_tree_map(to_norm_of_weights),
@@ -175,8 +175,14 @@ def hyperball(schedule, direction, **projection):
     )
 
 
-@pytest.mark.parametrize(("eta", "expected"), [(0.01, (2.96771072592, 4.02401454362)), (0.1, (2.64999470002, 4.23999152003)),
-                                               (0.5, (0.620173672946, 4.96138938357))])  # fmt: skip
+BY_HAND = [
+    (0.01, (2.96771072592, 4.02401454362)),
+    (0.1, (2.64999470002, 4.23999152003)),
+    (0.5, (0.620173672946, 4.96138938357)),
+]
+
+
+@pytest.mark.parametrize(("eta", "expected"), BY_HAND)
 def test_hyperball_by_hand(eta, expected):
     """Section 6.4 of the methods: weights (3, 4), direction (1, 0)."""
     tx = hyperball(olrs.Constant(value=eta), optax.identity())

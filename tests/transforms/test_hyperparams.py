@@ -285,7 +285,7 @@ MISTAKES = [
      "weight_decay is coupled to 'rate', which is not a live hyper-parameter here; those are learning_rate"),
     (lambda: live(optax.adamw, learning_rate=MOMENTUM, weight_decay=olrs.Coupled(value=0.1)), ValueError,
      "the schedule of learning_rate has no peak, so weight_decay needs it"),
-    (lambda: live(optax.adamw, learning_rate=olrs.Constant(value=0.0), weight_decay=olrs.Coupled(value=0.1)), ValueError,
+    (lambda: live(optax.adamw, learning_rate=0.0, weight_decay=olrs.Coupled(value=0.1)), ValueError,
      "the peak of learning_rate must be above 0"),
     (lambda: olrs.Coupled(value=-1.0), ValueError, "value must be at least 0"),
     (lambda: olrs.Coupled(value=0.1, to=3), TypeError, "to must be a str"),
