@@ -1,4 +1,4 @@
-"""A kernel, its normalization, its nonlinearity: dense and convolutional."""
+"""Dense and convolutional layers for linen: a kernel, a normalization and a nonlinearity."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from optax_lrs.nn import LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
-    """The initializer of a kernel, with the metadata of its named axes if there are any."""
+    """Returns the initializer of a kernel, with sharding metadata if the config names mesh axes."""
     init, spec = init or config.kernel_init, config.spec(*names)
     return init if spec is None else linen.with_partitioning(init, spec)
 
 
 def normalization(config: LayerConfig, name: str) -> linen.Module:
-    """The normalization of the last axis."""
+    """Returns the normalization over the last axis."""
     options = {
         "epsilon": config.epsilon,
         "use_scale": config.use_scale,
@@ -39,10 +39,10 @@ class NormDense(linen.Module):
     No output depends on the scale of ``dense/kernel``.
 
     Args:
-        features: length of the last axis of the output.
+        features: the length of the last axis of the output.
         config: how to normalize, compute, store and shard.
-        linear: leave the nonlinearity out.
-        names: of the kernel's axes, for ``config.axes``.
+        linear: whether to leave out the nonlinearity.
+        names: the names of the kernel's axes, for ``config.axes``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -76,17 +76,18 @@ class NormDense(linen.Module):
 class NormConv(linen.Module):
     r"""A convolution without bias, then a normalization over the channels and a nonlinearity.
 
-    No output depends on the scale of ``conv/kernel``, all of it: kernel positions, inputs and
+    No output depends on the scale of ``conv/kernel`` as a whole, over kernel positions, inputs and
     outputs.
 
     Args:
-        features: channels of the output.
-        kernel_size: in each spatial axis.
+        features: the number of output channels.
+        kernel_size: the size in each spatial axis.
         strides: one number, or one for each spatial axis.
         padding: as in ``linen.Conv``.
-        feature_group_count: as many as channels for a depthwise convolution.
+        feature_group_count: the number of groups; the number of channels for a depthwise
+            convolution.
         config: how to normalize, compute, store and shard.
-        linear: leave the nonlinearity out.
+        linear: whether to leave out the nonlinearity.
 
     Example:
         >>> import jax.numpy as jnp

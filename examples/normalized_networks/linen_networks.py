@@ -16,12 +16,12 @@ from optax_lrs.nn import LayerConfig
 class MLP(linen.Module):
     """Normalized dense layers and a linear head.
 
-    The head, with its bias, is not scale-invariant: its scale is that of the outputs. All kernels
-    before it are.
+    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is the
+    scale of the outputs.
 
     Args:
-        hidden_features: of each hidden layer.
-        out_features: of the output.
+        hidden_features: the width of each hidden layer.
+        out_features: the length of the last axis of the output.
         config: how to normalize, compute, store and shard.
 
     Example:
@@ -46,15 +46,15 @@ class ResBlock(linen.Module):
 
     .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
-    The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of
-    :math:`W_2` matters: it weighs the branch against the stream. Here the branch is normalized
-    before it is added, and g weighs it.
+    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale of
+    :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is normalized
+    before it is added, and g is its weight.
 
     Args:
-        features: channels of the output. If they are not the input's, or there are strides, s is a
-            normalized 1 x 1 convolution.
-        strides: of the first convolution, in both axes.
-        branch_scale: g; 1.
+        features: the number of output channels. If the input has another number, or there are
+            strides, s is a normalized 1 x 1 convolution.
+        strides: the strides of the first convolution, in both axes.
+        branch_scale: the factor g; 1.
         config: how to normalize, compute, store and shard.
 
     Example:
@@ -83,9 +83,9 @@ class ResNet(linen.Module):
     """A small residual network for images: stem, stages of blocks, mean over positions, head.
 
     Args:
-        stage_features: channels of each stage; each but the first halves height and width.
-        out_features: of the output.
-        blocks: how many in each stage.
+        stage_features: the channels of each stage; all but the first halve height and width.
+        out_features: the length of the last axis of the output.
+        blocks: the number of blocks in each stage.
         config: how to normalize, compute, store and shard.
 
     Example:

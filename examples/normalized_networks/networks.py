@@ -17,15 +17,15 @@ from optax_lrs.nn.nnx import NormConv, NormDense, initializer, normalization
 class MLP(nnx.Module):
     """Normalized dense layers and a linear head.
 
-    The head, with its bias, is not scale-invariant: its scale is that of the outputs. All kernels
-    before it are.
+    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is the
+    scale of the outputs.
 
     Args:
-        in_features: length of the last axis of the input.
-        hidden_features: of each hidden layer.
-        out_features: of the output.
+        in_features: the length of the last axis of the input.
+        hidden_features: the width of each hidden layer.
+        out_features: the length of the last axis of the output.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: MLP(64, (128, 128), 10, rngs=nnx.Rngs(0))(jnp.ones((2, 64)))).shape
@@ -64,18 +64,18 @@ class ResBlock(nnx.Module):
 
     .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
-    The usual pre-activation block adds :math:`W_2 * \ldots` as it is, and then the scale of
-    :math:`W_2` matters: it weighs the branch against the stream. Here the branch is normalized
-    before it is added, and g weighs it.
+    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale of
+    :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is normalized
+    before it is added, and g is its weight.
 
     Args:
         in_features: channels of the input.
         out_features: channels of the output. If they differ, or there are strides, s is a
             normalized 1 x 1 convolution.
-        strides: of the first convolution, in both axes.
-        branch_scale: g; 1.
+        strides: the strides of the first convolution, in both axes.
+        branch_scale: the factor g; 1.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: ResBlock(8, 16, strides=2, rngs=nnx.Rngs(0))(jnp.ones((1, 6, 6, 8)))).shape
@@ -113,12 +113,12 @@ class ResNet(nnx.Module):
     """A small residual network for images: stem, stages of blocks, mean over positions, head.
 
     Args:
-        in_features: channels of the images.
-        stage_features: channels of each stage; each but the first halves height and width.
-        out_features: of the output.
-        blocks: how many in each stage.
+        in_features: the number of channels of the images.
+        stage_features: the channels of each stage; all but the first halve height and width.
+        out_features: the length of the last axis of the output.
+        blocks: the number of blocks in each stage.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: ResNet(1, (8, 16), 10, rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 1)))).shape

@@ -15,7 +15,7 @@ from optax_lrs.nn.nnx import NormDense, initializer, normalization
 
 
 def kernel(config: LayerConfig, inputs: Any, outputs: Any, names: tuple[str, ...], rngs: nnx.Rngs) -> nnx.LinearGeneral:
-    """A linear map without bias from some last axes to others."""
+    """Returns a linear map without bias, from the last axes of the input to new last axes."""
     axis = tuple(range(-len(inputs), 0)) if isinstance(inputs, tuple) else -1
     return nnx.LinearGeneral(
         inputs,
@@ -37,16 +37,16 @@ class Attention(nnx.Module):
               \qquad \hat q = \mathrm{rms}(x W^Q), \; \hat k = \mathrm{rms}(x W^K)
 
     over the K channels of a head. The softmax is the nonlinearity of queries and keys, so they are
-    normalized before it. Values and output are one linear map: the normalization after it takes the
-    scale of both kernels away.
+    normalized before it. Values and output form one linear map: the normalization after it removes
+    the scale of both kernels.
 
     Args:
-        features: of input and output; a multiple of 2 x ``heads``.
-        heads: how many.
-        causal: whether a position sees only what is before it, and itself.
+        features: the width of input and output; a multiple of 2 x ``heads``.
+        heads: the number of heads.
+        causal: whether a position attends only to itself and to earlier positions.
         config: how to normalize, compute, store and shard. Queries and keys always have an RMS
             norm.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: Attention(16, 2, rngs=nnx.Rngs(0))(jax.numpy.ones((1, 5, 16)))).shape
@@ -80,16 +80,17 @@ class FeedForward(nnx.Module):
     .. math:: \mathrm{norm}\big(\phi(\mathrm{norm}(x W_1))\, W_2\big) \quad \text{or gated} \quad
               \mathrm{norm}\big((\phi(\mathrm{norm}(x W_g)) \circ x W_1)\, W_2\big)
 
-    Gated with ``activation=jax.nn.silu`` it is SwiGLU. Only the gate passes a nonlinearity, so only
-    the gate needs a normalization before it; :math:`W_1` and :math:`W_2` act linearly up to the one
-    at the end.
+    The gated form with ``activation=jax.nn.silu`` is SwiGLU. Only the gate passes through a
+    nonlinearity, so only the gate needs a normalization before it; :math:`W_1` and :math:`W_2` act
+    linearly up to the normalization at the end.
 
     Args:
-        features: of input and output.
-        hidden_features: between the two kernels; 4 x ``features`` is usual, 8/3 x if gated.
-        gated: the second form.
+        features: the width of input and output.
+        hidden_features: the width between the two kernels; usually 4 x ``features``, or 8/3 x if
+            gated.
+        gated: whether to use the second form.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: FeedForward(8, 32, gated=True, rngs=nnx.Rngs(0))(jax.numpy.ones((2, 8)))).shape
@@ -120,15 +121,15 @@ class TransformerBlock(nnx.Module):
     .. math:: x + g\,\mathrm{norm}(A(\mathrm{norm}(x)))
 
     Args:
-        features: of the stream; a multiple of 2 x ``heads``.
-        heads: of the attention.
-        hidden_features: of the feed-forward part.
-        gated: of the feed-forward part.
-        causal: of the attention.
-        branch_scale: g, of both branches; 1. A transformer takes :math:`(2 \cdot
+        features: the width of the stream; a multiple of 2 x ``heads``.
+        heads: the number of attention heads.
+        hidden_features: the width of the feed-forward part.
+        gated: whether the feed-forward part is gated.
+        causal: whether the attention is causal.
+        branch_scale: the factor g of both branches; 1. A transformer uses :math:`(2 \cdot
             \text{depth})^{-1/2}`.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> nnx.eval_shape(lambda: TransformerBlock(16, 2, 64, rngs=nnx.Rngs(0))(jax.numpy.ones((1, 5, 16)))).shape
@@ -162,22 +163,22 @@ class TransformerBlock(nnx.Module):
 class Transformer(nnx.Module):
     r"""A decoder-only transformer over tokens.
 
-    Invariant: every kernel but the head's, and the embedding, each row by itself, because the
-    stream starts with its normalization. (The paper projects no embedding; with this one it may be
-    done.) Each branch enters the stream with the weight :math:`(2 \cdot \text{depth})^{-1/2}`,
-    which keeps the stream of order one.
+    Every kernel but the head's is scale-invariant, and so is each row of the embedding, because the
+    stream starts with a normalization of it. (The paper does not project embeddings; this one can
+    be projected.) Each branch is added to the stream with the weight :math:`(2 \cdot
+    \text{depth})^{-1/2}`, which keeps the stream of order one.
 
     Args:
-        vocabulary: how many tokens.
-        features: of the stream; a multiple of 2 x ``heads``.
-        depth: how many blocks.
-        heads: of the attention.
-        hidden_features: of the feed-forward part; None: 4 x ``features``.
-        gated: of the feed-forward part.
-        scan_layers: run the blocks by ``nnx.scan``: their parameters are stacked, ``[depth, ...]``
-            each, and are to be projected for each index of axis 0.
+        vocabulary: the number of tokens.
+        features: the width of the stream; a multiple of 2 x ``heads``.
+        depth: the number of blocks.
+        heads: the number of attention heads.
+        hidden_features: the width of the feed-forward part; None for 4 x ``features``.
+        gated: whether the feed-forward part is gated.
+        scan_layers: whether to run the blocks with ``nnx.scan``. Their parameters are then stacked,
+            ``[depth, ...]`` each; project them separately along axis 0.
         config: how to normalize, compute, store and shard.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> model = nnx.eval_shape(lambda: Transformer(256, 16, 2, 2, scan_layers=True, rngs=nnx.Rngs(0)))
@@ -214,8 +215,7 @@ class Transformer(nnx.Module):
                 rngs=rngs,
             )
 
-        # Of order one, whatever the sizes are: the normalization's epsilon must be small against
-        # it.
+        # Of order one for any size: the normalization's epsilon must be small in comparison.
         embedding_init = initializer(config, ("vocab", "embed"), jax.nn.initializers.normal(1.0))
         self.embed = nnx.Embed(
             vocabulary,

@@ -1,8 +1,8 @@
 """Layers with scale-invariant weights, and an audit that finds scale-invariant parameters.
 
-:func:`scale_invariant_leaves` is for any model in JAX, and :func:`functional` of
-``optax_lrs.nn.nnx`` turns an nnx model into a function for it. The layers are in
-``optax_lrs.nn.nnx``, which is imported at its first use.
+:func:`scale_invariant_leaves` audits any JAX model; ``nnx.functional`` turns an nnx model into the
+function that it takes. The layers are in ``optax_lrs.nn.nnx``, which is imported when it is first
+used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports ``nnx`` at its first use: it needs flax."""
+    """Imports ``nnx`` when it is first used, because it needs flax."""
     if name == "nnx":
         return importlib.import_module("optax_lrs.nn.nnx")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,27 +22,27 @@ NEARLY = 0.05
 def scale_invariant_leaves(
     apply: Callable[[Any, Any], Any], params: Any, batch: Any, *, tolerance: float = 1e-3, seed: int = 0
 ) -> Audit:
-    r"""Finds the parameters whose scale no output depends on; these may be projected.
+    r"""Finds the scale-invariant parameters: those that may be projected.
 
     .. math:: f(c\,W) = f(W) \;\; \forall c > 0 \quad\Longleftrightarrow\quad
               \Big\langle W, \frac{\partial f}{\partial W} \Big\rangle = 0 \;\; \text{everywhere.}
 
-    Both sides are measured, the left with c = 1/2, 2 and 10, the right by gradients of random
-    combinations of all outputs, at general points: the parameters with noise, because at a bias of
-    zero, or in front of a branch that starts at zero, everything looks invariant. So the answer is
-    about the function, not its present weights. Of a leaf the change is compared with what the leaf
-    can do at all (a separate factor for each element), so that a leaf of little influence does
-    not pass for an invariant one. Besides whole leaves it finds
+    The audit measures both sides: the left one with c = 1/2, 2 and 10, the right one with gradients
+    of random combinations of all outputs. It adds noise to the parameters first, because at a bias
+    of zero, or in front of a branch that starts at zero, everything looks invariant. The result
+    therefore describes the function, not its present weights. The change of the outputs is compared
+    with the change that separate factors for the elements of the same leaf cause, so that a leaf of
+    little influence is not mistaken for an invariant one. Besides whole leaves the audit finds
 
-    * axes along which slices may be scaled independently: the layers of stacked leaves, heads,
+    * axes along which slices can be scaled independently: the layers of stacked leaves, heads,
       output neurons;
     * groups of leaves that are invariant only together, such as a kernel and its bias in front of a
       normalization, or the scale and offset of a normalization in front of a ReLU and another
       normalization;
     * exchanges, such as the two matrices around a ReLU: one may grow while the other shrinks.
 
-    It costs about 2n backward and 5n forward passes for n leaves, all through two compiled
-    programs; so take a small batch. For a flax nnx model::
+    For n leaves it costs about 2n backward and 5n forward passes, all in two compiled programs, so
+    use a small batch. For a flax nnx model::
 
         from optax_lrs import nn
 
@@ -50,25 +50,25 @@ def scale_invariant_leaves(
         audit = nn.scale_invariant_leaves(apply, params, batch)
         print(audit)
 
-    Randomness (dropout) must be fixed inside ``apply``. Use the mode of training: with running
-    averages a BatchNorm is linear. In bfloat16 the rounding hides changes below a few percent; for
-    a sharp answer let the model compute in float32.
+    Fix randomness (dropout) inside ``apply``. Use the training mode: a BatchNorm with running
+    averages is linear. In bfloat16, rounding hides changes below a few percent; for a precise
+    result, let the model compute in float32.
 
     Args:
-        apply: from parameters and a batch to any tree of arrays; all its floating outputs are
-            looked at.
+        apply: a function from parameters and a batch to any tree of arrays. All its floating
+            outputs are examined.
         params: a tree of arrays. Leaves that are not of a real floating type are left out.
-        batch: what ``apply`` takes; a tree of arrays. Varied samples: a leaf that no sample reaches
-            has "no effect".
-        tolerance: below this part of what the leaf can do at all, a change is none. Of a
-            normalization's epsilon it lets pass about ``tolerance`` times the variance of the
-            activations.
-        seed: of the noise and the random combinations.
+        batch: the second argument of ``apply``; a tree of arrays. Use varied samples: a leaf that
+            no sample reaches has "no effect".
+        tolerance: a change smaller than this share of the leaf's largest possible effect counts as
+            none. An epsilon in a normalization passes up to about ``tolerance`` times the variance
+            of the activations.
+        seed: the seed of the noise and of the random combinations.
 
     Returns:
-        An :class:`Audit`: print it; ``audit.mask``, ``audit.patterns``, ``audit.separate`` and
-        ``audit.joint`` are for ``project_weights``, ``audit.mistakes(...)`` lists what another
-        choice would get wrong.
+        An :class:`Audit`; print it for a table. Pass ``audit.mask``, ``audit.patterns``,
+        ``audit.separate`` and ``audit.joint`` to ``project_weights``. ``audit.mistakes(...)`` lists
+        the errors of another choice.
 
     Raises:
         TypeError: if ``apply`` cannot be called.
@@ -137,8 +137,8 @@ class _Findings:
         self.floor = max(float(results[-1]), measure.epsilon)
         self.change = results[: len(FACTORS) * self.count].reshape(self.count, -1).max(axis=1)
         self.effect = results[len(FACTORS) * self.count : -1]
-        # Rounding errors of a gradient's elements add up as random numbers do, and so are of its
-        # own precision.
+        # Rounding errors of a gradient's elements add up like random numbers, so the relative error
+        # of the sum is that of one element.
         self.tolerance = max(tolerance, 10 * measure.epsilon)
         self.verdicts = [self._verdict(i) for i in range(self.count)]
         self.free_axes = self._free_axes(found)

@@ -22,36 +22,36 @@ class LayerConfig:
     .. math:: \sqrt{\frac{\sigma^2 + \epsilon}{\sigma^2 + \epsilon/c^2}} \approx
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
 
-    5e-7 at the default epsilon, a variance of 1 and c large: float32's own rounding. Where a
-    variance is small (a mean over a long context, a kernel initialized with 0.02) take a smaller
-    epsilon. But it also bounds the gradient, which grows by up to :math:`\epsilon^{-1/2}` at each
-    normalization of activations that are all 0: at 1e-6 an input of zeros can overflow float32
-    after 13 of them, if no ReLU stops it.
+    a relative change of 5e-7 at the default epsilon, a variance of 1 and large c: the rounding error
+    of float32. Where the variance is small (a mean over a long context, a kernel initialized with
+    0.02), use a smaller epsilon. But epsilon also bounds the gradient, which grows by up to
+    :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0. At 1e-6 an input of
+    zeros can overflow float32 after 13 normalizations, unless a ReLU blocks the gradient.
 
     Args:
         norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over
             the last axis.
-        use_scale: a learnable scale after each normalization. Off by default: as a weight vector in
-            front of a residual sum it would have a separate norm, and so effective rate.
-        use_bias: a learnable offset after each normalization, ``"layer"`` only. No other hidden
-            layer has a bias: a normalization takes it away, or makes the kernel's scale matter
-            again.
-        epsilon: added to the variance (or mean square).
-        activation: after a normalization; ``jax.nn.relu``. With ReLU the pair of scale and offset
-            is homogeneous.
-        dtype: of the computation; None is what the inputs and parameters promote to. Statistics are
-            in float32.
-        param_dtype: of the parameters.
-        kernel_init: of all kernels; the default keeps the variance (LeCun).
-        axes: which axis of the mesh each named axis of the kernels is cut along, such as
-            ``{"embed": "data", "mlp": "model", "heads": "model", "vocab": "model"}``; names that
-            are not there are not cut. None: no metadata. The names are ``in`` and ``out`` (dense,
-            conv), ``embed``, ``mlp``, ``heads``, ``head_dim``, ``vocab``, and ``layers``, the axis
-            of stacked layers.
+        use_scale: whether to put a learnable scale after each normalization. Off by default: a
+            weight vector in front of a residual sum would have a separate norm and effective rate.
+        use_bias: whether to put a learnable offset after each normalization, for ``"layer"`` only.
+            The layers have no other bias: a normalization would remove it, or the scale of the
+            kernel would matter again.
+        epsilon: the number added to the variance (or mean square).
+        activation: the nonlinearity after a normalization; ``jax.nn.relu``. With ReLU the pair of
+            scale and offset is homogeneous.
+        dtype: the dtype of the computation; None for the one that inputs and parameters promote
+            to. Statistics are computed in float32.
+        param_dtype: the dtype of the parameters.
+        kernel_init: the initializer of all kernels; the default preserves the variance (LeCun).
+        axes: the mesh axis along which each named axis of the kernels is sharded, such as
+            ``{"embed": "data", "mlp": "model", "heads": "model", "vocab": "model"}``. Names that
+            are missing are not sharded. None for no metadata. The names are ``in`` and ``out``
+            (dense, conv), ``embed``, ``mlp``, ``heads``, ``head_dim``, ``vocab``, and ``layers``,
+            the axis of stacked layers.
 
     Raises:
-        ValueError: if ``norm`` is neither, ``epsilon`` is negative, or an RMS norm is to have a
-            bias.
+        ValueError: if ``norm`` is unknown, ``epsilon`` is negative, or ``use_bias`` is set for an
+            RMS norm.
         TypeError: if ``activation`` or ``kernel_init`` cannot be called.
 
     Example:
@@ -88,7 +88,7 @@ class LayerConfig:
             object.__setattr__(self, "axes", tuple(sorted(dict(self.axes).items())))
 
     def spec(self, *names: str | None) -> tuple[Any, ...] | None:
-        """The axes of the mesh for these named axes; None without metadata."""
+        """Returns the mesh axes of these named axes; None without metadata."""
         return (
             None if self.axes is None else tuple(None if name is None else dict(self.axes).get(name) for name in names)
         )

@@ -1,10 +1,10 @@
 """The measurements of an audit: two compiled programs, for any number of leaves.
 
-Both see the floating leaves of the parameters as a list. ``directions`` is a backward pass for each
-random combination of the outputs; of the gradient :math:`G_i` of a leaf :math:`W_i` it keeps three
-sums of :math:`E_i = W_i \\circ G_i`. By the chain rule :math:`\\sum E_i` is the derivative by the
-logarithm of the leaf's scale. ``changes`` is a forward pass for each way of scaling: by how much
-the outputs differ.
+Both take the floating leaves of the parameters as a list. ``directions`` runs a backward pass for
+each random combination of the outputs. From the gradient :math:`G_i` of a leaf :math:`W_i` it keeps
+three sums of :math:`E_i = W_i \\circ G_i`. By the chain rule, :math:`\\sum E_i` is the derivative
+with respect to the logarithm of the leaf's scale. ``changes`` runs a forward pass for each scaling
+and measures how much the outputs differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 
 class Directions(NamedTuple):
-    """For each probe k and leaf i, of :math:`E_i` = weights times their gradient; NumPy float64."""
+    """Sums of :math:`E_i`, weights times gradient, per probe and leaf; NumPy float64."""
 
     totals: np.ndarray  # (probes, leaves): the sum of all elements
     squares: np.ndarray  # (probes, leaves): the sum of the squared elements
@@ -26,13 +26,13 @@ class Directions(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """One way to scale: leaf i by exp(exponents[i] * (log_factor + spread * sin(phase))).
+    """One scaling of all leaves: leaf i by exp(exponents[i] * (log_factor + spread * sin(phase))).
 
     The phase depends on the indices along ``axes``.
     """
 
     exponents: np.ndarray  # (leaves,)
-    axes: np.ndarray  # (rank,): along which axes the factors differ
+    axes: np.ndarray  # (rank,): 1 for the axes along which the factors differ
     log_factor: float = 0.0
     spread: float = 0.0
 
@@ -40,9 +40,10 @@ class Scaling(NamedTuple):
 class Measure:
     """A function, its parameters moved to a general point, and a batch.
 
-    The point matters: scaling a bias of zeros or the kernel in front of a branch that starts at
-    zero changes nothing, whatever the function. So every leaf gets noise: a tenth of its root mean
-    square; one that is all zero gets 0.3, or as a matrix the inverse root of its inputs.
+    The point matters: scaling a bias of zeros, or the kernel in front of a branch that starts at
+    zero, changes nothing, whatever the function is. So noise is added to every leaf: a tenth of its
+    root mean square. A leaf of zeros gets noise of size 0.3, or, if it is a matrix, the inverse
+    square root of its number of inputs.
     """
 
     def __init__(self, apply: Callable[[Any, Any], Any], params: Any, batch: Any, seed: int):
@@ -56,7 +57,7 @@ class Measure:
         given = [jnp.asarray(leaf) for leaf, floating in zip(leaves, self.floating, strict=True) if floating]
         shapes = jax.eval_shape(self._outputs, given, self.rest, batch)
         if not shapes:
-            raise ValueError("scale_invariant_leaves: apply(params, batch) returned no floating array to look at")
+            raise ValueError("scale_invariant_leaves: apply(params, batch) returned no floating array")
         self.epsilon = _coarsest(jax.make_jaxpr(self._outputs)(given, self.rest, batch).jaxpr)
         self.given, self.moved = given, jax.jit(_moved)
         longest = max([1, *(length for shape in self.shapes for length in shape)])
@@ -66,18 +67,17 @@ class Measure:
     def directions(self, probes: int, points: int = 3) -> Directions:
         """The sums for random combinations of the outputs, at several general points."""
         parts = []
-        for keys in np.array_split(
-            np.arange(-(-probes // points) * points), points
-        ):  # parts of one size: one compilation
+        numbers = np.arange(-(-probes // points) * points)  # parts of one size compile once
+        for keys in np.array_split(numbers, points):
             point = self.moved(self.given, jax.random.fold_in(self.key, int(keys[0])))
             found = self._directions(point, self.rest, self.batch, keys + 1000)
             parts.append([np.asarray(part, np.float64) for part in found])
         return Directions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def changes(self, scalings: list[Scaling]) -> np.ndarray:
-        """The relative change of the output that changes most, for each scaling; (scalings,)."""
+        """The largest relative change of an output for each scaling, shape (scalings,)."""
         rows = [np.stack([np.asarray(part, np.float32) for part in column]) for column in zip(*scalings, strict=True)]
-        missing = -len(rows[0]) % 64  # a multiple of 64 rows: a second call compiles nothing
+        missing = -len(rows[0]) % 64  # pad to a multiple of 64 rows, so that a second call does not compile
         rows = [np.pad(row, [(0, missing)] + [(0, 0)] * (row.ndim - 1)) for row in rows]
         point = self.moved(self.given, self.key)
         found = [
@@ -116,7 +116,7 @@ class Measure:
         def probe(number):
             outputs, backward = jax.vjp(lambda leaves: self._outputs(leaves, rest, batch), leaves)
             keys = jax.random.split(jax.random.fold_in(self.key, number), len(outputs))
-            # Every output counts alike, whatever its size.
+            # Every output gets the same weight, whatever its size.
             (grads,) = backward(
                 [
                     jax.random.normal(key, y.shape, y.dtype) / jnp.maximum(jnp.linalg.norm(y.ravel()), 1e-30)
@@ -153,7 +153,7 @@ def _distance(new, old):
 
 
 def _coarsest(jaxpr) -> float:
-    """The largest spacing at 1 among the floating types that a computation goes through."""
+    """The largest machine epsilon of the floating types that a computation uses."""
     found = 0.0
     atoms = [*jaxpr.invars, *(atom for eqn in jaxpr.eqns for atom in (*eqn.invars, *eqn.outvars))]
     for dtype in {getattr(atom.aval, "dtype", None) for atom in atoms}:

@@ -1,4 +1,4 @@
-"""The result of an audit: a table for people, a mask and patterns for ``project_weights``."""
+"""The result of an audit: a table to print, and the arguments of ``project_weights``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from optax_lrs import _paths
 #: The verdicts on a leaf, and their explanations in the table.
 VERDICTS = {
     "invariant": "no output depends on its scale: project it",
-    "nearly": "its scale changes the outputs a little: an epsilon of a normalization that is not small enough?",
+    "nearly": "its scale changes the outputs a little: is the epsilon of a normalization too large?",
     "no": "its scale matters: projecting it would change the function",
-    "no effect": "no change of it is seen above rounding errors: unused, or before a softmax or a mean",
+    "no effect": "its changes are lost in rounding errors: unused, or in front of a softmax or a mean",
     "not floating": "left out",
 }
 
@@ -30,13 +30,13 @@ class Leaf(NamedTuple):
     dtype: Any
     verdict: str  # a key of VERDICTS
     change: float  # the largest relative change of an output under a factor of 1/2, 2 or 10; nan if not floating
-    effect: float  # the same for separate factors of the elements, from 1/2 to 2: what the leaf can do at all
-    radial: float  # |<W, G>| against what random signs would give: 0 if the gradient is orthogonal to the weights
-    free_axes: tuple[int, ...]  # slices along these may be scaled independently of each other, too
+    effect: float  # the same for separate factors of the elements, from 1/2 to 2: the leaf's largest effect
+    radial: float  # |<W, G>| relative to random signs: 0 if the gradient is orthogonal to the weights
+    free_axes: tuple[int, ...]  # slices along these axes can also be scaled independently of each other
 
 
 class Joint(NamedTuple):
-    """Leaves that can be scaled together without a change of the outputs.
+    """Leaves that can be scaled together without changing the outputs.
 
     Each is scaled by c to the power of its exponent, for any c > 0.
     """
@@ -54,14 +54,16 @@ class Audit:
     """The result of :func:`scale_invariant_leaves`; print it for a table."""
 
     leaves: tuple[Leaf, ...]
-    #: Leaves that are not invariant alone but together, all by one factor: the norm over all of them may be projected.
-    #: The pair of scale and offset of a normalization in front of a ReLU is one. Of several
-    #: equivalent groups one is listed.
+    #: Leaves that are not invariant alone, but are together, under one common factor: their common
+    #: norm may be projected. An example is the pair of scale and offset of a normalization in front
+    #: of a ReLU. Of several equivalent groups one is listed.
     groups: tuple[Joint, ...]
-    #: The same with other exponents, mostly of both signs: one leaf may grow while another shrinks. Nothing to project;
-    #: the norm of such a leaf says nothing on the effective rate unless the other is known.
+    #: The same with other exponents, mostly of both signs: one leaf can grow while another shrinks.
+    #: They cannot be projected. The norm of one such leaf does not determine its effective rate;
+    #: the norm of the other is needed, too.
     exchanges: tuple[Joint, ...]
-    #: By how much the outputs change if all parameters are rounded differently: no change below it can be seen.
+    #: The change of the outputs if all parameters are rounded differently. Smaller changes are not
+    #: detectable.
     floor: float
     structure: Any = dataclasses.field(compare=False)
 
@@ -74,19 +76,17 @@ class Audit:
     def patterns(self) -> tuple[str, ...]:
         """Regular expressions for the paths of the invariant leaves, and of no other leaf.
 
-        Pass them to ``project_weights(audit.patterns)``.
-
-        Numbers become ``[0-9]+`` where that is still true: one pattern for all the blocks of a
-        model.
+        Pass them to ``project_weights(audit.patterns)``. Numbers become ``[0-9]+`` where the pattern
+        then still matches invariant leaves only: one pattern for all blocks of a model.
         """
         return self._patterns([leaf.path for leaf in self.leaves if leaf.verdict == "invariant"])
 
     @property
     def separate(self) -> dict[str, tuple[int, ...]]:
-        """The invariant leaves that are stacks of matrices: pattern to the stacked axis, 0.
+        """The invariant leaves that are stacks of matrices: a dict from pattern to stacked axis, 0.
 
-        A stack has three axes or more and may be scaled along axis 0 index by index: layers of a
-        scan, experts, heads.
+        A stack has three axes or more, and its slices along axis 0 can be scaled independently:
+        layers of a scan, experts, heads.
         """
         return {pattern: (0,) for pattern in self._patterns([leaf.path for leaf in self.leaves if _is_stack(leaf)])}
 
@@ -94,7 +94,7 @@ class Audit:
     def joint(self) -> tuple[str, ...]:
         """Patterns of the pairs of scale and offset: ``project_weights(..., joint=audit.joint)``.
 
-        They are the groups of leaves of one parent and one shape.
+        These are the groups whose leaves have the same parent and the same shape.
         """
         shapes = {leaf.path: leaf.shape for leaf in self.leaves}
         same = [
@@ -115,7 +115,7 @@ class Audit:
         return tuple(found)
 
     def mistakes(self, chosen: Any) -> dict[str, str]:
-        """Lists what is wrong with projecting these leaves, each by itself: a reason by path.
+        """Lists what is wrong with projecting each of these leaves alone: a dict of reasons by path.
 
         Args:
             chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of
@@ -137,10 +137,8 @@ class Audit:
     def paper_default(self) -> Any:
         """The paper's choice as a tree of bools: hidden matrices.
 
-        It leaves out embeddings, the last layer, biases and normalizations.
-
-        It goes by rank and by names, as one does who has not measured, and as ``project_weights``
-        does by default.
+        It leaves out embeddings, the last layer, biases and normalizations. It decides by rank and
+        name, without measuring, as ``project_weights`` does by default.
         """
         shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in self.leaves]
         return self.structure.unflatten([_paths.is_hidden_matrix(x.path, s) for x, s in zip(self.leaves, shapes)])
@@ -159,7 +157,9 @@ class Audit:
                     )
             return [any(re.fullmatch(pattern, leaf.path) for pattern in patterns) for leaf in self.leaves]
         if jax.tree.structure(chosen) != self.structure:
-            raise ValueError(f"mistakes: the tree of bools must be like the parameters, got {chosen!r:.200}")
+            raise ValueError(
+                f"mistakes: the tree of bools must have the structure of the parameters, got {chosen!r:.200}"
+            )
         return [bool(x) for x in jax.tree.leaves(chosen)]
 
     def __str__(self):
@@ -177,15 +177,15 @@ class Audit:
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in [head, *rows]]
         lines.append(
-            f"(change: of the outputs, at most, if scaled by 1/2, 2 or 10; {_percent(self.floor)} is rounding)"
+            f"(change: the largest change of an output under factors 1/2, 2 and 10; {_percent(self.floor)} is rounding)"
         )
         verdicts = dict.fromkeys(leaf.verdict for leaf in self.leaves if leaf.verdict in ("nearly", "no effect"))
         lines += [f"{verdict}: {VERDICTS[verdict]}" for verdict in verdicts]
         lines += [f"invariant together: {group}" for group in self.groups]
         lines += [f"exchange: {exchange}" for exchange in self.exchanges[:8]]
-        lines += [f"and {len(self.exchanges) - 8} exchanges more"] * (len(self.exchanges) > 8)
+        lines += [f"and {len(self.exchanges) - 8} more exchanges"] * (len(self.exchanges) > 8)
         wrong = self.mistakes(self.paper_default())
-        lines += ["the paper's choice by shape and name would get wrong:"] * bool(wrong)
+        lines += ["mistakes of the paper's choice, by shape and name:"] * bool(wrong)
         lines += [f"  {path}: {why}" for path, why in wrong.items()]
         return "\n".join(lines)
 

@@ -1,8 +1,8 @@
-"""Joint scalings of leaves that change nothing: simple vectors in a null space.
+"""Joint scalings that change no output: simple vectors in a null space.
 
 If scaling each leaf :math:`i` by :math:`c^{p_i}` changes no output, then :math:`\\sum_i p_i\\,
 \\partial f / \\partial \\log s_i = 0` for every output: the exponents :math:`p` are in the null
-space of the derivatives by the logarithms of the scales.
+space of the derivatives with respect to the logarithms of the scales.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def null_exponents(derivatives: np.ndarray, tolerance: float) -> list[np.ndarray
     """A basis of the null space in reduced echelon form, rounded to small fractions.
 
     Args:
-        derivatives: shape (probes, leaves), more probes than leaves, no column zero.
-        tolerance: singular values below it, of columns of unit norm, count as zero.
+        derivatives: shape (probes, leaves), with more probes than leaves and no column of zeros.
+        tolerance: singular values below it count as zero, after scaling the columns to unit norm.
     """
     if not derivatives.shape[1]:
         return []
@@ -39,7 +39,7 @@ def null_exponents(derivatives: np.ndarray, tolerance: float) -> list[np.ndarray
 
 
 def groups(basis: list[np.ndarray], costs: np.ndarray) -> list[np.ndarray]:
-    """The cheapest combination of exponents 0 and 1 for each leaf that is in any."""
+    """For each leaf, the cheapest combination with exponents 0 and 1 that contains it, if any."""
     from scipy import optimize
 
     columns = np.stack(basis, axis=1)

@@ -1,4 +1,4 @@
-"""The audit finds exactly the scale-invariant leaves of networks whose answer is known."""
+"""The audit finds exactly the scale-invariant leaves of networks where they are known."""
 
 import re
 
@@ -60,8 +60,8 @@ def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
 
 
 @pytest.mark.slow
-def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
-    """Kernel and bias are invariant together; at a bias of zero the kernel alone seems so."""
+def test_normalized_layers_biases_at_zero_and_leaves_without_a_scale():
+    """A kernel and its bias are invariant together; at a bias of zero the kernel alone seems invariant."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
     params = {
         "1": {"kernel": w1, "bias": jnp.zeros(8)},
@@ -74,7 +74,7 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
 
     def apply(p, x):
         x = jax.nn.gelu(layer_norm(x @ p["1"]["kernel"] + p["1"]["bias"]))
-        x = jax.nn.gelu(layer_norm(x @ p["2"]["kernel"] + p["shift"]))  # a mean: the normalization takes it away
+        x = jax.nn.gelu(layer_norm(x @ p["2"]["kernel"] + p["shift"]))  # the normalization removes a mean
         return {"logits": x @ p["head"]["kernel"] + p["head"]["bias"], "count": p["steps"]}
 
     exact = apply(params, X)["logits"]
@@ -94,10 +94,10 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
     }
     assert together(audit) == {frozenset({"1/kernel", "1/bias"})}
     assert audit.mask == jax.tree.map(lambda _: False, params) | {"2": {"kernel": True}}
-    assert audit.patterns == ("2/kernel",) and audit.separate == {}  # not [0-9]+/kernel: the first is none
-    assert audit.joint == ()  # a kernel and its bias have no common radius that anyone would know
+    assert audit.patterns == ("2/kernel",) and audit.separate == {}  # not [0-9]+/kernel: 1/kernel is not invariant
+    assert audit.joint == ()  # a kernel and its bias have no common radius that could be given
     assert jax.tree.structure(audit.mask) == jax.tree.structure(params)
-    # by shape and name the paper's choice is both kernels (and what is unused)
+    # By shape and name the paper's choice is both kernels (and the unused leaf).
     wrong = audit.mistakes(audit.paper_default())
     assert set(wrong) == {"1/kernel", "unused"} and "outputs change by" in wrong["1/kernel"]
     assert audit.mistakes(".*/kernel").keys() == {"1/kernel", "head/kernel"}
@@ -108,8 +108,8 @@ def test_normalized_layers_biases_at_zero_and_what_cannot_be_scaled():
 
 
 @pytest.mark.slow
-def test_the_audit_works_where_doubles_are_enabled():
-    """Outputs are compared in float32; the random combinations of them must be float32 too."""
+def test_the_audit_works_with_x64_enabled():
+    """Outputs are compared in float32; their random combinations must be float32, too."""
     with jax.enable_x64(True):
         w1, w2 = (jnp.asarray(w, jnp.float64) for w in normals((6, 8), (8, 3)))
         params = {"hidden": {"kernel": w1}, "head": {"kernel": w2}}
@@ -160,14 +160,14 @@ def test_a_residual_stream_before_and_after():
     np.testing.assert_allclose(projected["up"], params["up"], rtol=1e-5)
     assert invariant(before) == {"up"} and invariant(after) == {"embed", "up", "down"}
     assert together(before) == {frozenset({"embed", "down"})} and together(after) == set()
-    # layers of a stack are matrices of their own
+    # the layers of a stack are separate matrices
     assert before.separate == {"up": (0,)} and after.separate == {"up": (0,), "down": (0,)}
     assert {leaf.path: leaf.free_axes for leaf in after.leaves} == {"embed": (), "up": (0,), "down": (0,), "head": ()}
 
 
 @pytest.mark.slow
 def test_slices_of_batch_norm_heads_and_tables():
-    """Slices are free: outputs before a BatchNorm, heads before a norm, rows of an embedding."""
+    """Some slices are free: outputs before a BatchNorm, heads before a norm, rows of an embedding."""
     conv, query, table, head = normals((3, 6, 4), (4, 2, 8), (5, 2, 8), (16, 3))
     params = {"conv": conv, "query": query, "embed": table, "head": head}
 
@@ -200,19 +200,19 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
         x = jax.nn.gelu(layer_norm(x @ p["w2"], epsilon=2e-3))
         return x @ p["w3"] + 1e-3 * p["small"]
 
-    # Variances in front of the first normalization far above its epsilon, and below it.
+    # The variance in front of the first normalization is far above its epsilon, then below it.
     found = [
         verdicts(scale_invariant_leaves(apply, {"w1": c * w1, "w2": w2, "w3": w3, "small": jnp.zeros(3)}, X))
         for c in (30.0, 0.1)
     ]
     assert [verdict["w1"] for verdict in found] == ["invariant", "no"]
     assert found[0]["w2"] == "nearly"
-    # The offset changes outputs by less than a thousandth. It is no more invariant for that.
+    # The offset changes outputs by less than a thousandth. That does not make it invariant.
     assert [verdict["small"] for verdict in found] == ["no", "no"]
 
 
 def test_few_outputs_and_a_loss():
-    """A scalar has one derivative a point: more directions than points look like symmetries."""
+    """A scalar has one derivative per point: with more directions than points, all look like symmetries."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
 
     def apply(p, x):
@@ -243,5 +243,5 @@ def test_bfloat16_and_bad_input():
         scale_invariant_leaves(apply, {"w1": w1}, X, tolerance=0.5)
     with pytest.raises(ValueError, match="matches no path"):
         audit.mistakes("w4")
-    with pytest.raises(ValueError, match="must be like the parameters"):
+    with pytest.raises(ValueError, match="must have the structure of the parameters"):
         audit.mistakes({"w1": True})

@@ -12,13 +12,15 @@ from flax import nnx
 def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]:
     """Splits a model into ``apply(params, batch)`` and its parameters, for an audit.
 
-    Everything else in the model (statistics of a BatchNorm, the counters of its random streams)
-    keeps its present state in every call: dropout is the same each time, and no call changes the
-    model.
+    Everything else in the model (the statistics of a BatchNorm, the counters of random streams) is
+    fixed at its present state: dropout is the same in every call, and no call changes the model.
 
     Args:
         model: any module whose ``__call__`` takes the batch. Its mode, ``model.train()`` or
             ``model.eval()``, is kept.
+
+    Returns:
+        The function and the state of the model's ``nnx.Param`` variables.
 
     Example:
         >>> from optax_lrs.nn import nnx as layers, scale_invariant_leaves
@@ -31,8 +33,7 @@ def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]
     graph, params, rest = nnx.split(model, nnx.Param, ...)
 
     def apply(params: Any, batch: Any) -> Any:
-        # Fresh variables for each call: those of the model must not change inside a transformation,
-        # nor by a call.
+        # New variables for each call: neither a call nor a transformation may change the model.
         own = jax.tree.map(lambda leaf: leaf, (params, rest))
         return nnx.merge(graph, *own)(batch)
 

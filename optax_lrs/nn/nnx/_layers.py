@@ -1,4 +1,4 @@
-"""Layers of a kernel, a normalization and a nonlinearity: dense and convolutional."""
+"""Dense and convolutional layers: a kernel, a normalization and a nonlinearity."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from optax_lrs.nn._config import DEFAULT, LayerConfig
 
 
 def initializer(config: LayerConfig, names: Sequence[str | None], init: Any = None) -> Any:
-    """The initializer of a kernel, with the metadata of its named axes if there are any."""
+    """Returns the initializer of a kernel, with sharding metadata if the config names mesh axes.
+
+    Args:
+        config: the layer's options.
+        names: the names of the kernel's axes, for ``config.axes``.
+        init: replaces ``config.kernel_init``.
+    """
     init, spec = init or config.kernel_init, config.spec(*names)
     return init if spec is None else nnx.with_partitioning(init, spec)
 
 
 def normalization(config: LayerConfig, features: int, rngs: nnx.Rngs) -> nnx.Module:
-    """The normalization of the last axis, of so many features."""
+    """Returns the normalization over a last axis of length ``features``."""
     options: dict[str, Any] = {
         "epsilon": config.epsilon,
         "use_scale": config.use_scale,
@@ -43,9 +49,9 @@ class NormDense(nnx.Module):
         in_features: the length of the last axis of the input.
         out_features: the length of the last axis of the output.
         config: how to normalize, compute, store and shard.
-        linear: whether to leave the nonlinearity out.
+        linear: whether to leave out the nonlinearity.
         names: the names of the kernel's axes, for ``config.axes``.
-        rngs: for the initial values.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> import jax.numpy as jnp
@@ -87,20 +93,20 @@ class NormDense(nnx.Module):
 class NormConv(nnx.Module):
     r"""A convolution without bias, then a normalization over the channels and a nonlinearity.
 
-    No output depends on the scale of ``conv.kernel`` as a whole: kernel positions, inputs and
+    No output depends on the scale of ``conv.kernel`` as a whole, over kernel positions, inputs and
     outputs.
 
     Args:
-        in_features: channels of the input, the last axis.
-        out_features: channels of the output.
+        in_features: the number of input channels, the last axis.
+        out_features: the number of output channels.
         kernel_size: the size in each spatial axis.
         strides: one number, or one for each spatial axis.
         padding: as in ``nnx.Conv``.
         feature_group_count: the number of groups; the number of channels for a depthwise
             convolution.
         config: how to normalize, compute, store and shard.
-        linear: whether to leave the nonlinearity out.
-        rngs: for the initial values.
+        linear: whether to leave out the nonlinearity.
+        rngs: the random streams for the initial values.
 
     Example:
         >>> import jax.numpy as jnp
