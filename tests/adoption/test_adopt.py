@@ -23,6 +23,7 @@ def runs(tmp_path_factory):
     return {case.name: found[case.old] for case in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_old_to_new(case, runs):
     p, old, raw = runs[case.name]
@@ -33,6 +34,7 @@ def test_old_to_new(case, runs):
     assert_identical(migrate(raw, tx, p, **case.options), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.same], ids=str)
 def test_a_change_that_is_none_changes_no_bit(case, runs):
     p, old, _ = runs[case.name]

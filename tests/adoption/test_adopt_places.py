@@ -33,6 +33,7 @@ def after(steps=2):
 # ── TrainState and dicts ──────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", [False, True], ids=["types", "raw"])
 def test_train_state(raw, tmp_path):
     """Parameters, step and moments are adopted; a projection measures the restored parameters."""
@@ -125,6 +126,7 @@ def nnx_run(tx, model, optimizer=None, steps=3):
     return optimizer
 
 
+@pytest.mark.slow
 def test_nnx_optimizers(tmp_path):
     model, unchanged = Model(), Model()
     old = nnx_run(optax.adamw(S), model)
@@ -177,6 +179,7 @@ def wide_new():
     return optax.chain(olrs.record_grad_norm(steps=8), cases.adam_live(S), olrs.project_weights(separate=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "raw"), [(AxisType.Explicit, True), (AxisType.Auto, False)], ids=str)
 def test_from_one_device_to_eight(kind, raw, tmp_path):
     p, state = train(OLD, params(), OLD.init(params()), 0, 3)

@@ -54,6 +54,7 @@ def test_fractions_are_exact_to_rounding(seed):
             assert bool(np.asarray(clock.reached(start)).item()) == (at >= start)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_stretching_is_exact(seed):
     """What is left of a stretched phase, to its last step, against exact fractions."""
@@ -137,6 +138,7 @@ def test_int64_and_uint64_steps():
         assert clock.left(0, 10**12).dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_counting_things_is_exact(seed):
     """A clock of tokens: phases that begin and end within a step, counts beyond 2**31 and 2**53."""

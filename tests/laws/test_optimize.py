@@ -23,6 +23,7 @@ ANNEALING = laws.Annealing.published()
 PEAK, T, WARMUP = 3e-4, 24_000, 2160
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "loss", "start"), [("25M", 3.14968, 19375), ("100M", 2.79414, 18950), ("400M", 2.53322, 19056)]
 )

@@ -211,6 +211,7 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
     assert [verdict["small"] for verdict in found] == ["no", "no"]
 
 
+@pytest.mark.slow
 def test_few_outputs_and_a_loss():
     """A scalar has one derivative per point: with more directions than points, all look like symmetries."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
@@ -223,6 +224,7 @@ def test_few_outputs_and_a_loss():
     assert invariant(audit) == {"w1"} and audit.groups == () and audit.exchanges == ()
 
 
+@pytest.mark.slow
 def test_bfloat16_and_bad_input():
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
 

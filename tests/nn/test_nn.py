@@ -70,6 +70,7 @@ def hidden(path):
     return path.endswith("kernel") and not path.startswith("head")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
     apply, params, module, template, batch = built(name, config)

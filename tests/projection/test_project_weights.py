@@ -127,6 +127,7 @@ GRANULARITIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "options", "separate", "heads"), GRANULARITIES, ids=str)
 def test_granularity(shape, options, separate, heads):
     rng = np.random.default_rng(2)
@@ -287,6 +288,7 @@ def test_norms_stay_over_ten_thousand_steps():
     assert free[-1] > 10  # which is what there was to hold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exact", "deferred"])
 @pytest.mark.parametrize(("size", "outward"), [(0.03, 0.0), (0.005, 0.002), (0.0, 0.004), (0.001, -0.002)])
 def test_bfloat16_norms_stay_within_its_steps(mode, size, outward):

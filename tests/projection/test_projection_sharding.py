@@ -98,6 +98,7 @@ def test_the_count_is_of_collectives():
     assert "all-gather" in collectives(jitted.lower(params, ()).compile())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AxisType.Explicit, AxisType.Auto], ids=str)
 @pytest.mark.parametrize(
     "options", [dict(separate=0), dict(separate=(0, -1)), dict(separate=(0, olrs.projection.Heads(-1, 4)))], ids=str
@@ -155,6 +156,7 @@ def test_shard_map(options, check_vma):
         np.testing.assert_allclose(project(there, other)[name], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_shard_map_with_one_spec_for_all_and_joint_scales():
     mesh = mesh_of()
     params = {"layer": {"kernel": weights("w")["w"][0], "scale": jnp.full(8, 3.0), "bias": jnp.ones(8)}}

@@ -177,6 +177,7 @@ def test_the_refined_shape_has_the_lower_bound(norms, refined, linear):
         assert abs(references.bound(rates.tolist(), norms[:-1].tolist()) - expected) < 5e-7
 
 
+@pytest.mark.slow
 def test_gradients():
     norms = jnp.asarray([3.0, 1.0, 2.0, 0.5, 0.25])
     with jax.enable_x64(True):

@@ -85,6 +85,7 @@ def test_it_agrees_with_refine_on_the_host(optimizer, count, how):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "within"), [(4096, 1e-5), (20_000, 0.01)])
 def test_long_runs(count, within):
     tx = transformation(count, knots=257)
@@ -143,6 +144,7 @@ def test_the_next_run_is_fresh_and_compiles_nothing():
     assert restart._cache_size() == 1 and trained._cache_size() == size
 
 
+@pytest.mark.slow
 def test_seeds_and_peaks_at_a_time():
     tx = transformation(40)
     peaks = jnp.array([0.1, 0.5, 2.0])

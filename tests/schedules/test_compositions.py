@@ -263,6 +263,7 @@ def contradictions(draw):
     )
 
 
+@pytest.mark.slow
 def test_random_mistakes():
     """Each mistake raises a ValueError or a TypeError that names the argument."""
     seen = []

@@ -99,6 +99,7 @@ def test_equal_restarts_whichever_way_they_are_counted():
     )
 
 
+@pytest.mark.slow
 def test_cycles_inside_combinators():
     lr = olrs.SGDR(peak=1.0, period_steps=10, growth=2, warmup_steps=2)
     steps = np.arange(0, 3000, 3)
@@ -136,6 +137,7 @@ def test_one_cycle_rises_and_falls_once():
                     assert rates[100 - anneal] == rates.dtype.type(0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 10])
 def test_degenerate_lengths_are_legal(total):
     made = [

@@ -28,8 +28,17 @@ def test_every_schedule_and_profile_is_in_the_matrix():
     assert ours <= seen, f"not in cases.py: {ours - seen}"
 
 
+def rows():
+    """All cases; of each kind of schedule the first is quick, the others are slow."""
+    seen = set()
+    for case in CASES:
+        kind = type(case.schedule)
+        yield pytest.param(case, id=str(case), marks=[pytest.mark.slow] if kind in seen else [])
+        seen.add(kind)
+
+
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [*rows()])
 def test_rule(case, rule):
     rule(case.schedule)
 

@@ -89,6 +89,7 @@ def test_learning_rates_are_those_applied(name, dtype):
             np.testing.assert_allclose(rate, applied(step), rtol=2e-7)
 
 
+@pytest.mark.slow
 def test_multi_steps_counts_updates():
     tx = optax.MultiSteps(tail(), every_k_schedule=3)
     state = tx.init(PARAMS)

@@ -141,6 +141,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_plateau_is_the_reference(settings, mode):
@@ -152,6 +153,7 @@ def test_plateau_is_the_reference(settings, mode):
         assert ours[-1] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("settings", [*SETTINGS, {"patience": 1, "warmup": 3, "reset": 2, "factor": 0.4}], ids=str)
 def test_greedy_is_the_reference(settings, mode):
@@ -195,6 +197,7 @@ def test_the_margin_is_pytorchs_for_positive_metrics(settings, kind, mode):
             assert theirs == references.improves(value, best, mode, **both)
 
 
+@pytest.mark.slow
 def test_plateau_is_optax_one_value_later():
     values = walk(4)
     for patience in (1, 2, 5):
@@ -473,6 +476,7 @@ def test_nnx_optimizer(make):
         agree([rate, inside], LR.at(step) * scale)
 
 
+@pytest.mark.slow
 def test_on_a_mesh_without_jit():
     """The value on the host or on the mesh, eagerly: the state stays where it is."""
     from jax.sharding import AxisType, PartitionSpec
@@ -517,6 +521,7 @@ def test_no_nan_on_the_way():
             settled(make(rtol=0.5), [1.0, -1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", OURS, ids=["plateau", "greedy"])
 def test_strict_promotion_and_float64(make):
     """The state is float32 and int32, whatever the types of value, updates and arguments."""

@@ -60,6 +60,7 @@ def records_raw_float32_norms(case):
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [None, 5], ids=["binned", "exact"])
 def test_raw_norms_in_float32(steps):
     tx = olrs.record_grad_norm(norms=BOTH, steps=steps)
@@ -106,6 +107,7 @@ def test_complex_gradients():
     np.testing.assert_allclose([run.grad_norms[0], run.grad_norms_l1[0]], [26**0.5, 6.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("steps", [None, 3], ids=["binned", "exact"])
 def test_updates_are_bit_identical(steps, dtype):
@@ -236,6 +238,7 @@ def test_the_default_state_is_small(norms, bins):
     assert state.store.counts.shape == (bins,)
 
 
+@pytest.mark.slow
 def test_vmap_over_runs():
     traces = np.exp(np.random.default_rng(0).standard_normal((3, 50)))
     states = jax.vmap(functools.partial(scanned, bins=8))(jnp.asarray(traces))
@@ -298,6 +301,7 @@ def test_several_recorders():
             Run.from_state(optax.sgd(0.1).init(PARAMS), path=path)
 
 
+@pytest.mark.slow
 def test_multi_steps():
     """Inside: the averaged gradients of updates. Outside: the gradients of micro-batches."""
     inside = optax.MultiSteps(tail(), 2)
