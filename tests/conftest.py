@@ -1,6 +1,7 @@
-"""Settings of JAX for all tests, made before it starts, and fixtures that keep one test from another.
+"""Configures JAX for all tests before it starts, and keeps one test from affecting another.
 
-The tests see eight CPU devices. Set ``JAX_COMPILATION_CACHE_DIR`` to keep what they compile for the next run.
+The tests see eight CPU devices. Set ``JAX_COMPILATION_CACHE_DIR`` to keep what they compile for
+the next run.
 """
 
 import collections
@@ -25,7 +26,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keeps every N-th case of each test, at least one: a second Python takes a fraction of the time."""
+    """Keeps every N-th case of each test and at least one, for a quick check on a second Python."""
     every, seen, kept, left = config.getoption("--sample"), collections.Counter(), [], []
     for item in items:
         test = item.nodeid.split("[")[0]

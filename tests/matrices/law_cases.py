@@ -1,7 +1,7 @@
 """Every public law and rule, with golden values of its source.
 
-They are the rows of tests/laws/test_law_matrix.py and tests/rules/test_rule_matrix.py. Add a row for
-each new one; tests/house/test_discovery.py reports a missing one.
+They are the rows of tests/laws/test_law_matrix.py and tests/rules/test_rule_matrix.py. Add a row
+for each new one; tests/house/test_discovery.py reports a missing one.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ class LawCase:
 
 @dataclasses.dataclass(frozen=True)
 class RuleCase:
-    """A rule, what its source gives for some inputs, in twelve digits, and inputs outside its ranges."""
+    """A rule, what its source gives for some inputs, and inputs outside its ranges."""
 
     rule: rules.Rule
     method: str

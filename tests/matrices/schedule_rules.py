@@ -1,8 +1,10 @@
-"""The rules that every schedule must satisfy, one function each. A rule raises AssertionError if a schedule breaks it.
+"""The rules that every schedule must satisfy, one function each.
 
-test_broken.py tests the rules themselves: each one must reject a schedule that is wrong on purpose.
+A rule raises AssertionError if a schedule breaks it.
+test_broken.py tests the rules themselves: each must reject a schedule that is wrong on purpose.
 
-Compilation is most of the cost, so the rules share their programs: ``Programs`` compiles each of them once per schedule.
+Compilation is most of the cost, so the rules share programs: ``Programs`` compiles each once per
+schedule.
 """
 
 import copy
@@ -29,7 +31,7 @@ QUICK = {"xla_backend_optimization_level": 0}  # LLVM compiles faster; what XLA 
 
 
 def edges(schedule) -> np.ndarray:
-    """The steps at which schedules go wrong: the ends and corners with their neighbors, after the end, and far away."""
+    """The steps at which schedules go wrong: ends, corners, their neighbors, and far away."""
     end = schedule.ends_at or 0
     near = {corner + offset for corner in (*schedule.corners, end) for offset in (-2, -1, 0, 1, 2)}
     steps = near | {0, 1, 2, 3, end // 2, end // 3, 2 * end + 3, 10**6, 10**9, LAST - 1, LAST}

@@ -1,7 +1,7 @@
 """Every public gradient transformation of the package: rows of the matrix in ``transform_rules``.
 
-``ROWS`` lists them by public name. Add a row for each new transform; ``tests/house/test_discovery.py`` reports a missing one.
-The first row of a transform is its quick one: the other rows are ``slow``.
+``ROWS`` lists them by public name. Add a row for each new transform; tests/house/test_discovery.py
+reports a missing one. The first row of a transform is its quick one: the other rows are ``slow``.
 """
 
 import functools

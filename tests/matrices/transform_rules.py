@@ -1,6 +1,6 @@
 """What holds for every gradient transformation of ours, one function a rule, on a Case.
 
-Like the schedules' rules they are tested on transformations that are wrong on purpose, in test_transforms.py.
+test_transforms.py tests the rules themselves, on transformations that are wrong on purpose.
 """
 
 import dataclasses
