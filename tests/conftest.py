@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
-    """The folders of ``checkpoint_folders.written``, written once per session. Do not change them."""
+    """The folders of ``checkpoint_folders.written``, once per session. Do not change them."""
     from matrices import checkpoint_folders
 
     return checkpoint_folders.written(tmp_path_factory.mktemp("saved"))

@@ -15,7 +15,7 @@ from optax_lrs import laws, rules
 
 @dataclasses.dataclass(frozen=True)
 class LawCase:
-    """A law, the losses that its source gives at ``steps`` of a run with the rates ``lrs``, and a law to be fitted."""
+    """A law, its source's losses at ``steps`` of a run with the rates ``lrs``, and a law to fit."""
 
     law: laws.Law
     lrs: Any

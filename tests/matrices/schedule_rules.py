@@ -78,7 +78,7 @@ class Programs:
 
     @functools.cached_property
     def derivatives(self):
-        """Of each number: forward at the edges and away from them, in reverse at the edges; and the sweep's rates."""
+        """Forward at the edges and away from them, in reverse at the edges; and the sweep's rates."""
 
         def program(leaves, steps, smooth, factors):
             edge = lambda leaves: self.again(leaves)(steps)  # noqa: E731
@@ -103,7 +103,7 @@ def close(actual, desired, *, rtol=2e-6):
 
 
 def agrees_everywhere(schedule):
-    """Scalar, vector, vmap, jit, NumPy and Python inputs, host and device: one formula, one result."""
+    """Scalar, vector, vmap, jit, NumPy and Python inputs, host and device give one result."""
     of = programs(schedule)
     steps, host, vector = of.steps, of.host, of.device
     for step, rate, host_rate in list(zip(steps.tolist(), vector, host))[::3]:
@@ -112,7 +112,8 @@ def agrees_everywhere(schedule):
             in_step = -float(of.train_step(schedule, np.int32(step)))
             jitted, mapped, alone, real = of.closed_over(of.int32, np.int32(step), np.float32(step))
         assert scalar == strong == in_step, step
-        # Another program (other fused multiply-adds) may round differently: by at most three units in the last place.
+        # Another program (other fused multiply-adds) may round differently, by at most three units
+        # in the last place.
         for one in (scalar, alone):
             close(one, rate, rtol=3.6e-7)
         np.testing.assert_allclose(schedule.at(step), host_rate, rtol=1e-14)
@@ -146,7 +147,7 @@ def is_strong_float32_of_the_steps_shape(schedule):
 
 
 def map_fields(value, change):
-    """The value with ``change(key, leaf)`` applied to every number and count in it, at any depth."""
+    """The value with ``change(key, leaf)`` applied to each number and count, at any depth."""
     if isinstance(value, tuple):
         return tuple(map_fields(item, change) for item in value)
     fields = {}
@@ -213,7 +214,7 @@ def does_not_recompile(schedule):
 
 
 def has_the_right_gradients(schedule):
-    """Each number's derivative is finite at the edges and equals a central difference of the host's float64."""
+    """Derivatives are finite at the edges and equal central differences in the host's float64."""
     of = programs(schedule)
     at_edges, jacobians, reverse, _ = of.derivatives
     chex.assert_tree_all_finite((at_edges, reverse))
@@ -281,7 +282,7 @@ def sweeps(schedule):
 
 
 def touches_its_marks(schedule):
-    """schedule(warmup_steps) is the peak and schedule(total_steps) the end, exactly, on host and device."""
+    """At warmup_steps the rate is the peak, at total_steps the end: exactly, host and device."""
     fields = schedule._kinds
     if not {"peak", "total_steps", "end"} <= fields.keys():
         return
@@ -311,7 +312,7 @@ RULES = [
 
 
 def precision(schedule, oracle, steps) -> float:
-    """The largest relative error of the device's float32 against the oracle; below 1e-37 a rate counts as zero."""
+    """The largest relative error in float32 against the oracle. Below 1e-37 a rate counts as zero."""
     desired = np.broadcast_to(np.asarray(oracle(steps), np.float64), steps.shape)
     actual = np.asarray(schedule(steps.astype(np.int32)), np.float64)
     zero = np.abs(desired) < 1e-37

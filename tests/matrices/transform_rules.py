@@ -60,7 +60,7 @@ def compiles_once(case):
 
 
 def keeps_its_state_stable(case):
-    """One tree from init, jit(init), eval_shape(init) and update, for each type of parameter and gradient."""
+    """init, jit(init), eval_shape(init) and update give one tree, for each type of parameter."""
     tx = case.make()
     for dtype in (jnp.float32, jnp.bfloat16):
         state = tx.init(params(dtype))
@@ -95,7 +95,7 @@ def placed(mesh, tree):
 
 
 def shards(case):
-    """On eight devices, with an explicit and an automatic mesh: same values, same shardings before and after."""
+    """Eight devices, on an explicit and an automatic mesh, give the same values and shardings."""
     tx = case.make()
     update = jax.jit(tx.update)
 
@@ -179,7 +179,7 @@ def takes_an_empty_tree(case):
 
 
 def can_be_donated(case):
-    """State, parameters and gradients donated at each step: nothing kept may alias what was given away."""
+    """State, parameters and gradients can be donated: nothing kept aliases a donated array."""
     tx = case.make()
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
