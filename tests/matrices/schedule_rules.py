@@ -78,7 +78,7 @@ class Programs:
 
     @functools.cached_property
     def derivatives(self):
-        """Forward at the edges and away from them, in reverse at the edges; and the sweep's rates."""
+        """Forward at and away from the edges, in reverse at the edges; and the sweep's rates."""
 
         def program(leaves, steps, smooth, factors):
             edge = lambda leaves: self.again(leaves)(steps)  # noqa: E731
