@@ -88,7 +88,8 @@ class Programs:
 
         leaves = [jnp.asarray(leaf, jnp.float32) for leaf in self.leaves]
         with jax.numpy_dtype_promotion("strict"):
-            return jax.device_get(jax.jit(program, compiler_options=QUICK)(leaves, self.int32, self.smooth.astype(np.int32), FACTORS))
+            jitted = jax.jit(program, compiler_options=QUICK)
+            return jax.device_get(jitted(leaves, self.int32, self.smooth.astype(np.int32), FACTORS))
 
 
 @functools.lru_cache(maxsize=4)
@@ -312,7 +313,7 @@ RULES = [
 
 
 def precision(schedule, oracle, steps) -> float:
-    """The largest relative error in float32 against the oracle. Below 1e-37 a rate counts as zero."""
+    """The largest relative error in float32 against the oracle. Below 1e-37 a rate is zero."""
     desired = np.broadcast_to(np.asarray(oracle(steps), np.float64), steps.shape)
     actual = np.asarray(schedule(steps.astype(np.int32)), np.float64)
     zero = np.abs(desired) < 1e-37
