@@ -1,4 +1,4 @@
-r"""Weights for averages of checkpoints, used instead of a decay or after a moderate one.
+r"""Weights for averages of checkpoints, instead of a decay or after a moderate one.
 
 Each function returns the weights of ``count`` checkpoints, **oldest first**: a NumPy float64 array
 of shape [count] whose entries are not negative and sum to 1. ``checkpoint.average`` applies them to
@@ -11,9 +11,9 @@ checkpoints on disk, ``average_params`` during training.
 :func:`ema_weights`    an exponential moving average that starts from the oldest
 =====================  ==================================================================================
 
-**Curriculum.** If the data improve over the run, a decay to zero uses the best data at the lowest
-rates. The recipe of arXiv:2511.18903 (from notes on the paper, not the paper itself): decay
-*moderately*, to a third of the peak, by 1 - sqrt, and average the last six checkpoints with
+**Curriculum.** If the quality of the data rises over the run, a decay to zero uses the best data at
+the lowest rates. The recipe of arXiv:2511.18903 (from notes on the paper, not the paper itself):
+decay *moderately*, to a third of the peak, with 1 - sqrt, and average the last six checkpoints with
 :func:`ema_weights`::
 
     decay = olrs.profiles.one_minus_sqrt
@@ -21,9 +21,9 @@ rates. The recipe of arXiv:2511.18903 (from notes on the paper, not the paper it
     ...
     params = olrs.checkpoint.average(folder, params, weights=olrs.ema_weights(6))
 
-"CMA" is the same with a constant rate. The notes give 1.5B parameters, 30B tokens, mean of the
-benchmarks: constant and averaged, ascending quality 50.95; WSD, uniform order 50.56; WSD, ascending
-50.34."""
+"CMA" is the same with a constant rate. The notes give these benchmark means for 1.5B parameters and
+30B tokens: 50.95 for a constant rate, averaged, with ascending quality; 50.56 for WSD in uniform
+order; 50.34 for WSD with ascending quality."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
     .. math:: c_0 = 1 - w_1, \quad c_j = w_j - w_{j+1}, \quad c_k = w_k
 
     with :math:`N = k + 1` = ``count``, the profile :math:`g` and :math:`e` = ``end``. Train at a
-    constant rate after the warmup, keep checkpoints at even distances, and merge the last
-    ``count``: the updates between them are weighted as if the rate had decayed over that stretch.
-    The stretch can be chosen, and changed, after training. The equivalence is exact for the updates
-    that *were made*; at the lower rate the gradients would have been different.
+    constant rate after the warmup, save checkpoints at equal intervals, and merge the last
+    ``count``. The updates between them are then weighted as if the rate had decayed over that
+    interval, which can be chosen, and changed, after training. The equivalence is exact for the
+    updates that *were made*; at the lower rate the gradients would have been different.
 
     A linear decay is the uniform average. ``one_minus_sqrt`` gives the oldest checkpoint the
-    largest weight, a cosine the middle one. The length of the stretch matters more than the profile
-    (the authors; from notes). ``end`` is the last rate of the decay as a share of the peak, as in
-    WSD: the merge is then :math:`1 - e` times the merge to zero plus :math:`e` times the newest
-    checkpoint.
+    largest weight, a cosine the middle one. The length of the interval matters more than the
+    profile (the authors; from notes). ``end`` is the last rate of the decay as a share of the peak,
+    as in WSD: the merge is then :math:`1 - e` times the merge to zero plus :math:`e` times the
+    newest checkpoint.
 
     Args:
-        count: how many checkpoints. For 1 the weight is 1. (Megatron-LM's function returns 0
-            there.)
+        count: the number of checkpoints. For 1 the weight is 1. (Megatron-LM's function returns
+            0.)
         decay: the profile of the decay.
-        end: the last rate as a share of the peak, in [0, 1]; 0 by default. Profiles that need a
-            positive end need it here.
+        end: the last rate as a share of the peak, in [0, 1]; 0 by default. It must be positive for
+            profiles that need a positive end.
 
     Raises:
-        ValueError: if ``count`` is below 1, ``end`` is not in [0, 1] or 0 where the profile needs
-            more, or the profile rises somewhere, so that a weight would be negative.
+        ValueError: if ``count`` is below 1, ``end`` is not in [0, 1], ``end`` is 0 although the
+            profile needs a positive one, or the profile rises, so that a weight would be negative.
         TypeError: if ``count`` is not an int, ``end`` is not a number, or ``decay`` is not a
             profile.
 
@@ -78,7 +78,7 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
     References:
         Tian et al., WSM: Decay-Free Learning Rate Schedule via Checkpoint Merging for LLM
         Pre-training, arXiv:2507.17634. From a summary of the paper and Megatron-LM's
-        ``tools/checkpoint/weighted_merge.py``; the text was not at hand.
+        ``tools/checkpoint/weighted_merge.py``; the paper itself was not available.
     """
     count = whole("merge_weights", "count", count, low=1)
     decay = instance("merge_weights", "decay", decay, Profile, example="profiles.linear")
@@ -86,7 +86,7 @@ def merge_weights(count: int, *, decay: Profile = profiles.linear, end: float = 
     if decay.needs_end and end == 0:
         raise ValueError(f"merge_weights: end must be above 0 because decay is {decay!r}, got end={end!r}")
     phase = Phase(Clock(np, np.arange(1, count)), 0, count)
-    # w_0 = 1 and w_N = 0 around w_1 … w_k: every weight is then a difference of neighbours.
+    # With w_0 = 1 and w_N = 0 around w_1 … w_k, every weight is a difference of neighbors.
     shares = np.concatenate([[1.0], np.broadcast_to(decay.rate(phase, 1.0, end), (count - 1,)), [0.0]])
     weights = shares[:-1] - shares[1:]
     if weights.min() < -1e-12:
@@ -103,7 +103,7 @@ def sma_weights(count: int) -> np.ndarray:
     :func:`merge_weights` with a linear decay.
 
     Args:
-        count: how many checkpoints.
+        count: the number of checkpoints.
 
     Raises:
         ValueError, TypeError: if ``count`` is not an int of at least 1.
@@ -121,11 +121,12 @@ def sma_weights(count: int) -> np.ndarray:
 
 
 def wma_weights(count: int) -> np.ndarray:
-    r"""Weights of a weighted moving average, which rise linearly: :math:`c_j = 2(j + 1) / (N (N +
-    1))`.
+    r"""Weights of a weighted moving average, which rise linearly.
+
+    .. math:: c_j = \frac{2(j + 1)}{N (N + 1)}
 
     Args:
-        count: how many checkpoints.
+        count: the number of checkpoints.
 
     Raises:
         ValueError, TypeError: if ``count`` is not an int of at least 1.
@@ -148,13 +149,13 @@ def ema_weights(count: int, *, alpha: float = 0.2) -> np.ndarray:
     .. math:: c_0 = (1-\alpha)^{N-1}, \qquad c_j = \alpha (1-\alpha)^{N-1-j}
 
     That is :math:`M_0 = \theta_0,\; M_j = \alpha \theta_j + (1 - \alpha) M_{j-1}` over
-    *checkpoints*, not over steps. With few checkpoints the oldest keeps much of the weight: 33% of
-    it with the six checkpoints and the ``alpha`` of the paper.
+    *checkpoints*, not over steps. With few checkpoints the oldest keeps much of the weight: 33%
+    with the six checkpoints and the ``alpha`` of the paper.
 
     Args:
-        count: how many checkpoints.
-        alpha: the weight of the newest, in (0, 1]; 0.2 by default, as in the paper. 1 keeps the
-            newest only.
+        count: the number of checkpoints.
+        alpha: the weight of the newest, in (0, 1]; 0.2 by default, as in the paper. 1 keeps only
+            the newest.
 
     Raises:
         ValueError, TypeError: if ``count`` is not an int of at least 1, or ``alpha`` not a number

@@ -1,4 +1,4 @@
-"""From text to a schedule: what ``repr`` prints can be pasted back, and nothing is executed."""
+"""Builds a schedule from the text that ``repr`` prints, without executing it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from optax_lrs._value.value import build
 
 
 def parse(text: str) -> Schedule:
-    """Returns the schedule that a ``repr`` describes. The text is read, never evaluated.
+    """Returns the schedule that a ``repr`` describes. The text is parsed, never evaluated.
 
-    Builds registered classes only. It knows classes (``Joined(schedules=..., boundaries=...)``), as
-    ``repr`` prints them, and not functions (``join(...)``). A table of more than a thousand entries
-    is printed abridged; save it with ``to_json``.
+    Only registered classes are built. The text names classes, as ``repr`` prints them
+    (``Joined(schedules=..., boundaries=...)``), not functions (``join(...)``). ``repr`` abridges a
+    table of more than a thousand entries; save such a table with ``to_json``.
 
-    A class of your own must be imported before. It is found by its name, or as ``module.Name`` if
-    another class has that name, too; ``repr`` prints the one that is needed.
+    Import the module of your class first. The class is found by its name, or as ``module.Name`` if
+    another class has the same name; ``repr`` prints the form that is needed.
 
     Args:
-        text: such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000,
-            decay=one_minus_sqrt)"``. The prefixes ``olrs.``, ``optax_lrs.`` and ``profiles.`` may
-            be written or left out. Numbers may be sums, products, quotients and powers.
+        text: the description, such as ``"WSD(peak=3e-4, total_steps=10_000, decay_steps=2_000,
+            decay=one_minus_sqrt)"``. The prefixes ``olrs.``, ``optax_lrs.`` and ``profiles.`` are
+            optional. Numbers may be sums, products, quotients and powers.
 
     Raises:
         ValueError: if the text does not describe a schedule, if it names an unknown or ambiguous
-            class or an unknown argument, or if the schedule's own rules fail.
+            class or an unknown argument, or if the schedule rejects its arguments.
         TypeError: if an argument has the wrong type.
 
     Example:
@@ -92,7 +92,7 @@ def _combined(op: ast.operator, a: int | float, b: int | float) -> int | float:
                 return a * b
             case ast.Div():
                 return a / b
-        if abs(b) > 1000 or abs(a) > 1e100:  # 9**9**9 would take for ever
+        if abs(b) > 1000 or abs(a) > 1e100:  # 9**9**9 would take forever
             raise OverflowError
         return a**b
     except (ArithmeticError, ValueError):

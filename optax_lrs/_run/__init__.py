@@ -1,3 +1,3 @@
-"""Runs: what was observed while training, and the files that hold it."""
+"""Runs: the records of training runs, and their files."""
 
 from optax_lrs._run.run import Run as Run

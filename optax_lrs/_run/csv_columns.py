@@ -1,4 +1,4 @@
-"""Columns of a run, read from a table of text."""
+"""Reads the columns of a run from a text table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ USUAL = {
     "grad_norms": ("grad_norm", "grad_norms", "grad_norm_l2", "gradient_norm", "gnorm"),
     "grad_norms_l1": ("grad_norm_l1", "grad_norms_l1"),
 }
-"""The usual names of a Run's columns in logs, the preferred ones first; ``/`` counts as ``_``."""
+"""The usual names of a Run's columns in logs, preferred names first; ``/`` is read as ``_``."""
 
 
 def read_columns(path: str | os.PathLike[str], names: Mapping[str, str], known: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns the columns by their names in a Run, sorted by step.
+    """Returns a dict from each column's name in a Run to its values, sorted by step.
 
-    Of several rows with the same step, the last entry that is not empty counts.
+    If several rows have the same step, the last entry that is not empty is used.
 
     Raises:
         ValueError: see ``Run.from_csv``.
@@ -35,7 +35,7 @@ def read_columns(path: str | os.PathLike[str], names: Mapping[str, str], known: 
             raise ValueError(
                 f"Run.from_csv: columns must name {', '.join(known)}, got {key!r}. {did_you_mean(key, known)}".rstrip()
             )
-    # utf-8-sig: spreadsheets put a mark before the first name
+    # utf-8-sig: spreadsheets write a byte-order mark before the first name
     with open(path, newline="", encoding="utf-8-sig") as file:
         first = file.readline()
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Run: the record of a training run, with its files."""
+"""Run: the record of a training run, which can be saved to a file."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _ADDED = ("skipped_steps", "unrecorded_steps")  # notes that count something
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """The record of a training run: one row per step, NaN where nothing was observed.
+    """The record of a training run: one row per observed step, NaN where a column has no value.
 
-    Schedules are refined, fitted and chosen from runs. A run holds float64 NumPy arrays on the
-    host.
+    ``refine``, the laws and ``choose`` work on runs. A run holds float64 NumPy arrays on the host.
 
     Args:
-        steps: the steps observed, shape [n], increasing ints; ``steps[i]`` is the step at which
-            update i was made.
-        lrs: the rates that were applied, shape [n]; None if not recorded, as for the columns below.
+        steps: the observed steps, shape [n], increasing ints; row i belongs to the update made at
+            ``steps[i]``.
+        lrs: the applied rates, shape [n]; None if they were not recorded. The same holds for all
+            columns below.
         losses: the training loss before each update, shape [n].
-        val_losses: the validation losses, shape [n]; NaN at steps without an evaluation.
+        val_losses: the validation loss, shape [n]; NaN at steps without an evaluation.
         grad_norms: the l2 norm of each gradient before clipping, shape [n].
         grad_norms_l1: the l1 norm of each gradient, shape [n].
-        schedule: the schedule that was run.
-        notes: anything that JSON can hold: model size, seed, data.
+        schedule: the schedule of the run.
+        notes: any data that JSON can hold: model size, seed, data set.
 
     Raises:
         ValueError: if the columns differ in length, or the steps are negative or do not increase.
@@ -91,31 +91,31 @@ class Run:
     ) -> Run:
         """Returns the run that a recorder in an optimizer state observed.
 
-        Such a recorder is :func:`optax_lrs.record_grad_norm`.
-
-        The recorder is found through ``chain``, ``masked``, ``partition``, ``MultiSteps``,
-        ``apply_if_finite``, ``inject_hyperparams``, ``nnx.Optimizer`` and any other nesting of
-        states. This waits for the device and copies the buffers to the host: call it at the end of
-        a run or at a checkpoint, not at every step.
+        A recorder is the state of :func:`optax_lrs.record_grad_norm`. It is found inside ``chain``,
+        ``masked``, ``partition``, ``MultiSteps``, ``apply_if_finite``, ``inject_hyperparams``,
+        ``nnx.Optimizer`` and any other nesting of states. This function waits for the device and
+        copies the buffers to the host: call it at the end of a run or at a checkpoint, not at every
+        step.
 
         All rows span the same number of steps: one, or ``notes["row_steps"]`` if the recorder had
-        bins and those were full. Then a row's step is the middle of its span, and its norm is drawn
-        from the distribution of the bin (see ``record_grad_norm``). If there are any, ``notes``
-        also has ``skipped_steps`` (nan or infinite norms, which are nan in the rows) and
-        ``unrecorded_steps`` (beyond the recorder's length).
+        bins and they were full. The step of such a row is the middle of its span, and its norm is
+        drawn from the distribution of the bin (see ``record_grad_norm``). ``notes`` also counts the
+        ``skipped_steps`` (nan or infinite norms, which are nan in the rows) and the
+        ``unrecorded_steps`` (beyond the recorder's length), unless the count is zero.
 
         Args:
             opt_state: the state of one optimizer; or an ``nnx.Optimizer`` or ``TrainState``, whose
                 ``opt_state`` is used.
-            schedule: the schedule that was run; fills ``lrs``.
-            group: the name of a group of parameters that was recorded; None for all parameters.
-            path: where the recorder is, such as ``"0"`` for the first member of a chain; needed if
-                there are several.
-            at: the step of the recorder's first row; not 0 for a recorder that was added when a run
+            schedule: the schedule of the run; its rates become ``lrs``.
+            group: the name of a recorded group of parameters; None for all parameters.
+            path: the path of the recorder, such as ``"0"`` for the first member of a chain; needed
+                if there are several.
+            at: the step of the recorder's first row; above 0 if the recorder was added when a run
                 was resumed.
 
         Raises:
-            ValueError: if there is no recorder (at that path), or several, or it has no such group.
+            ValueError: if there is no recorder (at that path), if there are several, or if the
+                recorder has no group of that name.
         """
         recorders = nodes_in(optimizer_state(opt_state), lambda node: callable(getattr(node, "observed", None)))
         found = {path_name(key): node for key, node in recorders}
@@ -141,26 +141,25 @@ class Run:
         schedule: Schedule | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Returns the run in a table of text: a log of your own, or an export of an experiment
-        tracker.
+        """Reads a run from a text table: your log, or the export of an experiment tracker.
 
-        The first line names the columns; they are separated by commas, semicolons or tabs. Without
-        ``columns`` the usual names are found: step, lr, loss, val_loss, grad_norm, grad_norm_l1 and
-        the like; a column that is not found is None. Rows are sorted by step. Of several rows with
-        the same step the last entry that is not empty counts, column by column. This reads logs
-        that were continued after a resume, and trackers that write losses and norms in separate
-        rows. Empty entries are nan; other columns are ignored.
+        The first line names the columns, separated by commas, semicolons or tabs. Without
+        ``columns`` the usual names are recognized: step, lr, loss, val_loss, grad_norm,
+        grad_norm_l1 and similar ones; a column that is not found is None. Rows are sorted by step.
+        If several rows have the same step, the last entry that is not empty is used, column by
+        column. So logs that continue after a resume can be read, and those of trackers that write
+        losses and norms in separate rows. Empty entries are nan; other columns are ignored.
 
         Args:
             path: the file.
-            columns: the column of the file for each name in a Run, such as ``{"grad_norms":
-                "train/gnorm"}``.
-            schedule: the schedule that was run; fills ``lrs`` if the file has none.
-            notes: anything that JSON can hold.
+            columns: a dict from the name in a Run to the name in the file, such as
+                ``{"grad_norms": "train/gnorm"}``.
+            schedule: the schedule of the run; its rates become ``lrs`` if the file has none.
+            notes: any data that JSON can hold.
 
         Raises:
-            ValueError: if there is no column of steps, one of ``columns`` is missing, or an entry
-                is not a number.
+            ValueError: if the table has no column of steps, one of ``columns`` is missing, or an
+                entry is not a number.
             OSError: if the file cannot be read.
         """
         found = read_columns(path, columns or {}, ("steps", *_COLUMNS))
@@ -172,13 +171,13 @@ class Run:
     def concatenate(cls, runs: Sequence[Run]) -> Run:
         """Joins the runs of a job that was stopped and resumed, in the order in which they ran.
 
-        Where steps overlap the later run counts: rows of a run at or after the first step of the
-        next run are dropped, because those steps were repeated. A column that only some runs have
-        is nan in the rows of the others. The schedule and the notes are the last ones given; counts
-        of skipped and unrecorded steps are added.
+        Where steps overlap, the later run is used: rows at or after the first step of the next run
+        are dropped, because those steps were repeated. A column that only some runs have is nan in
+        the rows of the others. The last schedule is kept, and the last entry of each note; the
+        counts of skipped and unrecorded steps are added.
 
         Raises:
-            ValueError: if there are no runs.
+            ValueError: if ``runs`` is empty or not a sequence of runs.
 
         Example:
             >>> first, resumed = Run(steps=[0, 1, 2], losses=[3.0, 2.0, 1.5]), Run(steps=[2, 3], losses=[1.6, 1.2])
@@ -217,7 +216,7 @@ class Run:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the run to one file in NumPy's ``.npz`` format, whole or not at all."""
-        # A release that knows format 1 only can read a file without columns of format 2.
+        # Releases that only know format 1 can read files without the columns of format 2.
         known = 1 if self.grad_norms_l1 is None else _FORMAT
         schedule = self.schedule and self.schedule.to_json()
         meta = dict(format=known, notes=dict(self.notes), schedule=schedule, columns=sorted(self._columns()))
@@ -228,7 +227,7 @@ class Run:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Run:
-        """Returns the run that :meth:`write` wrote. Executes nothing that is in the file.
+        """Returns the run that :meth:`write` wrote. Executes no code from the file.
 
         Raises:
             ValueError: if the file is not a saved run, or has a newer format.

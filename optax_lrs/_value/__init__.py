@@ -1,4 +1,4 @@
-"""Values: frozen dataclasses that are pytrees, and the checks of what they are given."""
+"""Values: frozen dataclasses that are pytrees, and the checks of their arguments."""
 
 from optax_lrs._value.fields import Note as Note
 from optax_lrs._value.fields import Static as Static

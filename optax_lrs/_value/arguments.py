@@ -23,13 +23,12 @@ _NO_LIMIT = 2**63 - 1  # the largest int64
 
 
 def is_traced(*values: Any) -> bool:
-    """Whether one of the values is a tracer: JAX is tracing, and the number is not known yet."""
+    """Whether one of the values is a tracer, whose number is not known while JAX traces."""
     return any(isinstance(value, jax.core.Tracer) for value in values)
 
 
 def is_concrete(*values: Any) -> bool:
-    """Whether the numbers in all of the values can be read: no tracers and no
-    ``ShapeDtypeStruct``."""
+    """Whether all values hold numbers: none is a tracer or a ``ShapeDtypeStruct``."""
     return not any(isinstance(value, (jax.core.Tracer, jax.ShapeDtypeStruct)) for value in values)
 
 
@@ -70,7 +69,7 @@ def number(
         raise TypeError(f"{owner}: {name} must be a number, got {value!r:.60}")
     rule = _rule(low, high, above, below)
     try:
-        found = float(value)  # an int would have no gradient
+        found = float(value)  # ints have no gradient
     except OverflowError:
         raise ValueError(f"{owner}: {name} must be {rule or 'finite'}, got {value!r:.60}") from None
     if not math.isfinite(found):
@@ -84,7 +83,7 @@ def number(
 
 
 def known_number(owner: str, name: str, value: Any, **bounds: float) -> float:
-    """Returns the value as a float, as :func:`number` does, where its value decides what is built.
+    """Returns the value as a float, as :func:`number` does, for numbers that must be known now.
 
     Fetches device arrays and raises ``TypeError`` for tracers.
     """
@@ -144,8 +143,10 @@ def whole(owner: str, name: str, value: Any, *, low: int | None = None, high: in
 
 
 def one_of(owner: str, name: str, value: Any, choices: Collection[str]) -> Any:
-    """Returns the value, which must be one of the choices; raises ``ValueError`` with the list of
-    them."""
+    """Returns the value, which must be one of the choices.
+
+    Raises ``ValueError`` with the list of the choices otherwise.
+    """
     if not (isinstance(value, str) and value in choices):
         raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r:.60}")
     return value
@@ -159,7 +160,7 @@ def instance(owner: str, name: str, value: Any, kind: type[T] | tuple[type[T], .
         name: the argument named in error messages.
         value: what the caller passed.
         kind: a class, or several of them.
-        example: such a value as the user would write it; shown in the message.
+        example: a valid value as the user would write it; shown in the message.
     """
     if not isinstance(value, kind):
         kinds = " or ".join(_with_article(each.__name__) for each in (kind if isinstance(kind, tuple) else (kind,)))
@@ -169,16 +170,14 @@ def instance(owner: str, name: str, value: Any, kind: type[T] | tuple[type[T], .
 
 
 def function(owner: str, name: str, value: Any, *, example: str) -> Any:
-    """Returns the value, which must be callable; raises ``TypeError`` with the example
-    otherwise."""
+    """Returns the value, which must be callable; raises ``TypeError`` otherwise."""
     if not callable(value):
         raise TypeError(f"{owner}: {name} must be callable, such as {example}, got {value!r:.80}")
     return value
 
 
 def given_params(owner: str, params: Any) -> Any:
-    """Returns the parameters that a transform's ``update`` was given; raises ``ValueError`` if
-    there are none."""
+    """Returns the parameters given to a transform's ``update``; raises ``ValueError`` for None."""
     if params is None:
         raise ValueError(f"{owner}: update needs the parameters: tx.update(grads, state, params)")
     return params
@@ -228,8 +227,7 @@ def row(
 
 
 def array(owner: str, name: str, value: Any) -> Any:
-    """Returns a number as :func:`number` does, and an array of any shape as a read-only float64
-    copy.
+    """Returns a number as :func:`number` does, an array of any shape as a read-only float64 copy.
 
     Raises:
         TypeError: if ``value`` is neither a number nor a list, tuple or array of numbers.
@@ -244,8 +242,7 @@ def array(owner: str, name: str, value: Any) -> Any:
 
 
 def _float64(owner: str, name: str, value: Any) -> np.ndarray:
-    """The numbers as a read-only copy, so that later changes of the caller's array do not reach
-    it."""
+    """Returns the numbers as a read-only copy, safe from later changes to the caller's array."""
     try:
         if np.asarray(value).dtype.kind not in "iufO":
             raise TypeError
@@ -266,9 +263,8 @@ def text(owner: str, name: str, value: Any) -> str:
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Returns the sentence ``Did you mean 'x'?`` with the nearest of the known names, or "" if none
-    is near."""
-    import difflib  # only an error needs it
+    """Returns ``Did you mean 'x'?`` with the nearest known name, or "" if none is near."""
+    import difflib  # imported here because only an error needs it
 
     folded: dict[str, list[str]] = {}
     for each in sorted(known):
@@ -285,7 +281,7 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def _as_int(value: Any) -> str:
-    """How to write a float such as 1e5 as an int: "; write 100_000 or int(1e5)"."""
+    """Returns how to write a float such as 1e5 as an int: "; write 100_000 or int(1e5)"."""
     if not isinstance(value, (float, np.floating)) or not float(value).is_integer() or abs(value) >= 2**63:
         return ""
     digits = str(int(value))

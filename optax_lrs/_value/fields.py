@@ -1,5 +1,4 @@
-"""What the type of a field means: a leaf, a subtree, structure or a note, and how a value given for
-it is checked."""
+"""Derives from a field's type what it holds (leaves, subtrees, structure, a note) and its check."""
 
 from __future__ import annotations
 
@@ -20,9 +19,9 @@ from optax_lrs._value import arguments
 T = TypeVar("T")
 
 Note = Annotated[str, "note"]
-"""The type of a text that describes a value and has no effect. It is printed, saved and pickled,
-but it is not part of the pytree's structure, of equality or of the hash: a program compiled for one
-note serves every other."""
+"""The type of a text that describes a value and has no effect. It is printed, saved and pickled, and
+ignored by the pytree's structure, by equality and by the hash: a compiled program is reused for any
+note."""
 
 
 class _Structure:
@@ -31,9 +30,9 @@ class _Structure:
 
 
 Static = Annotated[T, _Structure()]
-"""``Static[T]`` is the type of a field that is structure on purpose: a hashable value of any type
-``T``, compared by ``jax.jit``. It needs no mark if ``T`` is an ``int``, ``bool``, ``str`` or
-``Literal``, or a tuple of them."""
+"""``Static[T]`` declares that a field is structure: a hashable value of any type ``T``, compared by
+``jax.jit``. Fields of type ``int``, ``bool``, ``str`` or ``Literal``, or tuples of them, are
+structure without it."""
 
 UNDERSTOOD = (
     "float, int, bool, str, Literal, jax.Array, np.ndarray, jax.typing.ArrayLike, Note, subclasses of Value "
@@ -43,13 +42,11 @@ UNDERSTOOD = (
 
 
 class Subtree:
-    """The base of all classes whose instances are subtrees of a pytree of fields, which is
-    ``Value``."""
+    """The base class of ``Value``: marks classes whose instances are subtrees of a pytree."""
 
 
 class Unseen:
-    """A note inside a pytree's structure: equal to every other, so that no comparison and no cache
-    sees it."""
+    """A note inside a pytree's structure: equal to every other, so that caches ignore it."""
 
     __slots__ = ("text",)
 
@@ -64,18 +61,17 @@ class Unseen:
 
 
 Check = Callable[[str, str, Any], Any]
-"""Takes the class's name, the field's name and the value given; returns the value to keep, or
-raises."""
+"""Takes the names of class and field and a value; returns the value to store, or raises."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a field is.
+    """The role of a field in the pytree, and the check of its values.
 
     Args:
         holds: ``"leaves"``, ``"subtrees"``, ``"structure"`` or ``"note"``.
-        check: the check of what is given for it.
-        type: its type, as Python sees it.
+        check: the check of a value given for the field.
+        type: the Python type of the field.
     """
 
     holds: Literal["leaves", "subtrees", "structure", "note"]
@@ -84,21 +80,21 @@ class Kind:
 
     @property
     def is_node(self) -> bool:
-        """Whether it is a child of the pytree."""
+        """Whether the field is a child of the pytree."""
         return self.holds in ("leaves", "subtrees")
 
 
 class _NotUnderstood(Exception):
-    """A type that means nothing for a field; the message says why, if there is more to say."""
+    """Raised for a type that a field cannot have; the message may add a reason."""
 
 
 def kind_of(annotation: Any, cls: type, key: str) -> Kind:
-    """What the field ``key`` of ``cls`` is, by its annotation, which may be a string.
+    """Returns the kind of the field ``key`` of ``cls`` from its annotation, which may be a string.
 
     Raises:
-        TypeError: if the annotation is not understood; the message lists what is.
+        TypeError: if the annotation is not understood; the message lists the known types.
     """
-    # typing.get_type_hints would cost a third of the import of the package.
+    # typing.get_type_hints would take a third of the time to import the package.
     known = _BY_TEXT.get(annotation) if isinstance(annotation, str) else None
     if known is not None:
         return known
@@ -112,8 +108,7 @@ def kind_of(annotation: Any, cls: type, key: str) -> Kind:
 
 
 def _evaluated(text: str, cls: type) -> Any:
-    """The type that a string names, where the class is defined: in its module, or in the function
-    around it."""
+    """Evaluates an annotation in the scope of the class: its module, or the function around it."""
     module = sys.modules.get(cls.__module__)
     names = {key: item for key, item in vars(cls).items() if isinstance(item, type)} | {cls.__name__: cls}
     frame: Any = sys._getframe()
@@ -124,12 +119,12 @@ def _evaluated(text: str, cls: type) -> Any:
         frame = frame.f_back
     try:
         return eval(text, vars(module) if module else {}, names)
-    except Exception as error:  # whatever is in the string
+    except Exception as error:  # the string may raise anything
         raise _NotUnderstood(str(error) or type(error).__name__) from None
 
 
 def _kind(kind: Any, evaluated: Callable[[str], Any]) -> Kind:
-    """What a field of this type is; ``evaluated`` gives the type that a string names."""
+    """Returns the kind of a field of this type; ``evaluated`` evaluates string annotations."""
     if isinstance(kind, typing.ForwardRef):
         kind = kind.__forward_arg__
     if isinstance(kind, str):
@@ -170,7 +165,7 @@ def _kind_of_class(kind: type) -> Kind:
 
 
 def _structure(kind: Any, inner: Any, evaluated: Callable[[str], Any]) -> Kind:
-    """``Static[T]``: checked as a ``T`` where that is understood, and hashable."""
+    """The kind of ``Static[T]``: hashable, and checked as a ``T`` where ``T`` is understood."""
     try:
         check = _kind(inner, evaluated).check
     except _NotUnderstood:
@@ -179,8 +174,7 @@ def _structure(kind: Any, inner: Any, evaluated: Callable[[str], Any]) -> Kind:
 
 
 def _union(kind: Any, members: tuple[Any, ...], evaluated: Callable[[str], Any]) -> Kind:
-    """Numbers and arrays in any combination, with subtrees or without; or several kinds of
-    structure; or None."""
+    """The kind of a union: numbers, arrays and subtrees, or several kinds of structure, or None."""
     some = [member for member in members if member is not type(None)]
     optional = len(some) < len(members)
     if set(some) >= _ARRAY_LIKE:
@@ -216,8 +210,7 @@ def _merged(kind: Any, kinds: list[Kind]) -> Kind:
 
 
 def _tuple(kind: Any, members: tuple[Any, ...], origin: Any, evaluated: Callable[[str], Any]) -> Kind:
-    """``tuple[T, ...]``, ``Sequence[T]`` and ``list[T]`` of any length, or a tuple of fixed length;
-    all become tuples."""
+    """The kind of a tuple, ``Sequence[T]`` or ``list[T]``; the values become tuples."""
     repeated = origin is not tuple or members[-1:] == (Ellipsis,)
     kinds = [_kind(member, evaluated) for member in (members[:1] if repeated else members)]
     holds = {each.holds for each in kinds}

@@ -1,4 +1,4 @@
-"""The error for a misspelt name of a module, with the name that was probably meant."""
+"""The error for a misspelled name of a module, with the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _EXPORTED = re.compile(r"\b(\w+) as \1\b")
 
 
 def no_attribute(module: str, name: str, public: Collection[str], folder: str) -> AttributeError:
-    """The ``AttributeError`` for ``module.name``, which suggests a public name of the module or of
-    a package inside it.
+    """Returns the ``AttributeError`` for ``module.name``, with a suggestion.
+
+    The suggestion is a public name of the module or of a package inside it.
 
     Args:
         module: the module's name.
@@ -32,7 +33,7 @@ def no_attribute(module: str, name: str, public: Collection[str], folder: str) -
 
 
 def _inside(folder: str) -> dict[str, str]:
-    """The public names of the packages in a folder, and which of them has each."""
+    """Returns a dict from each public name in the packages of a folder to its package."""
     found = {}
     for file in sorted(Path(folder).glob("[a-z]*/__init__.py")):
         found |= dict.fromkeys(_EXPORTED.findall(file.read_text(encoding="utf-8")), file.parent.name)

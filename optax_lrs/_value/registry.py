@@ -1,8 +1,8 @@
-"""The registry: which class a name in JSON or in the text of a ``repr`` means.
+"""The registry: finds the class for a name in JSON or in the text of a ``repr``.
 
 Bare names such as ``Cosine`` belong to this package. A class defined elsewhere is registered as
-``module:Name``, so it never collides with a class of this package or of another one, whatever is
-imported first. Reading accepts the bare name of such a class, too, while no other class has it.
+``module:Name``. So it never collides with a class of this package or of another one, whatever the
+order of imports. When reading, its bare name is accepted, too, as long as no other class has it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ALIASES = (_PACKAGE, "olrs")  # what people write before a public name
 
 
 class Registry(Mapping[str, type[Any]]):
-    """Every class that ``parse`` and ``from_json`` may build, by the name that ``to_dict`` writes.
+    """The classes that ``parse`` and ``from_json`` may build, by the name that ``to_dict`` writes.
 
-    Modules of this package are imported when a name that they reserved is looked up. No other
-    module ever is. Iterating shows the schedules, the profiles, and every other class that has been
-    imported."""
+    Modules of this package are imported when a name that they reserved is looked up. Other modules
+    are never imported. Iteration covers the schedules, the profiles, and every other class that has
+    been imported."""
 
     def __init__(self) -> None:
         self._classes: dict[str, type[Any]] = {}
@@ -32,8 +32,8 @@ class Registry(Mapping[str, type[Any]]):
     def add(self, cls: type[Any], name: str) -> str:
         """Registers a class under its bare ``name`` or ``module:Name``; returns the key.
 
-        A class of the same module and the same qualified name is replaced: a notebook cell that ran
-            again.
+        A class of the same module and the same qualified name is replaced, for notebook cells that
+        run again.
 
         Raises:
             TypeError: if two classes of this package share a name.
@@ -46,15 +46,17 @@ class Registry(Mapping[str, type[Any]]):
         return key
 
     def reserve(self, module: str, *names: str) -> None:
-        """Makes ``module`` be imported when one of the names is looked up; without names, when any
-        unknown name is."""
+        """Makes ``module`` be imported when one of the names is looked up.
+
+        Without names, it is imported when any unknown name is looked up.
+        """
         if names:
             self._homes |= dict.fromkeys(names, module)
         else:
             self._searched.append(module)
 
     def find(self, name: str) -> type[Any]:
-        """The class of that name.
+        """Returns the class of that name.
 
         Args:
             name: a bare name, ``module:Name``, or a dotted name: ``module.Name``, or a class of
@@ -78,12 +80,11 @@ class Registry(Mapping[str, type[Any]]):
             options = " or ".join(sorted(key for key, cls in self._classes.items() if cls in found))
             raise ValueError(f"the name {name!r} is ambiguous; write {options}")
         hint = did_you_mean(bare, {*self._homes, *(_last(key) for key in self)})
-        known = f"Known are {', '.join(sorted(self._classes))}."
+        known = f"Known names: {', '.join(sorted(self._classes))}."
         raise ValueError(f"unknown name {name!r}. {_import_hint(folder) or hint or known}")
 
     def shown(self, cls: type[Any], name: str) -> str:
-        """How ``repr`` writes the class: by its bare name if that is unambiguous, else by
-        ``module.Name``."""
+        """Returns the name that ``repr`` writes: the bare one, or ``module.Name`` if it is ambiguous."""
         if _is_ours(cls.__module__) or (self._ours(name) is None and self._strangers(name) == [cls]):
             return name
         return f"{cls.__module__}.{_qualified(cls, name)}"
@@ -102,7 +103,7 @@ class Registry(Mapping[str, type[Any]]):
         return len(tuple(iter(self)))
 
     def _ours(self, name: str) -> type[Any] | None:
-        """The class of this package that has the bare name, imported if need be."""
+        """Returns the class of this package with that bare name; imports its module if necessary."""
         if name not in self._classes and name in self._homes:
             importlib.import_module(self._homes[name])
         elif name not in self._classes:
@@ -110,12 +111,12 @@ class Registry(Mapping[str, type[Any]]):
         return self._classes.get(name)
 
     def _search(self) -> None:
-        """Imports the modules that reserved whatever names they have."""
+        """Imports the modules that were reserved without names."""
         for module in self._searched:
             importlib.import_module(module)
 
     def _strangers(self, name: str) -> list[type[Any]]:
-        """The classes from outside this package that have the bare name."""
+        """Returns the classes from outside this package with that bare name."""
         return [cls for key, cls in self._classes.items() if ":" in key and _last(key) == name]
 
 
@@ -129,15 +130,13 @@ def _last(key: str) -> str:
 
 
 def _qualified(cls: type[Any], name: str) -> str:
-    """The class's ``__qualname__`` with ``name`` at its end and without ``<locals>``: a path of
-    identifiers."""
+    """Returns the class's ``__qualname__``, ending in ``name`` and without ``<locals>``."""
     outer = cls.__qualname__.replace(".<locals>", "").rpartition(".")[0]
     return f"{outer}.{name}" if outer else name
 
 
 def _is_folder_of(folder: str, cls: type[Any]) -> bool:
-    """Whether ``folder``, such as ``olrs.profiles`` or nothing, is a place where a class of this
-    package is found."""
+    """Whether ``folder``, such as ``olrs.profiles`` or "", contains a class of this package."""
     parts = folder.split(".") if folder else []
     if parts and parts[0] in _ALIASES:
         parts = parts[1:]

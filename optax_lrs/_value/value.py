@@ -1,4 +1,4 @@
-"""Values: frozen dataclasses that are pytrees, and that print, compare, pickle and save."""
+"""Value: a frozen dataclass that is a pytree, and that prints, compares, pickles and saves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from optax_lrs._value.files import write_whole
 from optax_lrs._value.registry import Registry
 
 JSON_VERSION = 1
-_REPR_LIMIT = 1000  # entries of an array that repr writes out in full; NumPy's own threshold
+_REPR_LIMIT = 1000  # the largest array that repr prints in full; NumPy uses the same limit
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
@@ -49,8 +49,7 @@ class Value(Subtree):
     (``abstract=True``) or final: to change a value, wrap it."""
 
     registry: ClassVar[Registry] = Registry()
-    """Every concrete class by name: what :func:`optax_lrs.parse` and ``from_json`` may build, and
-    nothing else."""
+    """All concrete classes by name; :func:`optax_lrs.parse` and ``from_json`` build only these."""
 
     _keyword_only: ClassVar[bool] = True
     _name: ClassVar[str] = ""  # in error messages
@@ -61,7 +60,7 @@ class Value(Subtree):
     _notes: ClassVar[tuple[str, ...]] = ()
     if TYPE_CHECKING:  # what the decorator adds to every subclass
         __dataclass_fields__: ClassVar[dict[str, Any]]
-    _plain: ClassVar[bool] = False  # whether every number in here is known, on the host; False for what JAX rebuilt
+    _plain: ClassVar[bool] = False  # whether all numbers are known on the host; False for values that JAX rebuilt
 
     def __init_subclass__(cls, *, abstract: bool = False, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -86,8 +85,8 @@ class Value(Subtree):
         for key, kind in self._kinds.items():
             object.__setattr__(self, key, kind.check(self._name, key, getattr(self, key)))
         items = [item for key in self._nodes for item in _items(getattr(self, key))]
-        # Inside a transformation a leaf may be a tracer, a PartitionSpec or a ShapeDtypeStruct:
-        # there is nothing to check then.
+        # Inside a transformation a leaf may be a tracer, a PartitionSpec or a ShapeDtypeStruct; these
+        # cannot be checked.
         known = all(isinstance(item, Value) or item is None or type(item) in (float, np.ndarray) for item in items)
         if known:
             self.check()
@@ -97,17 +96,16 @@ class Value(Subtree):
     def check(self) -> None:
         """Raises ``ValueError`` if the fields contradict each other.
 
-        Called when a value is built from plain numbers; not inside a transformation, where numbers
-        are unknown."""
+        It is called when a value is built from plain numbers, but not inside a transformation,
+        where numbers are unknown."""
 
     def require(self, holds: Any, rule: str, *names: str) -> None:
-        """Raises ``ValueError`` with the rule and the arguments of these names, unless
-        ``holds``."""
+        """Raises ``ValueError`` with the rule and the named arguments, unless ``holds``."""
         if not holds:
             raise ValueError(f"{self._name}: {rule}, got {', '.join(f'{n}={getattr(self, n)!r}' for n in names)}")
 
     def replace(self, **changes: Any) -> Self:
-        """Returns the same value with some fields changed; it is checked like a new one."""
+        """Returns a copy with some fields changed; it is checked like a new value."""
         return dataclasses.replace(self, **changes)
 
     if not TYPE_CHECKING:  # a type checker would accept every attribute
@@ -126,7 +124,7 @@ class Value(Subtree):
         statics = tuple(getattr(self, key) for key in self._statics)
         if not self._notes:
             return nodes, statics
-        # A compiled program serves every note, so what it returns has none: the note of its first
+        # A compiled program is reused for any note, so its results have none: the note of the first
         # caller would be wrong for the next one.
         traced = is_traced(*nodes)
         return nodes, (*statics, *(Unseen("" if traced else getattr(self, key)) for key in self._notes))
@@ -137,8 +135,8 @@ class Value(Subtree):
 
     @classmethod
     def _unflatten(cls, statics: Iterable[Any], nodes: Iterable[Any]) -> Self:
-        # Not through __init__: the fields were checked when the value was built, and JAX may have
-        # replaced a leaf by anything.
+        # Without __init__: the fields were checked when the value was built, and JAX may have put any
+        # object in place of a leaf.
         self = object.__new__(cls)
         for key, item in zip((*cls._statics, *cls._notes), statics):
             object.__setattr__(self, key, item.text if type(item) is Unseen else item)
@@ -167,31 +165,30 @@ class Value(Subtree):
         return f"{self.registry.shown(type(self), self._name)}({fields})"
 
     def _shown(self) -> tuple[str, ...]:
-        """The fields that are printed and saved: all but empty notes."""
+        """Returns the fields that are printed and saved: all but empty notes."""
         return tuple(key for key in self._kinds if key not in self._notes or getattr(self, key))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the value as a dict of names, numbers, lists and dicts, for YAML and config
-        libraries.
+        """Returns the value as nested dicts and lists, for YAML and config libraries.
 
         :meth:`from_dict` reads it. A class of this package is written by its bare name, any other
         as ``module:Name``.
 
         Raises:
-            TypeError: if a field of type ``Static[...]`` holds something that JSON cannot.
+            TypeError: if a field of type ``Static[...]`` cannot be written as JSON.
         """
         return _to_tree(self)
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Self:
-        """Returns the value that a mapping describes: its class under ``type``, its fields by name.
+        """Builds a value from a mapping with its class under ``type`` and its fields by name.
 
-        Values inside it are mappings, too. Builds registered classes only: a class of your own must
-        be imported before. Its bare name is enough if no other class has it. Fields that have a
+        Values inside it are mappings, too. Only registered classes are built: import the module of
+        your class first. Its bare name is enough if no other class has it. Fields that have a
         default may be left out.
 
         Raises:
-            ValueError: if ``tree`` or something inside it has no ``type``, or names an unknown
+            ValueError: if ``tree`` or a mapping inside it has no ``type``, or names an unknown
                 class or field.
             TypeError: if a field has the wrong type.
 
@@ -206,14 +203,14 @@ class Value(Subtree):
         return value
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Returns the value as JSON text; :meth:`from_json` gives it back, equal to the last
-        bit."""
+        """Returns the value as JSON text; :meth:`from_json` restores it to the last bit."""
         return json.dumps({"version": JSON_VERSION, **self.to_dict()}, indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Returns the value that :meth:`to_json` wrote. Builds registered classes only; executes
-        nothing.
+        """Returns the value that :meth:`to_json` wrote.
+
+        Only registered classes are built, and no code from the text is executed.
 
         Raises:
             ValueError: if the text is not JSON, was written by a newer version, or names an unknown
@@ -236,18 +233,16 @@ class Value(Subtree):
         return cls.from_dict(tree)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes the value to a JSON file, whole or not at all: the old contents stay until the new
-        ones are complete."""
+        """Writes the value to a JSON file; an old file is replaced only by a complete new one."""
         write_whole(path, f"{self.to_json(indent=1)}\n".encode())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """Returns the value in a JSON file that :meth:`write` wrote, or that holds the text of
-        :meth:`to_json`.
+        """Reads the value from a JSON file that holds the text of :meth:`to_json`.
 
         Raises:
-            ValueError: if the file does not hold such a value, or one of a newer version; the
-                message names the file.
+            ValueError: if the file does not hold such a value, or was written by a newer version;
+                the message names the file.
             OSError: if it cannot be read.
         """
         try:
@@ -257,11 +252,10 @@ class Value(Subtree):
 
 
 def build(name: str, /, *args: Any, **fields: Any) -> Value:
-    """Returns the registered class of that name, built from these fields.
+    """Builds an instance of the registered class of that name.
 
     Raises:
-        ValueError: if the name is unknown or ambiguous, or the arguments are not those of the
-            class.
+        ValueError: if the name is unknown or ambiguous, or the class does not take the arguments.
         TypeError: if a field has the wrong type.
     """
     cls = Value.registry.find(name)
@@ -275,7 +269,7 @@ def build(name: str, /, *args: Any, **fields: Any) -> Value:
 
 
 def _explain_wrong_arguments(cls: type[Value]) -> None:
-    """Lets the class raise a ``TypeError`` that lists its arguments instead of Python's."""
+    """Replaces Python's ``TypeError`` for wrong arguments by one that lists the right ones."""
     generated = cls.__init__
 
     @functools.wraps(generated)
@@ -292,7 +286,7 @@ def _explain_wrong_arguments(cls: type[Value]) -> None:
 
 
 def _wrong_arguments(cls: type[Value], args: Sequence[Any], fields: Mapping[str, Any]) -> str:
-    """What is wrong with the arguments of a call of the class, in one line; empty if they fit."""
+    """Describes in one line what is wrong with the arguments of a class; "" if they fit."""
     known = list(cls._kinds)
     has = f"Arguments: {', '.join(known)}." if known else "It takes no arguments."
     unknown = [key for key in fields if key not in known]
@@ -316,8 +310,7 @@ def _wrong_arguments(cls: type[Value], args: Sequence[Any], fields: Mapping[str,
 
 
 def _in_other_case(cls: type[Value], fields: Mapping[str, Any]) -> str:
-    """The hint for ``cosine(peak=...)``: the class of that name in another case that has these
-    fields."""
+    """Returns a hint for ``cosine(peak=...)``: the class of that name in another case."""
     for key, other in Value.registry.items():
         if key.lower() == cls._name.lower() and other is not cls and set(fields) <= set(other._kinds):
             return f"Did you mean {other._name!r}?"
@@ -328,7 +321,7 @@ def _in_other_case(cls: type[Value], fields: Mapping[str, Any]) -> str:
 
 
 def _items(node: Any) -> tuple[Any, ...]:
-    """The leaves and values in a field: itself, or those in its tuples."""
+    """Returns the leaves and values in a field: the field itself, or the entries of its tuples."""
     return tuple(item for each in node for item in _items(each)) if isinstance(node, tuple) else (node,)
 
 
@@ -368,5 +361,5 @@ def _from_tree(tree: Any) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     if not isinstance(tree.get("type"), str):
-        raise ValueError(f"an object without a 'type': {str(dict(tree))[:80]}")
+        raise ValueError(f"tree must have a 'type', got {str(dict(tree))[:80]}")
     return build(tree["type"], **{key: _from_tree(item) for key, item in tree.items() if key != "type"})

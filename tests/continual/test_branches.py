@@ -160,7 +160,7 @@ MISTAKES = [
     (
         lambda: continual.plan_branches(olrs.Cosine(peak=1.0, total_steps=9), (9,), decay_steps=2),
         TypeError,
-        "Cosine has no plateau",
+        "schedule must have a plateau and a decay to start at=",
     ),
 ]
 

@@ -272,7 +272,7 @@ MISTAKES = [
     (
         lambda: olrs.decay_from(olrs.Cosine(peak=1.0, total_steps=9), at=5),
         TypeError,
-        "Cosine has no plateau and decay of its own, from at=5 on; with_cooldown(",
+        "schedule must have a plateau and a decay to start at=5, got a Cosine; use with_cooldown(",
     ),
     (
         lambda: olrs.decay_from(PLATEAUS["join"][0], at=50),

@@ -71,7 +71,7 @@ def test_python_adds_no_second_hint():
 
 
 def test_an_unknown_name_lists_what_is_known_if_nothing_is_near():
-    with pytest.raises(ValueError, match=r"unknown name 'Qqqq'. Known are .*Cosine, .*linear"):
+    with pytest.raises(ValueError, match=r"unknown name 'Qqqq'. Known names: .*Cosine, .*linear"):
         olrs.parse("Qqqq(peak=1)")
 
 

@@ -208,11 +208,11 @@ def test_dicts():
     ("tree", "error", "message"),
     [
         ("Constant(value=1)", ValueError, "expected a Schedule"),
-        ({"value": 1}, ValueError, "without a 'type'"),
+        ({"value": 1}, ValueError, "tree must have a 'type'"),
         ({"type": "Sinus"}, ValueError, "unknown name 'Sinus'"),
         ({"type": "linear"}, ValueError, "expected a Schedule"),
         ({"type": "Constant", "value": "3e-4"}, TypeError, "value must be a number, got '3e-4'"),
-        ({"type": "Scaled", "factor": 2, "schedule": {"value": 1}}, ValueError, "without a 'type'"),
+        ({"type": "Scaled", "factor": 2, "schedule": {"value": 1}}, ValueError, "tree must have a 'type'"),
     ],
 )
 def test_bad_dicts(tree, error, message):
@@ -227,7 +227,7 @@ def test_bad_dicts(tree, error, message):
         ("3", "expected an object with 'version' and 'type'"),
         ('{"type": "Constant", "value": 1}', "expected an object with 'version' and 'type'"),
         ('{"version": 2, "type": "Constant", "value": 1}', "version=2"),
-        ('{"version": 1, "value": 1}', "without a 'type'"),
+        ('{"version": 1, "value": 1}', "tree must have a 'type'"),
         ('{"version": 1, "type": "Sinus", "value": 1}', "unknown name 'Sinus'"),
         ('{"version": 1, "type": "Constant", "value": 1, "extra": 2}', "unknown argument 'extra'"),
         ('{"version": 1, "type": "Constant"}', "missing argument 'value'"),
