@@ -82,6 +82,7 @@ from .transforms import average_params as average_params
 from .transforms import decay_to_init as decay_to_init
 from .transforms import decay_weights as decay_weights
 from .transforms import layerwise_decay as layerwise_decay
+from .transforms import learning_rate as learning_rate
 from .transforms import learning_rates as learning_rates
 from .transforms import partition_by_path as partition_by_path
 from .transforms import read_average as read_average

@@ -14,13 +14,15 @@ OPTAX: dict[str, Row] = {
     "InjectHyperparamsState": dict(
         rate_steps="count",
         settings="hyperparams",
-        applied_rates="hyperparams/learning_rate",
+        applied_rates=("hyperparams/learning_rate", "hyperparams/adam_learning_rate"),
+        logged="hyperparams",
         nested="inner_state",
     ),
     "InjectStatefulHyperparamsState": dict(
         rate_steps="count",
         settings="hyperparams",
-        applied_rates="hyperparams/learning_rate",
+        applied_rates=("hyperparams/learning_rate", "hyperparams/adam_learning_rate"),
+        logged="hyperparams",
         nested=("inner_state", "hyperparams_states"),
     ),
     "WeightDecaySchedule": dict(schedule_steps="count"),
@@ -57,13 +59,13 @@ OPTAX: dict[str, Row] = {
     "ConditionallyTransformState": dict(updates="step", **_INNER),
     "GaLoreState": dict(seen_updates="count", nested="base_optimizer_state"),
     "LookaheadState": dict(counts="steps_since_sync", nested="fast_state"),
-    "MaskedState": _INNER,
+    "MaskedState": dict(parts="inner_state", **_INNER),
     "MechanicState": dict(seen_updates="count", measured="x0", nested="base_optimizer_state"),
     "MonitorState": dict(nested="measure_states"),
     "MultiStepsState": dict(updates="gradient_step", counts="mini_step", nested=("inner_opt_state", "skip_state")),
     "PartitionState": dict(nested="inner_states"),
-    "SAMState": dict(counts="steps_since_sync", nested=("opt_state", "adv_state")),
-    "ScheduleFreeState": dict(counts="step_count", measured="z", nested="base_optimizer_state"),
+    "SAMState": dict(counts="steps_since_sync", nested=("opt_state", "adv_state"), unapplied="adv_state"),
+    "ScheduleFreeState": dict(counts="step_count", measured="z", given_rates="max_lr", nested="base_optimizer_state"),
     "SophiaState": dict(seen_updates="count", nested="hessian_fn_state"),
     "SplitRealAndImaginaryState": _INNER,
     # Scales, and counts of something else than updates
@@ -71,8 +73,8 @@ OPTAX: dict[str, Row] = {
     "AccumulateAvgUpdatesState": dict(counts="micro_step"),
     "PerElementMeanAndSumSqDiffGradsState": dict(counts="micro_step"),
     "ReduceLROnPlateauState": dict(counts=("plateau_count", "cooldown_count", "count"), scales="scale"),
-    "ScaleByBacktrackingLinesearchState": dict(counts="info/num_linesearch_steps"),
-    "ScaleByZoomLinesearchState": dict(counts="info/num_linesearch_steps"),
+    "ScaleByBacktrackingLinesearchState": dict(counts="info/num_linesearch_steps", applied_rates="learning_rate"),
+    "ScaleByZoomLinesearchState": dict(counts="info/num_linesearch_steps", applied_rates="learning_rate"),
 }
 
 RENAMED = {"InjectHyperparamsState": "InjectStatefulHyperparamsState", "MultiTransformState": "PartitionState"}

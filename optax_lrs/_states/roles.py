@@ -41,11 +41,12 @@ class Roles:
     have to guess what it counts.
 
     Each argument is the name of a field or a tuple of names. A name may go into a field:
-    ``"live/learning_rate"``. A field may have several roles. Two more things a state declares by
+    ``"live/learning_rate"``. A field may have several roles. Three more things a state declares by
     having a method:
 
     - ``observed(group)`` returns the columns of a :class:`Run` as a dict: ``Run.from_state`` reads
       them.
+    - ``logged()`` returns scalars by name, such as the last norm: ``log_dict`` reports them.
     - ``averaged()`` returns a tree like the parameters, their average, and a bool array, whether
       there is one yet: ``read_average`` reads them.
 
@@ -78,6 +79,10 @@ class Roles:
             ``learning_rates`` reads it. The rates of states nested in this one are then not read.
         scales: a scalar that multiplies the updates, and thereby the rate of every state in the
             same chain.
+        given_rates: the rate that the optimizer was built with. ``learning_rates`` reads it where
+            no state nested in this one reports a rate.
+        logged: other scalars that the last update used, or dicts of scalars by name. ``log_dict``
+            reports them.
         settings: what the optimizer was built with. ``adopt`` keeps the new optimizer's.
         derived: what the next update computes anew. It may be missing from a checkpoint.
         measured: what ``init`` takes from the parameters, so that it must be given the restored
@@ -87,6 +92,8 @@ class Roles:
         structure: fields without arrays. Those of a checkpoint must be equal to the new
             optimizer's.
         nested: fields that hold other states.
+        parts: those of ``nested`` whose states act on a part of the parameters, as in a mask.
+        unapplied: those of ``nested`` whose rates do not move the parameters, as in SAM's ascent.
 
     Raises:
         TypeError: if a role is neither a name nor a tuple of names.
@@ -117,12 +124,16 @@ class Roles:
     phase_schedules: Fields = ()
     applied_rates: Fields = ()
     scales: Fields = ()
+    given_rates: Fields = ()
+    logged: Fields = ()
     settings: Fields = ()
     derived: Fields = ()
     measured: Fields = ()
     learned: Fields = ()
     structure: Fields = ()
     nested: Fields = ()
+    parts: Fields = ()
+    unapplied: Fields = ()
 
     def __post_init__(self):
         for role in dataclasses.fields(self):

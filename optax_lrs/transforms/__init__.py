@@ -12,6 +12,7 @@ from optax_lrs.transforms._greedy import GreedyState as GreedyState
 from optax_lrs.transforms._greedy import scale_by_greedy as scale_by_greedy
 from optax_lrs.transforms._hyperparams import HyperparamsState as HyperparamsState
 from optax_lrs.transforms._hyperparams import with_hyperparams as with_hyperparams
+from optax_lrs.transforms._learning_rates import learning_rate as learning_rate
 from optax_lrs.transforms._learning_rates import learning_rates as learning_rates
 from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesState
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState

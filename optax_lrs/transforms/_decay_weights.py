@@ -29,7 +29,13 @@ class DecayWeightsState(NamedTuple):
     weight_decay: jax.Array  # float32, shape (), replicated: of the last update; 0 before the first
     schedule: Schedule | None = None  # float32, replicated; None for a function or an array
 
-    roles = Roles(schedule_steps="count", other_schedules="schedule", settings="schedule", derived="weight_decay")
+    roles = Roles(
+        schedule_steps="count",
+        other_schedules="schedule",
+        settings="schedule",
+        derived="weight_decay",
+        logged="weight_decay",
+    )
 
 
 def decay_weights(

@@ -39,6 +39,7 @@ class HyperparamsState(NamedTuple):
         settings="schedules",
         derived="values",
         applied_rates=("values/learning_rate", "values/adam_learning_rate"),
+        logged="values",
         nested="inner_state",
     )
 

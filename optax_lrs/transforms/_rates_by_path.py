@@ -73,7 +73,7 @@ def with_rates_by_path(
         >>> print(updates["body"]["w"], updates["head"]["w"])
         [-0.25 -0.25] [-0.5 -0.5]
         >>> {path: float(rate) for path, rate in learning_rates(state).items()}
-        {'rates/body/.*': 0.25, 'rates/others': 0.5}
+        {'body/.*': 0.25, 'others': 0.5}
     """
     instance(_OWNER, "schedule", schedule, Schedule, example=EXAMPLE)
     instance(_OWNER, "factors", factors, Mapping, example='{"head/.*": 10.0}')

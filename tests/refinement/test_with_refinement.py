@@ -140,7 +140,7 @@ def test_the_next_run_is_fresh_and_compiles_nothing():
         state, updates = trained(tx, state, noisy(50, seed=runs))
         # Adam's first update is minus the sign times the rate: the refined one, now.
         np.testing.assert_allclose(updates[0], -table.at(0), rtol=1e-4)
-        assert olrs.learning_rates(state)["inner/2"] == table(49)
+        assert olrs.learning_rate(state) == table(49)
     assert restart._cache_size() == 1 and trained._cache_size() == size
 
 

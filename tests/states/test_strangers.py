@@ -123,11 +123,11 @@ def plain_tree(tree):
 
 def test_its_rate_is_read():
     _, state = trained(mine())
-    assert {path: float(rate) for path, rate in olrs.learning_rates(state).items()} == {"0": 0.5}
+    assert {path: float(rate) for path, rate in olrs.learning_rates(state).items()} == {"learning_rate": 0.5}
     scaled = (state[0], state[1]._replace(scale=jnp.float32(0.5)))
-    assert float(olrs.learning_rates(scaled)["0"]) == 0.25
+    assert float(olrs.learning_rate(scaled)) == 0.25
     nested = optax.MultiSteps(mine(), 1).init(PARAMS)._replace(inner_opt_state=state)
-    assert list(olrs.learning_rates(nested)) == ["inner_opt_state/0"]
+    assert list(olrs.learning_rates(nested)) == ["learning_rate"]
 
 
 def test_its_schedule_is_replaced():

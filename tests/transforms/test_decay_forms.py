@@ -137,7 +137,7 @@ def test_schedules_of_groups_are_replaced():
     _, state = update(params, state, params)
     assert update._cache_size() == 1
     rates = olrs.learning_rates(state)
-    np.testing.assert_allclose([rates["rates/a"], rates["rates/others"]], LR.at(1) * np.array([0.25, 1.0]), rtol=1e-6)
+    np.testing.assert_allclose([rates["a"], rates["others"]], LR.at(1) * np.array([0.25, 1.0]), rtol=1e-6)
 
 
 MISTAKES = [

@@ -79,7 +79,7 @@ def test_momentum_on_a_schedule():
     for _ in range(3):
         _, state = jax.jit(tx.update)(params, state, params)
     np.testing.assert_allclose(state.hyperparams["momentum"], 0.9, rtol=1e-6)
-    np.testing.assert_allclose(olrs.learning_rates(state)[""], LR.at(2), rtol=1e-6)
+    np.testing.assert_allclose(olrs.learning_rate(state), LR.at(2), rtol=1e-6)
 
 
 def test_label_smoothing_and_a_share_in_the_loss():

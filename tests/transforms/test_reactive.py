@@ -353,34 +353,35 @@ def stalling():
 LIVE = olrs.scale_by_live_schedule(LR)
 AND_GREEDY = greedy(factor=0.5, patience=0)
 ARRANGEMENTS = {
-    "adamw": (optax.chain(optax.adamw(LR), stalling()), LR, {"0/2": STALLED}),
-    "live": (optax.chain(optax.scale_by_adam(), LIVE, stalling()), None, {"1": STALLED}),
+    "adamw": (optax.chain(optax.adamw(LR), stalling()), LR, STALLED),
+    "live": (optax.chain(optax.scale_by_adam(), LIVE, stalling()), None, STALLED),
     "nested": (
         optax.chain(optax.chain(optax.scale_by_adam(), LIVE), optax.chain(optax.clip(9.0), stalling())),
         None,
-        {"0/1": STALLED},
+        STALLED,
     ),
-    "named": (optax.named_chain(("lr", LIVE), ("plateau", stalling())), None, {"lr": STALLED}),
+    "named": (optax.named_chain(("lr", LIVE), ("plateau", stalling())), None, STALLED),
     "both": (
         optax.chain(LIVE, stalling(), AND_GREEDY),
         None,
-        {"0": np.multiply(STALLED, references.greedy(STALL, lowest=0.01, highest=10, factor=0.5, patience=0))},
+        np.multiply(STALLED, references.greedy(STALL, lowest=0.01, highest=10, factor=0.5, patience=0)),
     ),
-    "around a wrapper": (optax.chain(optax.apply_if_finite(LIVE, 3), stalling()), None, {"0/inner_state": STALLED}),
-    "inside a wrapper": (optax.apply_if_finite(optax.chain(LIVE, stalling()), 3), None, {"inner_state/0": STALLED}),
-    "inject": (optax.chain(optax.inject_hyperparams(optax.sgd)(learning_rate=LR), stalling()), None, {"0": STALLED}),
+    "around a wrapper": (optax.chain(optax.apply_if_finite(LIVE, 3), stalling()), None, STALLED),
+    "inside a wrapper": (optax.apply_if_finite(optax.chain(LIVE, stalling()), 3), None, STALLED),
+    "inject": (optax.chain(optax.inject_hyperparams(optax.sgd)(learning_rate=LR), stalling()), None, STALLED),
     "one group": (
         optax.partition({"x": optax.chain(LIVE, stalling()), "y": LIVE}, {"a": "x", "b": "y"}),
         None,
-        {"inner_states/x/inner_state/0": STALLED, "inner_states/y/inner_state": [1.0] * 8},
+        {"x": STALLED, "y": [1.0] * 8},
     ),
-    "optax's": (optax.chain(LIVE, optax.contrib.reduce_on_plateau(factor=0.5, patience=2)), None, {"0": STALLED}),
+    "optax's": (optax.chain(LIVE, optax.contrib.reduce_on_plateau(factor=0.5, patience=2)), None, STALLED),
 }
 
 
 @pytest.mark.parametrize("name", ARRANGEMENTS)
 def test_learning_rates_are_schedule_times_scale(name):
     tx, schedule, expected = ARRANGEMENTS[name]
+    expected = expected if isinstance(expected, dict) else {"learning_rate": expected}
     tx = optax.with_extra_args_support(tx)
     state = tx.init(PARAMS)
     assert set(map(float, olrs.learning_rates(state, schedule).values())) == {0.0} or name == "inject"
@@ -483,7 +484,7 @@ def test_the_scale_can_be_set_by_hand_without_compiling():
     _, state = step(PARAMS, tx.init(PARAMS))
     _, state = step(PARAMS, optax.tree.set(state, scale=jnp.float32(0.5)))
     assert step._cache_size() == 1
-    agree(olrs.learning_rates(state, LR)["0/2"], LR.at(1) * 0.5)
+    agree(olrs.learning_rate(state, LR), LR.at(1) * 0.5)
 
 
 def test_factors_can_be_swept():

@@ -74,7 +74,7 @@ def test_in_a_scan_with_boundaries_that_are_data():
 
     def step(state, new):
         _, state = tx.update(GRADS, state, boundary=new)
-        return state, olrs.learning_rates(state)["1"]
+        return state, olrs.learning_rate(state)
 
     state, rates = jax.lax.scan(step, tx.init(GRADS), boundaries)
     np.testing.assert_allclose(rates, oracles.streamed(FIRST.at, AGAIN.at, boundaries), rtol=2e-6)
@@ -84,7 +84,7 @@ def test_in_a_scan_with_boundaries_that_are_data():
 def test_reading_and_replacing():
     tx = optax.chain(optax.scale_by_adam(), olrs.scale_by_rewarming_schedule(FIRST, again=AGAIN))
     state = tx.init(GRADS)
-    assert set(olrs.learning_rates(state)) == {"1"}
+    assert set(olrs.learning_rates(state)) == {"learning_rate"}
     half = olrs.with_schedule(state, FIRST.replace(peak=0.05), path="1/live")
     assert half[1].live.schedule.peak == np.float32(0.05) and half[1].again == state[1].again
     other = olrs.with_schedule(state, AGAIN.replace(peak=0.01), path="1/again")
@@ -92,7 +92,7 @@ def test_reading_and_replacing():
     both = olrs.with_schedule(state, olrs.Constant(value=0.3))
     for new in (False, True):
         _, after = tx.update(GRADS, both, boundary=new)
-        assert olrs.learning_rates(after)["1"] == np.float32(0.3)
+        assert olrs.learning_rate(after) == np.float32(0.3)
     alone = olrs.with_schedule(olrs.scale_by_rewarming_schedule(FIRST).init(GRADS), olrs.Constant(value=0.3))
     assert alone.again is None and alone.live.schedule.value == np.float32(0.3)
     with pytest.raises(ValueError, match="at 'again'"):
