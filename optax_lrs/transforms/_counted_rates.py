@@ -86,7 +86,7 @@ def _by_name(
 
 
 def _fits(key: str, path: str, name: str) -> bool:
-    return key == "learning_rate" and not name or means(key, path)
+    return (key == "learning_rate" and not name) or means(key, path)
 
 
 def _last_rate(factor: Factor, schedule: Any, owner: str) -> dict[Any, jax.Array]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from optax_lrs._states.found import Key, optimizer_state, states_in
 from optax_lrs._states.typeless import kind_of
@@ -68,7 +67,7 @@ def learning_rates(opt_state: Any, schedule: Given | None = None) -> dict[str, j
 
     Example:
         >>> from optax_lrs import Linear
-        >>> import optax
+        >>> import jax.numpy as jnp, optax
         >>> lr = Linear(peak=0.5, total_steps=4)
         >>> tx = optax.adamw(lr)
         >>> params = {"w": jnp.ones(2)}
@@ -104,6 +103,7 @@ def learning_rate(opt_state: Any, schedule: Given | None = None) -> jax.Array:
         ValueError: if there are several rates; or as :func:`learning_rates`.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from optax_lrs import Constant, scale_by_live_schedule
         >>> tx = scale_by_live_schedule(Constant(value=0.5))
         >>> updates, state = tx.update({"w": jnp.ones(2)}, tx.init({}))
