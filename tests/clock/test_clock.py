@@ -1,4 +1,4 @@
-"""The clock against exact fractions, under random phases, shifts and stretches."""
+"""The clock agrees with exact fractions under random phases, shifts and stretches."""
 
 import random
 from fractions import Fraction
@@ -57,7 +57,7 @@ def test_fractions_are_exact_to_rounding(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_stretching_is_exact(seed):
-    """What is left of a stretched phase, to its last step, against exact fractions."""
+    """The rest of a stretched phase agrees with exact fractions, up to its last step."""
     draw = random.Random(seed)
     factor = np.float32(
         draw.choice(
@@ -78,8 +78,8 @@ def test_stretching_is_exact(seed):
         clock = Clock.of_host(step).stretch(float(factor))
         np.testing.assert_allclose(clock.left(0, total), float(left), rtol=1e-9, atol=1e-16 / total)
         got_left, got_done = read(jnp.int32(step), factor)
-        # A remainder of at least a hundredth of a step is exact to float32; a smaller one to a few
-        # 1e-7 of a step.
+        # A remainder of at least a hundredth of a step is exact to float32; a smaller one has an error
+        # of a few 1e-7 of a step.
         np.testing.assert_allclose(got_left, float(left), rtol=1e-6, atol=1e-6 / float(total * exact))
         np.testing.assert_allclose(got_done, float(min(1 - left, 1)), rtol=1e-6, atol=1e-6 / float(total * exact))
 
@@ -91,13 +91,13 @@ def test_an_empty_phase_is_a_jump():
 
 
 def test_the_whole_phase_is_exactly_one():
-    """XLA multiplies by rounded reciprocals; a whole phase must still be 1, on either side."""
+    """XLA multiplies by rounded reciprocals; a whole phase must still be exactly 1."""
     for length in [*range(1, 400), 950, 10**6 + 3, 2**24 + 1, LAST]:
         assert float(Clock.of_device(jnp.int32(length)).done(0, length)) == 1.0
         assert float(Clock.of_device(jnp.int32(0)).left(0, length)) == 1.0
 
 
-def test_negative_steps_are_the_first():
+def test_negative_steps_equal_step_0():
     for clock in (
         Clock.of_host(-5),
         Clock.of_host(-0.5),
@@ -140,8 +140,8 @@ def test_int64_and_uint64_steps():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
-def test_counting_things_is_exact(seed):
-    """A clock of tokens: phases that begin and end within a step, counts beyond 2**31 and 2**53."""
+def test_counting_tokens_is_exact(seed):
+    """A clock of tokens, whose phases begin and end within a step; counts beyond 2**31 and 2**53."""
     draw = random.Random(seed)
     per_step = draw.choice([1, 2, 7, 2**19, 4_000_001])
     size = draw.choice([10, 10**5, 10**9, LAST])
@@ -167,7 +167,7 @@ def test_counting_things_is_exact(seed):
 
 def test_counting_with_fractional_steps():
     for clock in (Clock.of_host(2.5), Clock.of_host(np.array(2.5)), Clock.of_device(jnp.float32(2.5))):
-        clock = clock.count(10)  # 25 things
+        clock = clock.count(10)  # 25 tokens
         for start in (0, 20, 24, 25, 26, 30):
             holds(clock.since(start), max(25 - start, 0), 1e-6)
             holds(clock.until(start), max(start - 25, 0), 1e-6)

@@ -1,5 +1,4 @@
-"""Weights for an average over checkpoints."""
-
+"""Weights for averages of checkpoints: golden values and properties."""
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def test_golden_moving_averages(of, weights, average):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 200), st.sampled_from(SHAPES), st.floats(0, 1), st.floats(1e-3, 1))
-def test_weights_are_weights(count, decay, end, alpha):
+def test_weights_are_not_negative_and_sum_to_one(count, decay, end, alpha):
     for weights in (
         olrs.merge_weights(count, decay=decay), olrs.merge_weights(count, decay=decay, end=end),
         olrs.sma_weights(count), olrs.wma_weights(count), olrs.ema_weights(count, alpha=alpha),
@@ -64,8 +63,8 @@ def test_weights_are_weights(count, decay, end, alpha):
     st.floats(0.01, 1),
     st.integers(0, 9),
 )
-def test_a_merge_is_a_decay_of_the_updates_that_were_made(count, decay, end, seed):
-    """sum c_j theta_j = theta_0 + sum w_i u_i with w_i the schedule's own rates, for any path."""
+def test_a_merge_is_a_decay_of_the_actual_updates(count, decay, end, seed):
+    """sum c_j theta_j = theta_0 + sum w_i u_i, where w_i are the schedule's rates, for any path."""
     path = np.random.default_rng(seed).normal(size=(count, 3))
     rates = olrs.WSD(peak=1.0, total_steps=count, decay_steps=count, end=end, decay=decay).at(np.arange(1, count))
     expected = path[0] + rates @ np.diff(path, axis=0)
@@ -73,7 +72,7 @@ def test_a_merge_is_a_decay_of_the_updates_that_were_made(count, decay, end, see
     np.testing.assert_allclose(merged, expected, rtol=0, atol=1e-13 * np.abs(path).sum())
 
 
-def test_an_end_is_a_share_of_the_newest():
+def test_the_end_is_the_share_of_the_newest_checkpoint():
     whole = olrs.merge_weights(7, decay=profiles.cosine)
     np.testing.assert_allclose(
         olrs.merge_weights(7, decay=profiles.cosine, end=0.25), 0.75 * whole + 0.25 * np.eye(7)[-1], rtol=1e-12
@@ -108,8 +107,8 @@ def test_mistakes_in_weights(make, error, says):
         make()
 
 
-def test_the_curriculums_schedule():
-    """Section 8: 1 - sqrt from 3e-3, the moderate end 1e-3 and the baseline's 1e-5."""
+def test_the_schedule_of_the_curriculum():
+    """Section 8: 1 - sqrt from 3e-3, with the moderate end 1e-3 and the baseline's 1e-5."""
     steps = [800, 801, 850, 900, 950, 999, 1000]
     for end, rates in (
         (1e-3, [0.003, 0.00285857864376, 0.002, 0.00158578643763, 0.00126794919243, 0.00100500626567, 0.001]),

@@ -1,5 +1,4 @@
-"""The matrix is itself tested: each schedule here is wrong on purpose and must fail the rule beside
-it."""
+"""Tests of the matrix: each schedule here is wrong on purpose and must fail the rule next to it."""
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from oracles import schedules as references
 
 
 class RisesAgain(olrs.Schedule):
-    """A cosine that nobody stops at its end."""
+    """A cosine that does not stop at its end."""
 
     peak: float
     total_steps: int
@@ -78,7 +77,7 @@ class DiffersOnTheHost(olrs.Schedule):
 
 
 class RecompilesForARate(olrs.Schedule):
-    peak: olrs.Static[float]  # not a float, hence structure
+    peak: olrs.Static[float]  # structure, unlike a float
     slope: float
     total_steps: int
 
@@ -108,7 +107,7 @@ class MissesItsMarks(olrs.Schedule):
 
 
 class LosesDigits(olrs.Schedule):
-    """1 - step / total, as everybody writes it."""
+    """1 - step / total, the usual way to write it."""
 
     peak: float
     total_steps: int
@@ -118,7 +117,7 @@ class LosesDigits(olrs.Schedule):
 
 
 class CooledFromTheHost(olrs.Schedule):
-    """A cooldown from what the schedule's rate was when it was built."""
+    """A cooldown from the rate that the schedule had when it was built."""
 
     schedule: olrs.Schedule
     boundary: int
@@ -162,7 +161,7 @@ def test_the_matrix_catches_a_recompilation():
     step = jax.jit(lambda lr, s: traces.append(s) or lr(s))
     for peak in (1.0, 2.0):
         step(RecompilesForARate(peak=peak, slope=1.0, total_steps=10), 3)
-    assert len(traces) == 2  # what does_not_recompile counts, for a rate that is no leaf
+    assert len(traces) == 2  # does_not_recompile counts these, for a rate that is not a leaf
 
 
 def test_the_matrix_catches_lost_digits():

@@ -47,7 +47,7 @@ def test_ml_collections():
         configs.from_config_dict(config)
 
 
-def test_draccus_reads_a_schedule_as_the_dataclass_it_is():
+def test_draccus_reads_a_schedule_as_a_dataclass():
     draccus = library("draccus")
     config = draccus.parse(configs.TrainConfig, args=["--lr.peak", "1e-3", "--lr.total_steps", "20000"])
     assert config.lr == olrs.Cosine(peak=1e-3, total_steps=20_000)
@@ -59,7 +59,7 @@ def test_draccus_reads_a_schedule_as_the_dataclass_it_is():
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What Levanter knows of one decay."""
+    """What Levanter passes to one decay."""
 
     warmup_steps: int = 10
     decay_steps: int = 90
@@ -68,7 +68,7 @@ class Context:
     min_lr: float = 1e-4
 
 
-def test_levanters_registry():
+def test_registry_of_levanter():
     draccus = library("draccus")
 
     class LrSchedule(draccus.ChoiceRegistry, abc.ABC):

@@ -1,4 +1,4 @@
-"""Horizon: exact conversions and clear refusals."""
+"""Horizon: exact conversions and clear errors."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ def test_tokens():
     run = Horizon.of(tokens=20e9, tokens_per_step=2**19)
     assert (run.steps, run.tokens(300e6), run.fraction(0.2)) == (38147, 573, 7629)
     assert Horizon.of(tokens=15e12, tokens_per_step=4_000_000).steps == 3_750_000
-    assert Horizon.of(tokens=10**18 + 1, tokens_per_step=10**6).steps == 10**12 + 1, "beyond float64's integers"
+    assert Horizon.of(tokens=10**18 + 1, tokens_per_step=10**6).steps == 10**12 + 1, "beyond the integers of float64"
     assert Horizon.of(tokens=2**19, tokens_per_step=2**19).steps == 1
     assert Horizon.of(tokens=0, tokens_per_step=5).steps == 0
 

@@ -1,5 +1,4 @@
-"""README is true: its code runs, its table is the registry's, its test command is CI's, its links
-exist."""
+"""README is true: its code runs, its table and test command are current, and its links exist."""
 
 import re
 import subprocess
@@ -19,12 +18,12 @@ def test_the_code_runs(block, tmp_path, monkeypatch):
     exec(compile(block, "README.md", "exec"), {})
 
 
-def test_there_is_code():
+def test_the_readme_has_code():
     assert len(BLOCKS) >= 4
 
 
-def test_the_table_is_the_registrys():
-    """To renew it: python -m optax_lrs list --markdown, between the markers."""
+def test_the_table_lists_the_registry():
+    """To update it, paste python -m optax_lrs list --markdown between the markers."""
     table = subprocess.run(
         [sys.executable, "-m", "optax_lrs", "list", "--markdown"], capture_output=True, text=True, check=True
     )
@@ -32,7 +31,7 @@ def test_the_table_is_the_registrys():
     assert marked and marked.group(1).strip() == table.stdout.strip()
 
 
-def test_the_test_command_is_cis():
+def test_the_test_command_is_that_of_the_ci():
     commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
     tests = [command for command in commands if "pytest" in command]
     assert len(tests) == 1 and tests[0] in map(str.strip, (ROOT / ".ci" / "run").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""The oracles against the papers' own forms in 50 digits."""
+"""The oracles agree with the papers' formulas in 50 digits."""
 
 import mpmath as mp
 import numpy as np

@@ -1,4 +1,4 @@
-"""choose: rankings, what is told apart and what not, and what cannot be known."""
+"""choose: rankings, which candidates can be distinguished, and unknown uncertainties."""
 
 import warnings
 
@@ -66,7 +66,7 @@ def test_ranking(ensemble, choice):
     assert choice.probabilities["middle"] + choice.probabilities["nearly middle"] > 0.9
 
 
-def test_what_is_told_apart(choice):
+def test_which_candidates_are_told_apart(choice):
     assert {"middle", "nearly middle"} <= set(choice.tied()) and "constant" not in choice.tied()
     far = choice.difference("constant", "middle")
     assert (far.better, far.worse) == ("middle", "constant") and far.is_real and far.low < far.gap < far.high
@@ -84,18 +84,18 @@ def laws_only(choice, rmse=1e-3):
     return LAW.replace(report=report)
 
 
-def test_the_residuals_of_a_law_alone_count():
+def test_the_residuals_of_a_single_law_are_used():
     sure, unsure = (laws.choose(laws_only(None, rmse), CANDIDATES) for rmse in (1e-7, 0.1))
     assert sure.difference("middle", "nearly middle").is_real and sure.tied() == (sure.best,)
     assert set(unsure.tied()) == set(CANDIDATES) and max(unsure.probabilities.values()) < 0.4
-    # The difference of two normal errors of 0.1 of the loss: its 90% bounds are 1.645 * sqrt(2) *
+    # For two normal errors of 0.1 of the loss, the 90% bounds of the difference are 1.645 * sqrt(2) *
     # 0.1 away.
     small = laws.choose(laws_only(None, 1e-3), CANDIDATES).difference("constant", "middle")
     noise = np.hypot(*[1e-3 * LAW.final_loss(CANDIDATES[name], steps=T) for name in ("constant", "middle")])
     assert (small.high - small.low) / 2 == pytest.approx(1.645 * noise, rel=0.03)
 
 
-def test_nothing_is_known_of_given_parameters():
+def test_given_parameters_have_no_known_uncertainty():
     choice = laws.choose(LAW, CANDIDATES)
     assert choice.draws is None and set(choice.tied()) == set(CANDIDATES)
     assert all(np.isnan(chance) for chance in choice.probabilities.values())
@@ -125,7 +125,7 @@ def test_lengths(ensemble):
     assert set(same.steps.values()) == {1000}
 
 
-def test_doubts_are_told():
+def test_doubts_are_reported():
     law = laws_only(None)
     with pytest.warns(laws.LawWarning, match="a rate of 0.01"):
         choice = laws.choose(law, {"fine": wsd(400), "high": wsd(400, peak=0.01)})

@@ -1,4 +1,4 @@
-"""Every law: its golden values, JSON, and a fit that predicts a schedule that was left out."""
+"""Every law: its golden values, JSON, and a fit that predicts a held-out schedule."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_json(case):
 
 
 @pytest.mark.parametrize("case", ROWS)
-def test_a_fit_predicts_what_was_left_out(case):
+def test_a_fit_predicts_a_held_out_schedule(case):
     truth = case.truth
     steps = np.arange(600, T, 40)
     runs = []

@@ -1,4 +1,4 @@
-"""Laws: evaluation against the papers' double sums, invariants, derivatives, values."""
+"""Laws: the papers' double sums, invariants, derivatives and the features of values."""
 
 import json
 
@@ -65,7 +65,7 @@ def test_decayed_sums(factor, count):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("factor", [0.0, 0.9, 0.999, 1.0])
-def test_annealing_sums_are_the_listings(name, factor):
+def test_annealing_sums_agree_with_the_published_listing(name, factor):
     lrs = lrs_of(name)
     s1, s2 = annealing_sums(lrs, factor)
     law = ANNEALING.replace(decay_factor=factor)
@@ -77,7 +77,7 @@ def test_annealing_sums_are_the_listings(name, factor):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_annealing_area_is_how_far_the_average_came_down(name):
+def test_annealing_area_is_the_fall_of_the_average(name):
     lrs, factor = lrs_of(name), 0.99
     average, averages = lrs[0], []
     for lr in lrs:
@@ -96,7 +96,7 @@ def test_multi_power_is_the_sum_over_all_drops(name):
     np.testing.assert_allclose(MULTI.curve(lrs)[steps], expected, rtol=3e-8)
 
 
-def test_multi_power_of_a_summed_warmup_sees_no_rise():
+def test_multi_power_ignores_the_rise_of_a_summed_warmup():
     lrs = lrs_of("wsd")
     flat = np.maximum(lrs, np.where(np.arange(T) < 200, 3e-4, 0))
     law = MULTI.replace(warmup="summed")
@@ -134,7 +134,7 @@ def test_multi_power_terms_grow_with_the_logarithm():
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
 @pytest.mark.parametrize("name", ["wsd", "one drop", "noise"])
-def test_slopes_are_the_columns_derivatives(law, name):
+def test_slopes_are_the_derivatives_of_the_columns(law, name):
     lrs, steps = lrs_of(name) + 1e-5, np.array([300, 750, 801, 1500, 1999])
     settings = {key: getattr(law, key) for key in law.settings}
     plan, values = law.plan(lrs, steps, **settings), law.parameters
@@ -161,14 +161,14 @@ def test_annealing_slope():
 @pytest.mark.parametrize("name", ["constant", "wsd", "one drop", "noise"])
 @pytest.mark.parametrize("warmup", ["counted", "as_peak", "summed"])
 def test_lr_gradient(law, name, warmup, monkeypatch):
-    # One step moved makes a block of drops rough: the error of interpolation, over so small a move,
-    # would be seen.
+    # Moving one step makes a block of drops rough. Divided by so small a move, the interpolation error
+    # would be visible.
     monkeypatch.setattr("optax_lrs.laws._kernel_sums._LEAF", 10**9)
     law, lrs = law.replace(warmup=warmup), lrs_of(name)[:-1]
     gradient, last = laws.lr_gradient(law, lrs), [len(lrs) - 1]
     for step in (0, 50, 99, 100, 200, 201, 799, 800, 801, 1500, 1998):
         if (warmup != "counted" and step == warmup_length(lrs)) or lrs[step] == 0:
-            continue  # a kink: another step may become the warmup's end; a rate of zero has no lower neighbor
+            continue  # a kink: another step may end the warmup, or the rate is zero and cannot be lowered
         change = np.zeros(len(lrs))
         change[step] = 1e-4 * lrs[step]
         if warmup_length(lrs + change) != warmup_length(lrs) or warmup_length(lrs - change) != warmup_length(lrs):
@@ -198,7 +198,7 @@ def test_a_constant_rate_gives_a_power_law(law):
 def test_laws_are_causal(law):
     lrs = lrs_of("wsd")
     other = np.concatenate([lrs[:1000], lrs[1000:] * 0.1])
-    rtol = 3e-8 if law is MULTI else 1e-12  # its blocks of drops, and so its rounding, depend on how many there are
+    rtol = 3e-8 if law is MULTI else 1e-12  # its blocks of drops, and so its rounding, depend on the number of drops
     np.testing.assert_allclose(law.curve(lrs)[300:1000], law.curve(other)[300:1000], rtol=rtol)
     np.testing.assert_allclose(law.curve(lrs[:1000])[300:], law.curve(lrs)[300:1000], rtol=rtol)
 
@@ -214,7 +214,7 @@ def test_steps_in_any_order_and_shape(law):
 
 @pytest.mark.parametrize("law", [ANNEALING, MULTI], ids=lambda law: type(law).__name__)
 def test_a_drop_helps_late_and_a_rise_hurts(law):
-    """Against the power of the sum alone: a drop takes off ever more, a rise adds."""
+    """Relative to the power of the sum alone, a drop lowers the loss more and more; a rise raises it."""
     bare = law.replace(power_scale=0.0)
     fell, rose = (bare.curve(np.r_[np.full(500, a), np.full(1500, b)]) - law.irreducible for a, b in ((3, 1), (1, 3)))
     assert np.all(fell[:500] == 0) and np.all(np.diff(fell[500:]) < 0) and np.all(rose[500:] > 0)
@@ -240,7 +240,7 @@ def test_multi_power_has_its_limits():
         ).curve(lrs)[1:],
         rtol=1e-13,
     )
-    # gamma = 1: after a drop the number of steps alone counts; beta large: an exponential.
+    # gamma = 1: only the number of steps after a drop matters. Large beta: an exponential.
     steps = np.array([500, 509, 900])
     law = MULTI.replace(irreducible=0.0, power_scale=0.0, lr_exponent=1.0)
     for low in (1e-4, 2e-4):
@@ -351,6 +351,6 @@ def test_metrics_by_hand():
     assert found.pred_error == pytest.approx((0.25 + 0.1) / 3) and np.isnan(laws.score([1.0], [1.0]).r2)
 
 
-def test_huber_is_the_papers():
+def test_huber_is_that_of_the_paper():
     sizes = [0.0, 5e-4, -1e-3, 1.1e-3, -0.3]
     np.testing.assert_allclose(_solve.huber(np.array(sizes), 1e-3), [huber(size, 1e-3) for size in sizes], rtol=1e-12)

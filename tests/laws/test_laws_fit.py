@@ -1,4 +1,4 @@
-"""Fits find the optimum, predict runs left out, survive bad data, and report doubts."""
+"""Fits find the optimum, predict held-out runs, tolerate bad data, and report doubts."""
 
 import warnings
 
@@ -55,12 +55,12 @@ def errors(law, truth):
         yield np.abs(law.curve(lrs, steps) / truth.curve(lrs, steps) - 1).max()
 
 
-# ── predictions are recovered (parameters need not be: the data hardly determine them) ──
+# ── predictions are recovered; parameters need not be, because the data hardly determine them ──
 
 
-def test_annealing_predicts_what_was_left_out(annealed):
+def test_annealing_predicts_held_out_schedules(annealed):
     law = laws.Annealing.fit(annealed, fixed={"decay_factor": None})
-    assert max(errors(law, ANNEALING)) < 0.002  # the noise is 0.001 a point
+    assert max(errors(law, ANNEALING)) < 0.002  # the noise is 0.001 per point
     assert law.report.rmse == pytest.approx(0.001, rel=0.15) and law.report.doubts == ()
     assert law.report.runs == 3 and law.report.points == 3 * 135 and law.report.longest_steps == 5960
     assert law.report.highest_lr == pytest.approx(PEAK) and abs(np.log10((1 - law.decay_factor) / 0.005)) < 0.2
@@ -69,12 +69,12 @@ def test_annealing_predicts_what_was_left_out(annealed):
     assert laws.Annealing.fit(annealed).decay_factor == 0.999
 
 
-def test_multi_power_predicts_what_was_left_out():
+def test_multi_power_predicts_held_out_schedules():
     law = laws.MultiPower.fit(runs_of(MULTI))
     assert max(errors(law, MULTI)) < 0.002
 
 
-def test_without_noise_the_parameters_come_back():
+def test_without_noise_the_parameters_are_recovered():
     exact = runs_of(ANNEALING, noise=0.0)
     law = laws.Annealing.fit(exact, fixed={"decay_factor": None})
     np.testing.assert_allclose(list(law.parameters.values()), list(ANNEALING.parameters.values()), rtol=1e-4)
@@ -113,7 +113,7 @@ def test_the_continual_law_is_fitted_with_a_gain_and_with_a_loss():
 
 
 class InverseSum(laws.Law):
-    """The example of Law's docstring."""
+    """The example in the docstring of Law."""
 
     linear = ("irreducible", "power_scale")
     others = ("shift",)
@@ -135,7 +135,7 @@ class InverseSum(laws.Law):
         return np.stack([np.ones_like(sums), column], axis=1), {"shift": [(1, -(column**2))]}
 
 
-def test_a_law_of_ones_own():
+def test_a_law_defined_by_the_user():
     truth = InverseSum(irreducible=2.0, power_scale=1.5, shift=0.3)
     runs = [run_of(truth, schedule, noise=0.0) for schedule in (CONSTANT, COSINE)]
     law = InverseSum.fit(runs)
@@ -147,7 +147,7 @@ def test_a_law_of_ones_own():
 
 
 @pytest.mark.parametrize(("cls", "truth"), [(laws.Annealing, ANNEALING), (laws.MultiPower, MULTI)])
-def test_the_optimum_is_no_worse_than_a_general_optimizers(cls, truth):
+def test_no_general_optimizer_finds_a_better_optimum(cls, truth):
     from scipy.optimize import minimize
 
     seen = [observe(run) for run in runs_of(truth)]
@@ -168,8 +168,8 @@ def test_the_optimum_is_no_worse_than_a_general_optimizers(cls, truth):
     assert found.objective <= better * (1 + 1e-3)
 
 
-def test_a_step_too_far_is_stepped_back_from():
-    # Without a prior two runs may leave a direction open, along which a product overflows before
+def test_a_step_that_overflows_is_taken_back():
+    # Without a prior, two runs may not determine one direction. Along it a product overflows before
     # the optimizer turns.
     losses = np.array([3.0, 2.5, 2.2, 2.1])
 
@@ -196,7 +196,8 @@ def test_a_fit_does_not_depend_on_the_starts(annealed):
 def test_weights_bounds_priors_and_fixed_values(annealed):
     alone = laws.Annealing.fit(annealed[1])
     weighted = laws.Annealing.fit(annealed, weights=[0, 1, 0])
-    assert weighted.report.objective == pytest.approx(3 * alone.report.objective, rel=1e-4)  # mean weight 1, of 3 runs
+    # Weights are scaled to a mean of 1 over the 3 runs.
+    assert weighted.report.objective == pytest.approx(3 * alone.report.objective, rel=1e-4)
     bound = laws.Annealing.fit(annealed, bounds={"irreducible": (0.0, 2.5)})
     assert 2.4999 < bound.irreducible <= 2.5
     fixed = laws.Annealing.fit(annealed, fixed={"power_exponent": 0.4})
@@ -209,7 +210,7 @@ def test_weights_bounds_priors_and_fixed_values(annealed):
     assert laws.Annealing.fit(annealed, fixed=everything).parameters == everything
 
 
-# ── the data as they come ──────────
+# ── imperfect data ──────────
 
 
 def test_unsorted_duplicated_missing_and_spiked_losses(annealed):
@@ -241,12 +242,12 @@ def test_the_warmup_is_left_out():
     losses = np.linspace(9, 3, 1000)
     run = Run(steps=range(1000), losses=losses, schedule=COSINE)
     assert observe(run).steps[0] == 300 and observe(run, first_step=500).steps[0] == 500
-    assert observe(run, first_step=0).steps[0] == 1  # before the first there is no rate, and no law
+    assert observe(run, first_step=0).steps[0] == 1  # before the first update no rate was applied
     late = olrs.Tabulated(lrs=[0.0, 0.0, 1e-3], steps=[0, 100, 101])
     assert observe(run.__class__(steps=range(1000), losses=losses, schedule=late)).steps[0] == 101
 
 
-def test_validation_losses_are_taken_where_there_are_some(annealed):
+def test_validation_losses_are_preferred(annealed):
     run = annealed[0]
     val = np.where(np.arange(len(run)) % 3 == 0, run.losses + 1, np.nan)
     both = Run(steps=run.steps, losses=run.losses, val_losses=val, schedule=run.schedule)
@@ -263,8 +264,8 @@ def test_rates_between_rows(annealed):
         lrs = rates_of(bare, T - 40, warmup_steps=300)
         true = run.schedule.at(range(T - 40))
         apart = np.abs(lrs - true)
-        apart[1960:2000] = 0  # the drop of the third lies between two rows
-        assert apart[600:].max() < 1e-3 * PEAK and apart.max() < 1e-2 * PEAK  # before the first row its rate is held
+        apart[1960:2000] = 0  # the drop of the third run is between two rows
+        assert apart[600:].max() < 1e-3 * PEAK and apart.max() < 1e-2 * PEAK  # before the first row the rate is held
     stairs = Run(steps=[0, 10, 20], lrs=[1.0, 0.5, 0.1], losses=[3.0, 2.0, 1.0])
     assert rates_of(stairs, 21, between="hold")[[0, 9, 10, 19, 20]].tolist() == [1, 1, 0.5, 0.5, 0.1]
     assert rates_of(stairs, 21)[[5, 15]].tolist() == [0.75, 0.3]
@@ -319,7 +320,7 @@ def test_plot(annealed):
     plt.close("all")
 
 
-# ── what cannot be known ──────────
+# ── mistakes and doubts ──────────
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ def observe_few(run, count):
     return Run(steps=run.steps[:count] * 9, losses=run.losses[:count], schedule=run.schedule)
 
 
-def test_a_fit_that_the_data_do_not_determine_says_so(annealed):
+def test_an_undetermined_fit_warns(annealed):
     with pytest.warns(laws.LawWarning, match="hardly determine"):
         law = laws.MultiPower.fit(annealed[1], prior={}, starts=laws.MultiPower.starts[:1])
     assert "hardly determine" in law.report.doubts[-1]
@@ -387,7 +388,7 @@ def test_a_fit_that_the_data_do_not_determine_says_so(annealed):
         law.predict(COSINE, steps=10)
 
 
-def test_a_prediction_far_from_the_data_says_so(annealed):
+def test_a_prediction_far_from_the_data_warns(annealed):
     law = laws.Annealing.fit(annealed)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -396,4 +397,4 @@ def test_a_prediction_far_from_the_data_says_so(annealed):
         law.final_loss(CONSTANT, steps=4 * T)
     with pytest.warns(laws.LawWarning, match="a rate of 0.002, but the fitted rates go up to 0.001"):
         law.predict(olrs.Constant(value=2 * PEAK), steps=T)
-    assert ANNEALING.doubts(np.full(10**6, 9.0)) == ()  # given parameters: nothing is known of where they hold
+    assert ANNEALING.doubts(np.full(10**6, 9.0)) == ()  # the range of given parameters is unknown

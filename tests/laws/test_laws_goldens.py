@@ -14,8 +14,8 @@ TOY_AREAS = {
     0.999: [0, 0, 0.25, 0.74975, 1.49900025, 2.24750124975],
     0.0: [0, 0, 0.25, 0.5, 0.75, 0.75],
 }
-# fmt: off Tissue et al.'s fit at full size: peak 2e-4, 20,001 entries, a warmup of 500 as at peak;
-# after 1000, 10000, 18000, 20000.
+# Tissue et al.'s fit at full size: peak 2e-4, 20,001 entries, a warmup of 500 as at peak; the losses
+# after 1000, 10000, 18000 and 20000 steps.
 TISSUE = [
     (olrs.Constant(value=2e-4), [3.66708733628, 2.92099952046, 2.8400692239, 2.82813007317]),
     (
@@ -43,7 +43,7 @@ TISSUE = [
         [6.31482099495, 3.66716131628, 3.01243333741, 2.98001398801],
     ),
 ]
-# Luo et al.'s parameters for 25M, 100M, 400M: the loss at step 23999 in their code's convention.
+# Luo et al.'s parameters for 25M, 100M, 400M: the loss at step 23999, counted as in their code.
 LUO = {
     "cosine": (3.31518652314, 2.99002465607, 2.75706856537),
     "constant": (3.34584531418, 3.03305053869, 2.81684011961),
@@ -54,13 +54,12 @@ LUO = {
     "1-sqrt": (3.26576227475, 2.93372971929, 2.69721759647),
     "power 1.5": (3.26374409278, 2.93138317009, 2.69485294516),
 }
-# One drop from 3e-4: the loss it takes after 1, 10, 100, 1000, 10000 steps (25M).
+# One drop from 3e-4: by how much the loss falls after 1, 10, 100, 1000, 10000 steps (25M).
 LUO_DROP = {
     3e-5: [0.00271886087442, 0.0204736936145, 0.0634298050873, 0.0882151029888, 0.095579599064],
     9e-5: [0.00308020422096, 0.0209215449876, 0.0541663322767, 0.0701850021752, 0.0747607546642],
     1.8e-4: [0.00222278915045, 0.013969146365, 0.032491982991, 0.0405789427319, 0.0428462478298],
 }
-# fmt: on
 
 
 @pytest.mark.parametrize("factor", TOY_AREAS)
@@ -171,7 +170,7 @@ def published_lrs(name, total=24_000, warmup=2160):
 def test_multi_power_at_full_size(name):
     for size, loss in zip(("25M", "100M", "400M"), LUO[name]):
         found = laws.MultiPower.published(size).curve(published_lrs(name), [23_999])[0]
-        assert found == pytest.approx(loss, rel=2e-9), size  # of which 1e-9 is the interpolation's
+        assert found == pytest.approx(loss, rel=2e-9), size  # interpolation contributes 1e-9
 
 
 @pytest.mark.parametrize(

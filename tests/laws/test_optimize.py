@@ -1,4 +1,4 @@
-"""optimize: published optima, exact gradients, constraints kept, and the laws that it refuses."""
+"""optimize: published optima, exact gradients, constraints, and the laws that it refuses."""
 
 import warnings
 
@@ -28,8 +28,8 @@ PEAK, T, WARMUP = 3e-4, 24_000, 2160
     ("size", "loss", "start"), [("25M", 3.14968, 19375), ("100M", 2.79414, 18950), ("400M", 2.53322, 19056)]
 )
 def test_the_published_optima(size, loss, start):
-    # Luo et al.'s optimized schedules: their losses, where they begin to fall, ends of 1.1 to
-    # 1.4e-6; at most a 20th of the peak.
+    # Luo et al.'s optimized schedules: their losses, the steps where they begin to fall, and ends of
+    # 1.1e-6 to 1.4e-6, at most a 20th of the peak.
     law = MULTI.published(size).replace(warmup="summed")
     lr = laws.optimize(law, steps=T, peak=PEAK, warmup_steps=WARMUP, knots=100, most_iterations=150)
     assert law.final_loss(lr, steps=T) == pytest.approx(loss, abs=1e-4)
@@ -48,7 +48,7 @@ def power_tail(power, decay):
 
 
 def test_published_power_tails():
-    # Luo et al.'s best among the peak and then (1-x)^p: p = 1.5 over 2,500 steps.
+    # Luo et al.'s best schedule that holds the peak and then falls as (1-x)^p: p = 1.5 over 2,500 steps.
     law = MULTI.replace(warmup="summed")
     tails = {p: law.final_loss(power_tail(p, 2500), steps=T) for p in (1.0, 1.5, 2.0)}
     assert min(tails, key=tails.get) == 1.5
@@ -69,7 +69,7 @@ def test_better_than_any_simple_shape(law):
         for p in (1.0, 1.5, 2.0)
     ]
     assert all(found < law.final_loss(each, steps=steps) for each in simple)
-    # No small monotone change is better: of a mix with any of them the slope is not negative.
+    # No small monotone change is better: the slope towards any simple schedule is not negative.
     gradient = laws.lr_gradient(law, np.maximum(lrs, 1e-9))
     for each in simple:
         other = np.asarray(each.at(range(steps)))
@@ -77,7 +77,7 @@ def test_better_than_any_simple_shape(law):
     assert type(law).__name__ in lr.source and f"{found:.4f}" in lr.source
 
 
-def test_the_last_loss_is_the_curves():
+def test_last_loss_is_the_end_of_the_curve():
     lrs = olrs.WSD(peak=PEAK, total_steps=900, warmup_steps=90, decay_steps=200).at(range(900))
     for law in (MULTI, OURS):
         for warmup in ("counted", "as_peak", "summed"):
@@ -102,7 +102,7 @@ def test_our_law_at_power_one_is_the_multi_power_law():
     one = OURS.replace(lr_power=1.0)
     np.testing.assert_allclose(one.curve(lrs), one.as_multi_power().curve(lrs), rtol=1e-12)
     assert not np.allclose(OURS.curve(lrs), one.curve(lrs), rtol=1e-3)
-    # The rates in closed form: 1e-3 stays, and a tenth of it counts as 10^-0.8.
+    # In closed form, the rate 1e-3 is unchanged, and a tenth of it becomes 10^-0.8 times 1e-3.
     seen = OURS.as_multi_power().curve(np.where(np.arange(90) < 50, 1e-3, 1e-3 * 10**-0.8))
     np.testing.assert_allclose(OURS.curve(np.where(np.arange(90) < 50, 1e-3, 1e-4)), seen, rtol=1e-12)
     assert laws.Law.from_json(OURS.to_json()) == OURS
@@ -110,7 +110,7 @@ def test_our_law_at_power_one_is_the_multi_power_law():
         OURS.replace(lr_power=0.0)
 
 
-def test_our_law_is_fitted_and_weighs_late_points():
+def test_fit_of_our_law_weights_late_points():
     constant = olrs.WSD(peak=1e-3, total_steps=10**6, warmup_steps=100, decay_steps=0)
     cosine = olrs.Cosine(peak=1e-3, total_steps=1500, warmup_steps=100)
     steps = np.arange(150, 1500, 20)
@@ -152,7 +152,7 @@ def test_the_end_is_kept():
     assert lr.at(range(500)).min() >= 1e-4 * (1 - 1e-6)
 
 
-def test_an_ensemble_stands_for_its_law():
+def test_an_ensemble_is_optimized_as_its_law():
     ensemble = laws.Ensemble(law=MULTI, members=(MULTI,))
     assert laws.optimize(ensemble, steps=200, peak=PEAK, knots=20) == laws.optimize(
         MULTI, steps=200, peak=PEAK, knots=20
@@ -170,12 +170,12 @@ def test_knots():
     )
 
 
-# ── the laws whose optimum is no schedule ──────────
+# ── laws without an optimal schedule ──────────
 
 
-def test_the_annealing_laws_optimum_collapses():
-    # Luo et al., appendix F: to the peak and, within two steps, zero. Here: such schedules beat
-    # every tail of the family.
+def test_the_optimum_of_the_annealing_law_collapses():
+    # Luo et al., appendix F: the optimum holds the peak and drops to zero within two steps. Here such
+    # schedules are better than every tail of the family.
     cliff = {k: olrs.Tabulated(lrs=[2e-4, 2e-4, 0.0], steps=[0, k, k + 1]) for k in (17_000, 18_000, 18_500)}
     shapes = (profiles.linear, profiles.cosine, profiles.one_minus_sqrt)
     tails = [
@@ -202,7 +202,7 @@ def test_the_annealing_laws_optimum_collapses():
     ],
 )
 def test_published_shares(total, shape, share, loss):
-    # The best share of the tail under Tissue et al.'s published fit, on this grid.
+    # The best share of the decay on this grid, under Tissue et al.'s published fit.
     def tail(share):
         return olrs.WSD(peak=2e-4, total_steps=total, decay_steps=round(share * total), decay=getattr(profiles, shape))
 

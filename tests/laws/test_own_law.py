@@ -1,4 +1,4 @@
-"""A law defined in a user's program works everywhere a law of the package does."""
+"""A law defined by a user works wherever a law of the package works."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ T, PEAK = 2000, 1e-2
 
 
 class NoisyInverse(laws.Law):
-    """The inverse of the sum of rates, and noise that grows with the square of the present rate."""
+    """The inverse of the sum of rates, and noise that grows with the square of the current rate."""
 
     linear = ("irreducible", "power_scale", "noise_scale")
     others = ("shift",)
@@ -111,7 +111,7 @@ def test_plot(fitted):
     plt.close("all")
 
 
-def test_what_it_does_not_declare_is_refused_by_name():
+def test_errors_name_a_missing_declaration():
     class Bare(laws.Law):
         linear = ("irreducible",)
         irreducible: float
@@ -141,8 +141,8 @@ def test_slopes_of_the_wrong_shape_are_an_error():
         laws.lr_gradient(Short(irreducible=1.0), [0.1, 0.1])
 
 
-def test_every_law_of_the_package_says_what_it_is():
-    """Whoever adds a law gets a failing test for each declaration that is missing or wrong."""
+def test_every_law_of_the_package_is_declared_completely():
+    """A new law fails this test for each declaration that is missing or wrong."""
     found = [cls for cls in vars(laws).values() if isinstance(cls, type) and issubclass(cls, laws.Law)]
     found.remove(laws.Law)
     assert len(found) >= 5

@@ -51,9 +51,9 @@ CASES = [
 
 
 def built(name, config):
-    """The function and its parameters in nnx, and the same from linen, by path."""
+    """The nnx function, its parameters, and the linen module with a template of its parameters."""
     in_nnx, in_linen, batch = NETWORKS[name]
-    # Built in one compiled program: a fifth of the time of building it operation by operation.
+    # Built in one compiled program, in a fifth of the time of building it operation by operation.
     graph, shapes = flax_nnx.split(flax_nnx.eval_shape(lambda: in_nnx(config, flax_nnx.Rngs(0))))
     params = jax.jit(lambda: flax_nnx.state(in_nnx(config, flax_nnx.Rngs(0))))()
     assert jax.tree.structure(params) == jax.tree.structure(shapes)
@@ -72,7 +72,7 @@ def hidden(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), CASES)
-def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
+def test_outputs_do_not_depend_on_the_scale_of_hidden_kernels(name, config):
     apply, params, module, template, batch = built(name, config)
     paths = by_path(params)
     keyed, structure = jax.tree_util.tree_flatten_with_path(params)
@@ -80,7 +80,7 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
     assert sum(map(hidden, paths)) >= 2
 
     @jax.jit
-    def all_of_it(leaves, scales):
+    def measured(leaves, scales):
         """The outputs with each kernel scaled in turn, linen's outputs, and random gradients."""
         outputs = lambda leaves: apply(structure.unflatten(leaves), batch)  # noqa: E731
         one = jax.lax.map(lambda row: outputs([row[i] * leaf for i, leaf in enumerate(leaves)]), scales)
@@ -91,13 +91,13 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
         )
         return one, before, module.apply({"params": theirs}, batch), backward(jax.random.normal(KEY, before.shape))[0]
 
-    # Off the initial values: scales of one and offsets of zero would hide what they do.
+    # Away from the initial values: scales of one and offsets of zero would hide errors.
     leaves = [leaf + 0.1 * jax.random.normal(KEY, leaf.shape) for _, leaf in keyed]
     where = [i for i, path in enumerate(paths) if hidden(path)]
     scales = np.ones((2 * len(where), len(leaves)), np.float32)
     for row, i in enumerate(where):
         scales[2 * row : 2 * row + 2, i] = 0.5, 7.0
-    outputs, before, theirs, grads = all_of_it(leaves, scales)
+    outputs, before, theirs, grads = measured(leaves, scales)
     assert jax.tree.structure(template) and len(jax.tree.leaves(template)) == len(leaves)
     np.testing.assert_allclose(theirs, before, rtol=1e-5, atol=1e-5)  # linen computes the same
     size = float(jnp.max(jnp.abs(before)))
@@ -114,19 +114,19 @@ def test_outputs_do_not_feel_the_scale_of_hidden_kernels(name, config):
             assert abs(cosine) > 1e-3
 
 
-def test_the_head_is_not_invariant_and_epsilon_is_what_is_left():
-    """The change is as documented: epsilon / (2 variance), times 1 - 1/c²."""
+def test_epsilon_changes_the_outputs_as_documented():
+    """The relative change is epsilon / (2 variance), times 1 - 1/c²."""
     layer = linen_layers.NormDense(256, config=LayerConfig(norm="rms", epsilon=1e-2), linear=True)
     x = jax.random.normal(KEY, (4, 64))
     params = layer.init(KEY, x)
     variance = jnp.mean(jnp.square(x @ params["params"]["dense"]["kernel"]), axis=-1)
     before, after = layer.apply(params, x), layer.apply(jax.tree.map(lambda p: 3 * p, params), x)
-    told = 1 + 1e-2 / (2 * variance) * (1 - 1 / 9)
-    np.testing.assert_allclose(after[:, 0] / before[:, 0], told, rtol=1e-4)
+    expected = 1 + 1e-2 / (2 * variance) * (1 - 1 / 9)
+    np.testing.assert_allclose(after[:, 0] / before[:, 0], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("scan_layers", [True, False])
-def test_partitions_are_told_as_flax_tells_them(scan_layers):
+def test_partition_specs_are_those_of_flax(scan_layers):
     axes = {"embed": "data", "mlp": "model", "heads": "model", "vocab": "model", "layers": None}
     config, first = LayerConfig(axes=axes), (None,) if scan_layers else ()
     wanted = {
@@ -167,7 +167,7 @@ def test_bfloat16_computes_and_float32_stores():
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     y = layer.apply(params, x)
     assert y.dtype == jnp.bfloat16
-    # A power of two changes no rounding in front of the normalization.
+    # Scaling by a power of two leaves the rounding in front of the normalization unchanged.
     np.testing.assert_array_equal(layer.apply(jax.tree.map(lambda p: 4 * p, params), x), y)
     abstract = flax_nnx.eval_shape(
         lambda: networks.MLP(4, (8,), 2, config=LayerConfig(param_dtype=jnp.bfloat16), rngs=flax_nnx.Rngs(0))
@@ -175,7 +175,7 @@ def test_bfloat16_computes_and_float32_stores():
     assert {leaf.dtype for leaf in jax.tree.leaves(flax_nnx.state(abstract))} == {jnp.dtype("bfloat16")}
 
 
-def test_functional_keeps_everything_else_as_it_is():
+def test_functional_fixes_all_other_state():
     class Dropped(flax_nnx.Module):
         def __init__(self, rngs):
             self.layer = nn.nnx.NormDense(4, 32, rngs=rngs)
@@ -192,7 +192,7 @@ def test_functional_keeps_everything_else_as_it_is():
 
 
 class Small(flax_linen.Module):
-    """A linen model of a user's own: a normalized layer with no bias, and a head."""
+    """A user's linen model: a normalized layer without bias, and a head."""
 
     @flax_linen.compact
     def __call__(self, x):

@@ -44,7 +44,7 @@ def transformation(total_steps, *, optimizer="sgd", make=plain, schedule=None, *
 
 
 def with_norms(tx, norms):
-    """The state after such a run, as far as the next one is concerned."""
+    """The state after such a run, complete enough for ``next_run``."""
     state = tx.init(PARAMS)
     (column,) = state.record.store.norms
     store = state.record.store._replace(norms={column: jnp.asarray(norms)})
@@ -69,7 +69,7 @@ def schedule_of(state):
         ("adam", 1023, dict(floor=0.1)),
     ],
 )
-def test_it_agrees_with_refine_on_the_host(optimizer, count, how):
+def test_next_run_agrees_with_refine_on_the_host(optimizer, count, how):
     tx = transformation(count, optimizer=optimizer, **how)
     state = with_norms(tx, noisy(count))
     run = olrs.Run.from_state(state)
@@ -105,14 +105,14 @@ def test_norms_that_are_missing():
     norms = noisy(200)
     norms[[0, 1, 50, 51, 120]] = np.nan
     stopped = noisy(200)
-    stopped[150:] = np.nan  # the last norm stands for the rest
+    stopped[150:] = np.nan  # the last norm is repeated to the end
     for each in (norms, stopped):
         expected = olrs.refine(olrs.Run(steps=range(200), grad_norms=each), optimizer="sgd", peak=0.5, smoothing=0.2)
         lrs = schedule_of(restart(with_norms(tx, each), PARAMS)).lrs
         np.testing.assert_allclose(lrs, expected.lrs, rtol=2e-5, atol=1e-6)
 
 
-def test_a_run_that_tells_nothing_leaves_its_schedule():
+def test_a_run_without_usable_norms_keeps_its_schedule():
     tx = transformation(20)
     restart = next_run(tx)
     for norms in (np.full(20, np.nan), np.append(1.0, np.full(19, np.nan)), np.zeros(20)):
@@ -138,14 +138,14 @@ def test_the_next_run_is_fresh_and_compiles_nothing():
         assert not same.inner[2].schedule.lrs and same.inner[2].count
         table = schedule_of(state)
         state, updates = trained(tx, state, noisy(50, seed=runs))
-        # Adam's first update is minus the sign times the rate: the refined one, now.
+        # Adam's first update is minus the sign times the rate, which is now the refined one.
         np.testing.assert_allclose(updates[0], -table.at(0), rtol=1e-4)
         assert olrs.learning_rate(state) == table(49)
     assert restart._cache_size() == 1 and trained._cache_size() == size
 
 
 @pytest.mark.slow
-def test_seeds_and_peaks_at_a_time():
+def test_vmap_over_seeds_and_peaks():
     tx = transformation(40)
     peaks = jnp.array([0.1, 0.5, 2.0])
     starts = jax.vmap(
@@ -161,7 +161,7 @@ def test_seeds_and_peaks_at_a_time():
 
 
 @pytest.mark.slow
-def test_inside_others_each_is_refined_for_itself():
+def test_nested_transforms_are_refined_separately():
     a, b = transformation(30), transformation(30, optimizer="adam")
     labels = {"u": "a", "v": "b"}
     tx = optax.chain(optax.identity(), optax.partition({"a": a, "b": b}, labels))
@@ -225,7 +225,7 @@ def test_the_updates_are_those_of_the_optimizer():
 
 @pytest.mark.slow
 def test_the_second_run_ends_lower():
-    """With noisy gradients a constant rate ends in the noise; the refined one anneals."""
+    """With noisy gradients a constant rate stays above a noise floor; the refined one anneals."""
     tx = transformation(300, schedule=olrs.Constant(value=0.05))
 
     def run(state, key):

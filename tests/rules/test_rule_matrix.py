@@ -1,4 +1,4 @@
-"""Every rule: its golden value, JSON, and what it says of inputs outside the fitted ranges."""
+"""Every rule: its golden value, JSON, and its report on inputs outside the fitted ranges."""
 
 import pickle
 
@@ -22,7 +22,7 @@ def test_json_and_pickle(case):
 
 @pytest.mark.parametrize("case", ROWS)
 def test_ranges(case):
-    """A rule reports inputs outside its ranges; one whose source gives none says so."""
+    """A rule reports inputs outside its ranges, or that its source gives no ranges."""
     assert bool(case.rule.ranges) == bool(case.outside)
     for name, (least, most) in case.rule.ranges.items():
         assert case.rule.outside(**{name: least}) == case.rule.outside(**{name: most}) == ()

@@ -1,4 +1,4 @@
-"""Rules: published values, ranges, mistakes, and the output of the command."""
+"""Rules: published values, ranges, mistakes, and the output of the suggest command."""
 
 import json
 import pickle
@@ -128,7 +128,7 @@ def test_gradient_noise_from_gradients():
     noise = rules.GradientNoise.of(small_squared_norm=small, big_squared_norm=big, small_batch=4, big_batch=examples)
     assert noise.squared_norm == pytest.approx(true @ true, rel=0.02)
     assert noise.variance == pytest.approx(3 * deviation**2, rel=0.02)
-    # What a batch of B shows is |G|^2 + S/B: exact, at any two sizes.
+    # The expected squared norm of a batch of B is |G|^2 + S/B: exact for any two sizes.
     exact = rules.GradientNoise.of(
         small_squared_norm=2 + 7 / 3, big_squared_norm=2 + 7 / 11, small_batch=3, big_batch=11
     )
@@ -148,7 +148,7 @@ def test_mup_widths():
     assert rules.mup_widths(width_ratio=1.0) == (1.0, 1.0, None)
 
 
-def test_many_sizes_at_once():
+def test_arrays_of_sizes():
     params, tokens = np.array([1e8, 1e9, 7e9]), np.array([2e9, 1e11, 1e12])
     rates = rules.StepLawRule().peak(params=params[:, None], tokens=tokens)
     assert rates.shape == (3, 3) and rates.dtype == np.float64
@@ -216,7 +216,7 @@ def test_rules_are_values(rule):
 def test_suggest():
     said = rules.suggest(params=1e9, tokens=100e9)
     row = said["StepLawRule"]
-    assert digits(row.peak) == "0.00163249940245" and row.schedule.peak == 0.00163  # no more digits than are known
+    assert digits(row.peak) == "0.00163249940245" and row.schedule.peak == 0.00163  # only the significant digits
     assert (said.batch_sequences, said.batch_tokens, said.total_steps) == (541, 541 * 2048, 90256)
     assert (row.warmup_steps, row.total_steps, row.schedule.end) == (2000, 90256, 1e-5)
     assert row.standing == "inside" and not row.outside and not row.notes
@@ -228,7 +228,7 @@ def test_suggest():
         said["MiniCPMBatch"]
 
 
-def test_suggest_with_all_that_can_be_said():
+def test_suggest_with_all_arguments():
     said = rules.suggest(
         params=7e9,
         tokens=1e12,
@@ -250,7 +250,7 @@ def test_suggest_with_all_that_can_be_said():
     assert "recalled" in said["CriticalBatch"].remark
 
 
-def test_what_stands_between_a_rule_and_the_run_is_said():
+def test_notes_on_runs_that_a_rule_does_not_fit():
     far = rules.suggest(params=5e8, tokens=1e10, batch_tokens=2**21)["StepLawRule"]
     assert any("yours is 7" in note for note in far.notes)
     near = rules.suggest(params=5e8, tokens=1e10, batch_tokens=2**18)["StepLawRule"]
@@ -264,7 +264,7 @@ def test_what_stands_between_a_rule_and_the_run_is_said():
 
 
 @pytest.mark.parametrize("params, tokens", [(1e300, 1e308), (1e-300, 1e-300), (10**30, 10**25), (1e9, 1e11)])
-def test_absurd_sizes_are_answered_and_marked(params, tokens):
+def test_absurd_sizes_are_marked(params, tokens):
     said = rules.suggest(params=params, tokens=tokens, batch_tokens=10**21, sequence_length=10**20, loss=0.1)
     assert said.batch_sequences == 10 and json.loads(said.to_json()) and str(said)
     assert {row.standing for row in said.rows} <= {"OUTSIDE", "not known"} or params == 1e9
@@ -288,7 +288,7 @@ def test_suggestions_as_json():
 
 
 class HalfStep(rules.Rule):
-    """A user's rule: the rate falls as the root of the parameters; it needs the loss."""
+    """A user's rule: the rate falls as the square root of the parameters; it needs the loss."""
 
     paper = "arXiv:0000.00000"
     assumes = "nothing"
@@ -299,7 +299,7 @@ class HalfStep(rules.Rule):
         return "the final loss" if run.loss is None else self.row(run, peak=self.rate_scale * run.params**-0.5)
 
 
-def test_a_rule_of_a_users_own():
+def test_a_rule_defined_by_the_user():
     said = rules.suggest(params=1e9, tokens=1e11, loss=3.0, more_rules=[HalfStep(rate_scale=2.0)])
     row = said["HalfStep"]
     assert row is said.rows[4] and row.peak == 2.0 * 1e9**-0.5 == row.rate and row.paper == "arXiv:0000.00000"
@@ -386,13 +386,13 @@ def test_mistakes_in_rules(build, what):
 # ── the command ──────────
 
 
-def told(capsys, *arguments):
+def printed(capsys, *arguments):
     assert main(["suggest", *arguments]) == 0
     return capsys.readouterr().out
 
 
 def test_the_command(capsys):
-    out = told(capsys, "--params", "1e9", "--tokens", "100e9")
+    out = printed(capsys, "--params", "1e9", "--tokens", "100e9")
     lines = [line.split() for line in out.splitlines()]
     assert ["StepLawRule", "0.00163", "1,107,968", "2,000", "90,256", "inside"] in lines
     assert ["GammaRule", "muP", "0.00305", "-", "903", "90,256", "OUTSIDE"] in lines
@@ -404,8 +404,8 @@ def test_the_command(capsys):
     assert "not asked: MiniCPMBatch needs the final loss" in out
 
 
-def test_the_command_shows_the_spread_and_what_is_recalled(capsys):
-    out = told(
+def test_the_command_shows_the_spread_and_recalled_rules(capsys):
+    out = printed(
         capsys,
         *"--params 7e9 --tokens 1e12 --sequence-length 4096 --batch-tokens 4e6 --width-ratio 8".split(),
         *"--loss 3 --noise-scale 2e6".split(),
@@ -420,8 +420,8 @@ def test_the_command_shows_the_spread_and_what_is_recalled(capsys):
     assert "not asked" not in out and "977 sequences of 4,096 (the nearest to 4,000,000)" in out
 
 
-def test_what_it_prints_goes_into_show(capsys):
-    out = told(capsys, "--params", "5e8", "--tokens", "2e10")
+def test_printed_schedules_can_be_passed_to_show(capsys):
+    out = printed(capsys, "--params", "5e8", "--tokens", "2e10")
     schedules = [line.removeprefix("  schedule ").strip() for line in out.splitlines() if line.startswith("  schedule")]
     assert len(schedules) == 2
     for text in schedules:
@@ -429,7 +429,7 @@ def test_what_it_prints_goes_into_show(capsys):
 
 
 def test_the_command_in_json(capsys):
-    tree = json.loads(told(capsys, "--params", "1e9", "--tokens", "1e11", "--json"))
+    tree = json.loads(printed(capsys, "--params", "1e9", "--tokens", "1e11", "--json"))
     assert tree == rules.suggest(params=1e9, tokens=1e11).to_dict()
 
 
@@ -458,6 +458,6 @@ def test_the_other_commands_load_no_laws():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-def test_laws_are_listed_as_such(capsys):
+def test_rules_are_listed_as_laws(capsys):
     assert main(["list"]) == 0
     assert "law       StepLawRule" in capsys.readouterr().out

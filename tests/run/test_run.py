@@ -1,4 +1,4 @@
-"""Runs: their checks, files, tables of text, and how they are joined."""
+"""Runs: checks, files, text tables, and joining."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_mistakes(fields, error, message):
         Run(**fields)
 
 
-def test_files_that_hold_no_run(tmp_path):
+def test_files_without_a_run(tmp_path):
     (tmp_path / "text").write_text("hello")
     np.savez(tmp_path / "other.npz", a=[1])
     np.savez(tmp_path / "pickle.npz", meta=np.array([object()], object))
@@ -120,7 +120,7 @@ def test_concatenate():
         grad_norms_l1=[nan] * 5 + [7, 8], schedule=other, notes={"skipped_steps": 3, "seed": 1},
     )  # fmt: skip
     assert Run.concatenate([a]) == a and Run.concatenate([a, Run(steps=[])]) == a
-    assert Run.concatenate([b, Run(steps=[0])]).steps.tolist() == [0]  # a run that began anew
+    assert Run.concatenate([b, Run(steps=[0])]).steps.tolist() == [0]  # a run that started again at 0
     assert Run.concatenate([a, Run(steps=[4]), Run(steps=[2])]).steps.tolist() == [0, 1, 2]
     for runs in ([], [None]):
         with pytest.raises(ValueError, match="runs must be one or more Runs"):
@@ -135,8 +135,8 @@ def formats(path):
         return json.loads(str(archive["meta"]))["format"]
 
 
-def test_the_format_rises_only_with_what_needs_it(tmp_path):
-    """A release that knows format 1 reads files without new columns and refuses the others."""
+def test_the_format_number_rises_only_for_new_columns(tmp_path):
+    """A release that knows format 1 reads files without the new columns and refuses the others."""
     path = tmp_path / "run.npz"
     for column, number in (("grad_norms", 1), ("grad_norms_l1", 2)):
         run = Run(steps=[0, 1], **{column: [1.0, np.nan]})

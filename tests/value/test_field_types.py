@@ -1,5 +1,6 @@
-"""Field types: every sensible spelling of a leaf and of structure, and a clear error for any
-other."""
+"""Field types: every sensible way to write leaves and structure, and a clear error for any other."""
+
+# ruff: noqa: UP006, UP007, UP045 - the old spellings are tested, too
 
 import types
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def test_arrays_are_leaves(kind):
 
 
 def check_leaf(cls, given):
-    """Three numbers compile once; a gradient exists; text and JSON give the value back."""
+    """Three numbers compile once; there is a gradient; text and JSON restore the value."""
     rate = jax.jit(chex.assert_max_traces(lambda lr, step: lr(step), n=1))
     chex.clear_trace_counter()
     for number in (0.5, 1.0, 3.0):
@@ -93,7 +94,7 @@ def test_structure(kind, value):
 
 
 @pytest.mark.parametrize("kind", REFUSED, ids=str)
-def test_what_is_not_understood_is_a_type_error_that_names_class_and_field(kind):
+def test_an_unknown_type_is_an_error_that_names_class_and_field(kind):
     with pytest.raises(
         TypeError, match=r"^ScaledBy: the type of the field 'scale', .* is not understood.* Use float, int"
     ) as caught:
@@ -117,7 +118,7 @@ def test_values_are_subtrees(kind):
         scaled_by(kind)(scale=[profiles.linear] if many else profiles.linear, total_steps=10)
 
 
-def test_types_that_are_local_to_a_function():
+def test_types_defined_in_a_function():
     class Bend(profiles.Profile):
         exponent: float
 

@@ -31,7 +31,7 @@ def test_a_value_that_cannot_be_saved_writes_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_link_keeps_its_target(tmp_path):
+def test_a_link_still_points_to_its_target(tmp_path):
     OLD.write(tmp_path / "lr.json")
     (tmp_path / "link.json").symlink_to("lr.json")
     NEW.write(tmp_path / "link.json")

@@ -1,5 +1,4 @@
-"""Mistakes in names get one line with the nearest right name and, for arguments, the list of
-them."""
+"""Errors for wrong names suggest the nearest name and, for arguments, list all of them."""
 
 import traceback
 
@@ -70,17 +69,17 @@ def test_python_adds_no_second_hint():
         assert "".join(traceback.format_exception(caught.value)).count("Did you mean") == 1
 
 
-def test_an_unknown_name_lists_what_is_known_if_nothing_is_near():
+def test_an_unknown_name_lists_the_known_names_if_none_is_near():
     with pytest.raises(ValueError, match=r"unknown name 'Qqqq'. Known names: .*Cosine, .*linear"):
         olrs.parse("Qqqq(peak=1)")
 
 
-def test_an_error_inside_a_schedule_of_yours_is_not_hidden():
+def test_an_error_inside_a_users_schedule_is_not_hidden():
     class Raises(olrs.Schedule):
         peak: float
 
         def check(self):
             raise TypeError("mine")
 
-    with pytest.raises(TypeError, match="^mine$"):
+    with pytest.raises(TypeError, match=r"^mine$"):
         Raises(peak=1.0)

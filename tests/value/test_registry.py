@@ -1,5 +1,4 @@
-"""The registry: classes of this package have bare names; those of others never collide with them or
-each other."""
+"""The registry: classes of this package have bare names, and classes of others never collide."""
 
 import subprocess
 import sys
@@ -16,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def python(code, **modules):
-    """Runs code in a new interpreter, in which ``modules`` are files that can be imported."""
+    """Runs code in a new interpreter in which ``modules`` can be imported."""
     files = "".join(f"sys.modules['{name}'] = m = types.ModuleType('{name}')\nexec({text!r}, vars(m))\n"
                     for name, text in modules.items())  # fmt: skip
     subprocess.run([sys.executable, "-c", f"import sys, types\n{files}{textwrap.dedent(code)}"], check=True, cwd=ROOT)
@@ -48,11 +47,11 @@ assert Value.registry.find("olrs.laws.Ensemble") is Value.registry.find("optax_l
 
 
 @pytest.mark.parametrize("order", ["import mine, optax_lrs.laws", "import optax_lrs.laws, mine", "import mine"])
-def test_a_name_of_ours_can_be_a_users_too_in_any_order_of_imports(order):
+def test_a_user_may_reuse_a_name_of_the_package_in_any_order_of_imports(order):
     python(f"{order}{ROUND_TRIPS}", mine=ENSEMBLE)
 
 
-def test_two_users_with_the_same_name():
+def test_two_modules_with_the_same_name():
     for module in ("first_user", "second_user"):
         make_schedule(module, "Waves")
     first, second = (Value.registry[f"{module}:Waves"](peak=2.0) for module in ("first_user", "second_user"))
@@ -70,7 +69,7 @@ def test_running_a_cell_again_replaces_its_class():
     assert olrs.parse("__main__.Cell(peak=1.0)") == lr and lr.to_dict()["type"] == "__main__:Cell"
 
 
-def test_local_classes_of_one_name_in_two_functions():
+def test_local_classes_of_the_same_name_in_two_functions():
     def one():
         class Local(olrs.Schedule):
             peak: float
@@ -98,7 +97,7 @@ def test_an_unknown_module_is_never_imported():
     assert "antigravity" not in sys.modules
 
 
-def test_our_classes_are_found_before_their_module_is_imported():
+def test_classes_of_the_package_are_found_before_their_module_is_imported():
     python("""
         import sys
         import optax_lrs as olrs
@@ -111,7 +110,7 @@ def test_our_classes_are_found_before_their_module_is_imported():
     """)
 
 
-def test_every_class_of_ours_can_be_found_in_a_new_process():
+def test_every_class_of_the_package_can_be_found_in_a_new_process():
     import importlib
     import pkgutil
 

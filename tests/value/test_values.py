@@ -118,7 +118,7 @@ def test_every_field_is_in_the_glossary():
     for cls in olrs.Schedule.registry.values():
         if cls.__module__.startswith("optax_lrs.schedules"):
             assert set(cls._kinds) <= GLOSSARY, cls
-            assert not {"init", "update"} & set(dir(cls)), "inject_hyperparams would take it for a stateful schedule"
+            assert not {"init", "update"} & set(dir(cls)), "inject_hyperparams would treat it as a stateful schedule"
 
 
 def test_counts_are_structure_and_rates_are_leaves():
@@ -156,7 +156,7 @@ def test_equality_is_over_numbers_and_structure():
     assert {a: 1}[a.replace()] == 1
 
 
-def test_trees_of_anything_pass_through():
+def test_leaves_of_any_type_pass_through():
     lr = olrs.WSD(peak=1.0, total_steps=10, decay_steps=5)
     specs = jax.tree.map(lambda _: jax.sharding.PartitionSpec(), lr)
     assert isinstance(specs.peak, jax.sharding.PartitionSpec)
@@ -201,7 +201,7 @@ def test_dicts():
     table = olrs.Tabulated(lrs=[1.0, 0.5], steps=[0, 10])
     assert table.to_dict() == {"type": "Tabulated", "lrs": [1.0, 0.5], "steps": [0, 10]}
     assert olrs.Schedule.from_dict({"type": "Tabulated", "lrs": (1.0, 0.5), "steps": (0, 10)}) == table
-    assert tree == lr.to_dict()  # what was read was left alone
+    assert tree == lr.to_dict()  # from_dict did not change its argument
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_bad_json(text, message):
         olrs.Schedule.from_json(text)
 
 
-def test_parse_reads_what_people_write():
+def test_parse_reads_common_spellings():
     lr = olrs.parse("WSD(peak=3e-4, total_steps=10_000, decay_steps=10_000 // 5)".replace("//", "-"))
     assert lr == olrs.WSD(peak=3e-4, total_steps=10_000, decay_steps=9_995)
     assert olrs.parse(" olrs.Linear(peak=2**-10, total_steps=3*5) ") == olrs.Linear(peak=2**-10, total_steps=15)
@@ -285,11 +285,11 @@ def test_a_note_is_printed_and_saved_and_has_no_other_effect():
                  pickle.loads(pickle.dumps(jax.tree.map(jnp.asarray, table))),
                  olrs.join(olrs.Constant(value=0.1), table, at=3).schedules[1]):  # fmt: skip
         assert back.source == "drawn 'by hand'"
-    same = jax.tree.map(lambda a, b: a + b, table, other)  # two notes are no two structures
+    same = jax.tree.map(lambda a, b: a + b, table, other)  # different notes do not make different structures
     assert same.lrs.tolist() == [1.5, 0.75, 0.0]
 
 
-def test_a_note_compiles_nothing_and_no_wrong_one_comes_back():
+def test_a_note_does_not_recompile_and_no_wrong_note_is_returned():
     scaled = jax.jit(lambda lr, c: jax.tree.map(lambda x: c * x, lr))
     first, second = (olrs.Tabulated(lrs=[1.0, 0.5], source=text) for text in ("first", "second"))
     assert [scaled(lr, 2.0).source for lr in (first, second)] == ["", ""] and scaled._cache_size() == 1
@@ -305,7 +305,7 @@ def test_a_note_compiles_nothing_and_no_wrong_one_comes_back():
     assert float(updates["w"][0]) == -0.25 and state.schedule.source == "" and step._cache_size() == 1
 
 
-def test_your_own_schedule_has_it_all():
+def test_a_users_schedule_has_every_feature():
     class Halving(olrs.Schedule):
         peak: float
         total_steps: int
