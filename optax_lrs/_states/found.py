@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from optax_lrs._paths import name as path_name
-from optax_lrs._states.roles import Roles, roles_of
+from optax_lrs._states.roles import Roles, is_known_state, is_state, roles_of
+from optax_lrs._states.typeless import known_types, type_of_mapping, with_types
 
 Key = tuple[Any, ...]
 
@@ -38,16 +39,6 @@ class Found:
             value = value_at(self.node, name)
             if value is not None:
                 yield name, value
-
-
-def is_state(node: Any) -> bool:
-    """Whether a node in a place for states is one: a NamedTuple, or anything with roles."""
-    return (isinstance(node, tuple) and bool(getattr(node, "_fields", ()))) or _declares(node)
-
-
-def is_known_state(node: Any) -> bool:
-    """Whether a node is a state in any place. Other NamedTuples may be parameters, or data."""
-    return is_state(node) and (roles_of(type(node)) is not None or type(node).__name__.endswith("State"))
 
 
 def states_in(tree: Any) -> list[Found]:
@@ -110,14 +101,21 @@ def with_nodes(tree: Any, where: Callable[[Any], bool], change: Callable[[Any], 
 def held_state(tree: Any) -> Any:
     """The ``opt_state`` of a ``TrainState``, ``nnx.Optimizer``, ``nnx.state`` or dict; or None."""
     if isinstance(tree, Mapping):
-        return tree.get("opt_state")
+        # A state with a field of this name, such as that of SAM, does not hold the optimizer's.
+        held = tree.get("opt_state")
+        return None if held is None or type_of_mapping(tree, known_types()) is not None else held
     return None if isinstance(tree, tuple) else getattr(tree, "opt_state", None)
 
 
 def optimizer_state(tree: Any) -> Any:
-    """The optimizer state in a ``TrainState`` or ``nnx.Optimizer``; any other tree as it is."""
-    held = None if isinstance(tree, Mapping) else held_state(tree)
-    return tree if held is None else held
+    """The optimizer state in a ``TrainState``, ``nnx.Optimizer`` or ``nnx.state``, to be read.
+
+    Any other tree is returned as it is. States that have lost their types have them again: trees
+    of ``nnx.state`` and ``nnx.to_pure_dict``, and what Orbax and msgpack restore without a
+    template.
+    """
+    held = held_state(tree)
+    return with_types(tree if held is None else held)
 
 
 def value_at(node: Any, name: str) -> Any:
@@ -148,7 +146,3 @@ def unboxed(leaf: Any) -> Any:
 def boxed(array: Any, like: Any) -> Any:
     """The array in the box that another leaf has, if it has one."""
     return jax.tree.map(lambda _: array, like)
-
-
-def _declares(node: Any) -> bool:
-    return not isinstance(node, type) and isinstance(getattr(type(node), "roles", None), Roles)

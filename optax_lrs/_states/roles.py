@@ -167,6 +167,16 @@ def roles_of(kind: type) -> Roles | None:
     return _of_optax().get(kind.__name__) if kind.__module__.split(".")[0] == "optax" else None
 
 
+def is_state(node: Any) -> bool:
+    """Whether a node in a place for states is one: a NamedTuple, or anything with roles."""
+    return (isinstance(node, tuple) and bool(getattr(node, "_fields", ()))) or _declares(node)
+
+
+def is_known_state(node: Any) -> bool:
+    """Whether a node is a state in any place. Other NamedTuples may be parameters, or data."""
+    return is_state(node) and (roles_of(type(node)) is not None or type(node).__name__.endswith("State"))
+
+
 @functools.cache
 def _of_optax() -> dict[str, Roles]:
     return {name: Roles(**fields) for name, fields in OPTAX.items()}
@@ -180,3 +190,7 @@ def _require_fields(kind: Any, roles: Roles) -> None:
                     f"{kind.__name__}.roles: {role.name} names {name!r}, which is not a field of the state. Fields:"
                     f" {', '.join(kind._fields)}"
                 )
+
+
+def _declares(node: Any) -> bool:
+    return not isinstance(node, type) and isinstance(getattr(type(node), "roles", None), Roles)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import jax
 import numpy as np
 
+from optax_lrs._value import flax_serialization
 from optax_lrs._value.arguments import did_you_mean, is_traced
 from optax_lrs._value.fields import Kind, Subtree, Unseen, kind_of
 from optax_lrs._value.files import write_whole
@@ -77,11 +78,13 @@ class Value(Subtree):
         cls._name = name or cls.__name__
         cls._key = Value.registry.add(cls, cls._name)
         _explain_wrong_arguments(cls)
+        flax_serialization.offer(cls)
         jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
 
     # ── construction ──────────────────────────────────────────────────────────────────────────
 
     def __post_init__(self) -> None:
+        flax_serialization.register()
         for key, kind in self._kinds.items():
             object.__setattr__(self, key, kind.check(self._name, key, getattr(self, key)))
         items = [item for key in self._nodes for item in _items(getattr(self, key))]
@@ -120,6 +123,7 @@ class Value(Subtree):
     # ── pytree ────────────────────────────────────────────────────────────────────────────────
 
     def _flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        flax_serialization.register()
         nodes = tuple(getattr(self, key) for key in self._nodes)
         statics = tuple(getattr(self, key) for key in self._statics)
         if not self._notes:
@@ -135,6 +139,7 @@ class Value(Subtree):
 
     @classmethod
     def _unflatten(cls, statics: Iterable[Any], nodes: Iterable[Any]) -> Self:
+        flax_serialization.register()
         # Without __init__: the fields were checked when the value was built, and JAX may have put any
         # object in place of a leaf.
         self = object.__new__(cls)

@@ -227,7 +227,7 @@ def _by_fields(mine: Parts, theirs: Parts) -> None:
     """Names the kinds of both sides' states by their fields, where one side has no types."""
     known = types_of_both(mine, theirs)
     for part in (*mine.states, *theirs.states):
-        kind = type_of(part.fields, known)
+        kind = type_of(part.present, known)
         part.kind = part.kind if kind is None else kind_of(kind)
 
 
@@ -256,7 +256,7 @@ def _require_one_structure(pairs: Pairs) -> None:
         for name in part.roles.structure if part.roles else ():
             for other in partners:
                 mine, theirs = value_at(part.node, name), value_at(other.node, name)
-                if None not in (mine, theirs) and mine != theirs:
+                if part.typed and other.typed and mine != theirs:
                     raise ValueError(f"adopt: {name} of {part} is {mine}, and the checkpoint's is {theirs}")
 
 

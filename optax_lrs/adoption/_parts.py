@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import optax_lrs.transforms  # noqa: F401
 from optax_lrs._paths import name as path_name
 from optax_lrs._states.found import held_state, is_known_state, is_state
 from optax_lrs._states.roles import Roles, roles_of
-from optax_lrs._states.typeless import Types, kind_of, known_types, type_of
+from optax_lrs._states.typeless import Types, are_boxes_dicts, kind_of, known_types, type_of_mapping
 from optax_lrs.adoption._place import is_counter
 
 _STEPS = ("rate_steps", "schedule_steps", "phase_steps")
@@ -39,7 +40,9 @@ class Part:
     fields: frozenset[str]
     around: tuple[Part, ...]  # the states that it is nested in, the outermost first
     node: Any
+    typed: bool = True  # whether the tree has the state's class; False where the names of its fields give it
     leaves: dict[str, Leaf] = dataclasses.field(default_factory=dict)  # by their paths within the state
+    inside: set[str] = dataclasses.field(default_factory=set)  # the fields in which states with arrays are
 
     @property
     def roles(self) -> Roles | None:
@@ -50,6 +53,11 @@ class Part:
     def spread(self) -> set[str]:
         """The leaves that go with parameters: those in a tree, and those that are not scalars."""
         return {key for key, leaf in self.leaves.items() if "/" in key or np.ndim(leaf.value)}
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The fields that hold arrays or states. No other field is in every form of a saved tree."""
+        return frozenset({key.split("/")[0] for key in self.leaves} | self.inside)
 
     def has(self, role: str, key: str) -> bool:
         """Whether a leaf has a role, by the class of the state or by that of a state around it."""
@@ -95,12 +103,18 @@ class Parts:
     loose: Part
     leaves: list[Leaf]
     tree: Any
-    raw: bool  # whether the types are lost, as in what Orbax restores without a template
     nested: set[str]  # the fields in which states were found
 
+    @property
+    def raw(self) -> bool:
+        """Whether a state has lost its type, as in what Orbax restores without a template."""
+        return not all(part.typed for part in self.states)
+
     def types(self) -> dict[frozenset[str], type]:
-        """The classes of the states by their fields."""
-        return {part.fields: part.type for part in self.states if part.type is not None}
+        """The classes of the states that have them, by all their fields and by those with arrays."""
+        typed = [(part, part.type) for part in self.states if part.typed and part.type is not None]
+        by_present = {part.present: kind for part, kind in typed if part.present}
+        return {**by_present, **{part.fields: kind for part, kind in typed}}
 
 
 def parts_of(tree: Any, like: Parts | None = None) -> Parts:
@@ -112,11 +126,10 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
     flat, treedef = jax.tree_util.tree_flatten_with_path(tree)
     index = {key: i for i, (key, _) in enumerate(flat)}
     held = held_state(tree)
-    raw = not any(map(_named_tuple, jax.tree.leaves(tree if held is None else held, is_leaf=_named_tuple)))
-    boxed = raw and bool(flat) and all(key and _name(key[-1]) == "value" for key, _ in flat)
-    types = {**known_types(), **(like.types() if like else {})} if raw else {}
+    boxed = are_boxes_dicts(tree)
+    types = functools.cache(lambda: {**known_types(), **(like.types() if like else {})})
     nested = like.nested if like else set()
-    found = Parts([], Part("", "", None, frozenset(), (), tree), [], treedef, raw, set())
+    found = Parts([], Part("", "", None, frozenset(), (), tree), [], treedef, set())
 
     def walk(node: Any, key: tuple, names: tuple[str, ...], around: tuple[Part, ...], start: int, here: bool) -> None:
         """Adds what is below a node.
@@ -131,12 +144,12 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
             if around:
                 found.nested.add(names[start])
             fields = frozenset(_field_names(node))
-            part = Part("/".join(names), kind_of(kind), kind, fields, around, node)
+            part = Part("/".join(names), kind_of(kind), kind, fields, around, node, typed=_named_tuple(node))
             found.states.append(part)
             declared = part.roles.nested if part.roles else ()
             for step, child in _children(node) or ():
                 name = _name(step)
-                inside = name in declared or (raw and name in nested)
+                inside = name in declared or (not part.typed and name in nested)
                 walk(child, (*key, step), (*names, name), (*around, part), len(names), inside)
             return
         children = _children(node)
@@ -144,6 +157,8 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
             leaf = Leaf("/".join(names), node, index[key])
             found.leaves.append(leaf)
             (around[-1] if around else found.loose).leaves["/".join(names[start:])] = leaf
+            for outer in around[:-1]:
+                outer.inside.add(_below(outer.path, leaf.path).split("/")[0])
             return
         for step, child in children:
             below = (*names, _name(step)) if not _is_box(node, children, boxed) else names
@@ -151,8 +166,8 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
             walk(child, (*key, step), below, around, start, here or begins)
 
     def type_here(node: Any, here: bool) -> type | None:
-        if raw:
-            return type_of(frozenset(_keys(node)), types) if here and _keys(node) else None
+        if here and isinstance(node, Mapping):
+            return type_of_mapping(node, types())
         return type(node) if (is_state(node) if here else is_known_state(node)) else None
 
     walk(tree, (), (), (), 0, held is None)
@@ -160,8 +175,8 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
 
 
 def types_of_both(mine: Parts, theirs: Parts) -> Types:
-    """The known classes by their fields; those of the side that has its types come first."""
-    return {**known_types(), **(theirs if mine.raw else mine).types()}
+    """The known classes by their fields; those that one of the sides has come first."""
+    return {**known_types(), **theirs.types(), **mine.types()}
 
 
 def _below(outer: str, path: str) -> str:
@@ -198,6 +213,6 @@ def _name(step: Any) -> str:
 
 def _is_box(node: Any, children: list[tuple[Any, Any]], boxed: bool) -> bool:
     """Whether a node is a box of flax.nnx around an array, or the dict that it became."""
-    if len(children) != 1 or _name(children[0][0]) != "value":
+    if len(children) != 1 or _name(children[0][0]) != "value" or _children(children[0][1]) is not None:
         return False
-    return boxed or type(node).__module__.startswith("flax.")
+    return boxed or (type(node).__module__.startswith("flax.") and not isinstance(node, Mapping))

@@ -14,6 +14,7 @@ import optax
 from optax_lrs._schedule import Schedule
 from optax_lrs._states import Roles
 from optax_lrs._states.found import nodes_in, states_in, with_nodes
+from optax_lrs._value import flax_serialization
 from optax_lrs._value.arguments import instance, number, share, whole
 from optax_lrs.refinement._norms import POWERS, known_optimizer
 from optax_lrs.refinement._refine import knots_of
@@ -43,6 +44,9 @@ class Recipe:
     smoothing: float
     floor: float
     clamp_fraction: float
+
+
+flax_serialization.offer_structure(Recipe)
 
 
 class RefinementState(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,14 @@ _TINY = float(np.finfo(np.float32).tiny)  # replaces a norm of zero, which has n
 def bins_within(size: int, columns: int) -> int:
     """Returns how many bins fit in ``size`` bytes with this number of columns: a multiple of 8."""
     return (size - 64) // (4 + 16 * columns) // 8 * 8  # 64: the scalars of the state
+
+
+def store_of(node: Any) -> ExactNorms | BinnedNorms:
+    """Returns the store, also of a state that has lost its types, where it is a mapping."""
+    if not isinstance(node, Mapping):
+        return node
+    fields = {name: dict(child) if isinstance(child, Mapping) else child for name, child in node.items()}
+    return (BinnedNorms if "bins" in fields else ExactNorms)(**fields)
 
 
 class ExactNorms(NamedTuple):

@@ -86,12 +86,19 @@ def with_rates_by_path(
         return jax.tree.map(lambda label: _FROZEN if label in frozen else _OTHERS, labels)
 
     shares = {label: factor for label, factor in checked.items() if label not in frozen} | {_OTHERS: 1.0}
-    return optax.with_extra_args_support(
-        optax.named_chain(
-            ("optimizer", optax.partition({_OTHERS: tx, _FROZEN: optax.set_to_zero()}, trained)),
-            ("rates", _scale_by_group_rates(schedule, shares, patterns)),
-        )
+    chain = optax.named_chain(
+        ("optimizer", optax.partition({_OTHERS: tx, _FROZEN: optax.set_to_zero()}, trained)),
+        ("rates", _scale_by_group_rates(schedule, shares, patterns)),
     )
+
+    def init(params: Any) -> dict[str, Any]:
+        return dict(chain.init(params))  # flax.serialization cannot save the OrderedDict of named_chain
+
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, dict[str, Any]]:
+        updates, state = chain.update(updates, state, params, **extra_args)
+        return updates, dict(state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _scale_by_group_rates(

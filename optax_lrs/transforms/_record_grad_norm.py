@@ -15,7 +15,7 @@ from optax_lrs._states import Roles
 from optax_lrs._states.count import next_step
 from optax_lrs._states.found import unboxed
 from optax_lrs._value.arguments import whole
-from optax_lrs.transforms._norm_stores import BinnedNorms, ExactNorms, bins_within
+from optax_lrs.transforms._norm_stores import BinnedNorms, ExactNorms, bins_within, store_of
 from optax_lrs.transforms._tree_norms import NORMS, checked_groups, columns_of, require_matches, tree_norms
 
 _OWNER = "record_grad_norm"
@@ -37,7 +37,7 @@ class RecordGradNormState(NamedTuple):
         if count.ndim:
             raise ValueError(f"{_OWNER}: this state is a batch of shape {count.shape}; select one run first")
         count, skipped = int(count), int(skipped)
-        steps, norms, notes = self.store.observed(count)
+        steps, norms, notes = store_of(self.store).observed(count)
         suffix = f"_{group}" if group else ""
         names = {"l2": "grad_norms", "l1": "grad_norms_l1"}
         columns = {names[norm]: norms[norm + suffix] for norm in NORMS if norm + suffix in norms}

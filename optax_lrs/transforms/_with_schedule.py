@@ -15,6 +15,7 @@ from optax_lrs._schedule import Schedule
 from optax_lrs._states.found import (
     Found,
     boxed,
+    held_state,
     is_known_state,
     nodes_in,
     unboxed,
@@ -22,6 +23,7 @@ from optax_lrs._states.found import (
     with_states,
     with_value_at,
 )
+from optax_lrs._states.typeless import Numbers, with_types, without_types
 from optax_lrs._value.arguments import instance, is_traced
 
 
@@ -34,6 +36,10 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 
     A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at
     ``path``, which ends in ``live`` or ``again``.
+
+    Of a schedule in a state that has lost its types, as in ``nnx.state(optimizer)``, only the numbers
+    are there. They are replaced by those of the new schedule, which must be of the same class with
+    the same step counts.
 
     Schedules of other hyper-parameters, such as those of :func:`with_hyperparams`, are replaced
     where ``path`` names them: ``with_schedule(state, schedule, path="muon/weight_decay")``.
@@ -62,6 +68,9 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
         [-0.5]
     """
     instance("with_schedule", "schedule", schedule, Schedule, example="Constant(value=0.1)")
+    if isinstance(opt_state, Mapping) and held_state(opt_state) is not None:
+        held = held_state(opt_state)
+        return with_value_at(opt_state, "opt_state", with_schedule(held, schedule, path=path))
     found: list[str] = []
 
     def within(name: str) -> bool:
@@ -82,20 +91,23 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
             def replace(key: Any, old: Any, name: str = name, others: bool = others) -> Any:
                 where = "/".join(filter(None, (state.path, name, path_name(key))))
                 meant = bool(path) and _means(path, where) if others else within(where)
-                if not isinstance(old, Schedule) or not meant:
+                if not isinstance(old, (Schedule, Numbers)) or not meant:
                     return old
                 found.append(where)
-                return _placed(schedule, jax.tree.leaves(old)[0] if like is None else like)
+                new = _placed(schedule, jax.tree.leaves(old)[0] if like is None else like)
+                return old.replaced(new, "with_schedule", where) if isinstance(old, Numbers) else new
 
-            new = jax.tree_util.tree_map_with_path(replace, held, is_leaf=lambda node: isinstance(node, Schedule))
+            is_leaf = lambda node: isinstance(node, (Schedule, Numbers))  # noqa: E731
+            new = jax.tree_util.tree_map_with_path(replace, held, is_leaf=is_leaf)
             node = with_value_at(node, name, new)
         return node
 
-    replaced = with_states(opt_state, change)
+    typed = with_types(opt_state)
+    replaced = with_states(typed, change)
     if not found:
         where = f" at {path!r}" if path else ""
         raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
-    return replaced
+    return replaced if typed is opt_state else without_types(replaced, like=opt_state)
 
 
 def _means(path: str, name: str) -> bool:
