@@ -32,7 +32,7 @@ def check(name: str, result: subprocess.CompletedProcess[str]) -> bool:
 
 
 def blocks(folder: pathlib.Path) -> int:
-    """Writes every Python block of README and docs into a module of its own; how many there are."""
+    """Writes each Python block of README and docs into a module; returns how many there are."""
     count = 0
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)):

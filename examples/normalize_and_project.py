@@ -10,11 +10,11 @@
     uv run examples/normalize_and_project.py      (or: pip install -e '.[examples]' && python
     examples/normalize_and_project.py)
 
-Three steps: build the network from normalized layers; measure which of its weights have a scale
-that no output depends on; project those. At these few tasks both networks learn every one; but
-where nothing is projected the norms grow, and the effective rate of Adam, rate over norm, falls as
-they do. So a rate that is too high for ever, such as --peak 1e-2, is forgiven there and felt here:
-projected, a network needs the schedule that the other hides.
+Three steps: build the network from normalized layers; measure which of its weights are
+scale-invariant; project those. On these few tasks both networks learn every task. But without
+projection the norms grow, and the effective rate of Adam, rate over norm, falls as they grow. This
+hides a rate that is too high, such as --peak 1e-2. With projection such a rate does harm, and the
+network needs a schedule.
 """
 
 import argparse

@@ -194,7 +194,7 @@ def _read_inside(module: Module, callee: Computation, name: str) -> int | None:
         if user.opcode in ("bitcast", "opt-barrier", "get-tuple-element"):
             found = _read_inside(module, callee, user.name)
         elif user.opcode == "tuple":
-            found = 0  # passed on as it is
+            found = 0  # passed on unchanged
         else:
             reads = [_read(module, callee, user, at) for at, operand in enumerate(user.operands) if operand == name]
             found = None if None in reads else sum(reads)

@@ -101,7 +101,7 @@ def by_path(state: Any, params: Any, specs: Any) -> Any:
     replicated.
     """
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
-    # A PartitionSpec is a leaf of its own.
+    # A PartitionSpec is one leaf.
     known = {key: (leaf.shape, spec) for (key, leaf), spec in zip(flat, jax.tree.leaves(specs), strict=True)}
 
     def spec(key: tuple[Any, ...], leaf: Any) -> PartitionSpec:

@@ -16,8 +16,8 @@ from optax_lrs.nn import LayerConfig
 class MLP(linen.Module):
     """Normalized dense layers and a linear head.
 
-    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is the
-    scale of the outputs.
+    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is
+    the scale of the outputs.
 
     Args:
         hidden_features: the width of each hidden layer.
@@ -46,9 +46,9 @@ class ResBlock(linen.Module):
 
     .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
-    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale of
-    :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is normalized
-    before it is added, and g is its weight.
+    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale
+    of :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is
+    normalized before it is added, and g is its weight.
 
     Args:
         features: the number of output channels. If the input has another number, or there are

@@ -17,8 +17,8 @@ from optax_lrs.nn.nnx import NormConv, NormDense, initializer, normalization
 class MLP(nnx.Module):
     """Normalized dense layers and a linear head.
 
-    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is the
-    scale of the outputs.
+    All kernels before the head are scale-invariant. The head, with its bias, is not: its scale is
+    the scale of the outputs.
 
     Args:
         in_features: the length of the last axis of the input.
@@ -64,9 +64,9 @@ class ResBlock(nnx.Module):
 
     .. math:: s(x) + g\,\mathrm{norm}(W_2 * \phi(\mathrm{norm}(W_1 * \phi(\mathrm{norm}(x)))))
 
-    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale of
-    :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is normalized
-    before it is added, and g is its weight.
+    The usual pre-activation block adds :math:`W_2 * \ldots` without a normalization, so the scale
+    of :math:`W_2` sets the weight of the branch relative to the stream. Here the branch is
+    normalized before it is added, and g is its weight.
 
     Args:
         in_features: channels of the input.

@@ -119,7 +119,7 @@ def training_batches(
     """An endless iterator of uint8 [len(rows), context + 1], whose state is a small JSON value.
 
     All processes shuffle the same window numbers and group them into the same global batches. Only
-    then does each read the bytes of its own rows. So the order does not depend on the number of
+    then does each process read the bytes of its rows. So the order does not depend on the number of
     processes.
     """
     count = (len(text.train) - 1) // context

@@ -45,7 +45,7 @@ def states_in(tree: Any) -> list[Found]:
     """Every state in an optimizer state; a state comes before those that are nested in it.
 
     Through ``chain``, ``partition``, ``masked``, ``MultiSteps``, ``apply_if_finite``,
-    ``inject_hyperparams``, ``nnx.Optimizer`` and whatever else nests states.
+    ``inject_hyperparams``, ``nnx.Optimizer`` and any other nesting of states.
     """
     found: list[Found] = []
 
@@ -110,8 +110,8 @@ def held_state(tree: Any) -> Any:
 def optimizer_state(tree: Any) -> Any:
     """The optimizer state in a ``TrainState``, ``nnx.Optimizer`` or ``nnx.state``, to be read.
 
-    Any other tree is returned as it is. States that have lost their types have them again: trees
-    of ``nnx.state`` and ``nnx.to_pure_dict``, and what Orbax and msgpack restore without a
+    Any other tree is returned unchanged. States that have lost their types get them back: trees of
+    ``nnx.state`` and ``nnx.to_pure_dict``, and those that Orbax and msgpack restore without a
     template.
     """
     held = held_state(tree)

@@ -25,7 +25,8 @@ def _mechanic(state: Any) -> jax.Array:
 def _dog(state: Any) -> jax.Array:
     distance, squares = unboxed(state.max_dist), unboxed(state.sum_sq_norm_grads)
     rate = distance / jnp.sqrt(squares + _DOG_EPS)
-    # A distance of 0 after an update: the first rate was given as a number, which the state does not keep.
+    # A distance of 0 after an update: the first rate was given as a number, which the state does
+    # not keep.
     return jnp.where(unboxed(state.is_init_step), 0.0, jnp.where(distance > 0, rate, jnp.nan))
 
 

@@ -84,7 +84,7 @@ class Roles:
         logged: other scalars that the last update used, or dicts of scalars by name. ``log_dict``
             reports them.
         settings: what the optimizer was built with. ``adopt`` keeps the new optimizer's.
-        derived: what the next update computes anew. It may be missing from a checkpoint.
+        derived: what the next update recomputes. It may be missing from a checkpoint.
         measured: what ``init`` takes from the parameters, so that it must be given the restored
             ones.
         learned: fields in which schedules were learned from a record in this state. ``adopt`` takes

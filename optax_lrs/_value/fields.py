@@ -19,9 +19,9 @@ from optax_lrs._value import arguments
 T = TypeVar("T")
 
 Note = Annotated[str, "note"]
-"""The type of a text that describes a value and has no effect. It is printed, saved and pickled, and
-ignored by the pytree's structure, by equality and by the hash: a compiled program is reused for any
-note."""
+"""The type of a text that describes a value and has no effect. It is printed, saved and pickled,
+and ignored by the pytree's structure, by equality and by the hash: a compiled program is reused for
+any note."""
 
 
 class _Structure:

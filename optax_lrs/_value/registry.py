@@ -84,7 +84,7 @@ class Registry(Mapping[str, type[Any]]):
         raise ValueError(f"unknown name {name!r}. {_import_hint(folder) or hint or known}")
 
     def shown(self, cls: type[Any], name: str) -> str:
-        """Returns the name that ``repr`` writes: the bare one, or ``module.Name`` if it is ambiguous."""
+        """Returns the name that ``repr`` writes: bare, or ``module.Name`` if that is ambiguous."""
         if _is_ours(cls.__module__) or (self._ours(name) is None and self._strangers(name) == [cls]):
             return name
         return f"{cls.__module__}.{_qualified(cls, name)}"
@@ -103,7 +103,7 @@ class Registry(Mapping[str, type[Any]]):
         return len(tuple(iter(self)))
 
     def _ours(self, name: str) -> type[Any] | None:
-        """Returns the class of this package with that bare name; imports its module if necessary."""
+        """Returns the class of this package with that bare name, and imports it if necessary."""
         if name not in self._classes and name in self._homes:
             importlib.import_module(self._homes[name])
         elif name not in self._classes:

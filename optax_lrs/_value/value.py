@@ -88,8 +88,8 @@ class Value(Subtree):
         for key, kind in self._kinds.items():
             object.__setattr__(self, key, kind.check(self._name, key, getattr(self, key)))
         items = [item for key in self._nodes for item in _items(getattr(self, key))]
-        # Inside a transformation a leaf may be a tracer, a PartitionSpec or a ShapeDtypeStruct; these
-        # cannot be checked.
+        # Inside a transformation a leaf may be a tracer, a PartitionSpec or a ShapeDtypeStruct.
+        # These cannot be checked.
         known = all(isinstance(item, Value) or item is None or type(item) in (float, np.ndarray) for item in items)
         if known:
             self.check()
@@ -140,8 +140,8 @@ class Value(Subtree):
     @classmethod
     def _unflatten(cls, statics: Iterable[Any], nodes: Iterable[Any]) -> Self:
         flax_serialization.register()
-        # Without __init__: the fields were checked when the value was built, and JAX may have put any
-        # object in place of a leaf.
+        # Without __init__: the fields were checked when the value was built, and JAX may have
+        # replaced a leaf with any object.
         self = object.__new__(cls)
         for key, item in zip((*cls._statics, *cls._notes), statics):
             object.__setattr__(self, key, item.text if type(item) is Unseen else item)

@@ -96,7 +96,7 @@ class Choice:
         return tuple(self.difference(a, b) for i, a in enumerate(names) for b in names[i + 1 :])
 
     def tied(self) -> tuple[str, ...]:
-        """The best candidate and those that cannot be told from it; choose by other criteria."""
+        """The best candidate and those not distinguishable from it; choose by other criteria."""
         return tuple(name for name in self.losses if name == self.best or not self.difference(self.best, name).is_real)
 
     def __str__(self) -> str:

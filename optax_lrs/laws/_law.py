@@ -77,7 +77,7 @@ class Law(Value, abstract=True):
     slow: ClassVar[tuple[str, ...]] = ()
     """The parameters that are costly to change: a fit holds them first, then frees them."""
     held: ClassVar[Mapping[str, float]] = {}
-    """The parameters that a fit holds at these values, unless told otherwise with ``fixed``."""
+    """The parameters that a fit holds at these values, unless ``fixed`` changes them."""
     priors: ClassVar[Mapping[str, tuple[float, float]]] = {}
     """The default prior of a fit: (center, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)

@@ -22,11 +22,11 @@ class LayerConfig:
     .. math:: \sqrt{\frac{\sigma^2 + \epsilon}{\sigma^2 + \epsilon/c^2}} \approx
               1 + \frac{\epsilon}{2\sigma^2}\Big(1 - \frac{1}{c^2}\Big),
 
-    a relative change of 5e-7 at the default epsilon, a variance of 1 and large c: the rounding error
-    of float32. Where the variance is small (a mean over a long context, a kernel initialized with
-    0.02), use a smaller epsilon. But epsilon also bounds the gradient, which grows by up to
-    :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0. At 1e-6 an input of
-    zeros can overflow float32 after 13 normalizations, unless a ReLU blocks the gradient.
+    a relative change of 5e-7 at the default epsilon, a variance of 1 and large c, which is the
+    rounding error of float32. Where the variance is small (a mean over a long context, a kernel
+    initialized with 0.02), use a smaller epsilon. But epsilon also bounds the gradient, which grows
+    by up to :math:`\epsilon^{-1/2}` at each normalization of activations that are all 0. At 1e-6 an
+    input of zeros can overflow float32 after 13 normalizations, unless a ReLU blocks the gradient.
 
     Args:
         norm: ``"layer"`` (mean and variance) or ``"rms"`` (root mean square only, cheaper), over

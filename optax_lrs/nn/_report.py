@@ -76,8 +76,8 @@ class Audit:
     def patterns(self) -> tuple[str, ...]:
         """Regular expressions for the paths of the invariant leaves, and of no other leaf.
 
-        Pass them to ``project_weights(audit.patterns)``. Numbers become ``[0-9]+`` where the pattern
-        then still matches invariant leaves only: one pattern for all blocks of a model.
+        Pass them to ``project_weights(audit.patterns)``. Numbers become ``[0-9]+`` where the
+        pattern then still matches invariant leaves only: one pattern for all blocks of a model.
         """
         return self._patterns([leaf.path for leaf in self.leaves if leaf.verdict == "invariant"])
 
@@ -115,7 +115,7 @@ class Audit:
         return tuple(found)
 
     def mistakes(self, chosen: Any) -> dict[str, str]:
-        """Lists what is wrong with projecting each of these leaves alone: a dict of reasons by path.
+        """Returns what is wrong with projecting each of these leaves alone: reasons by path.
 
         Args:
             chosen: a tree of bools like the parameters, patterns for whole paths, or a predicate of

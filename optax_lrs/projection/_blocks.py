@@ -92,7 +92,7 @@ class OnBlocks(optax.GradientTransformationExtraArgs):
         return states[0], blocks
 
     def remeasure(self, params: Any, opt_state: Any) -> Any:
-        """Measures the norms anew, after a change of the parameters outside the optimizer.
+        """Measures the norms again, after a change of the parameters outside the optimizer.
 
         Call it after restoring, pruning or averaging parameters. Radii that were initial norms
         become the norms of these parameters. Radii that were given as a number stay, and so does

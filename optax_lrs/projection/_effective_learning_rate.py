@@ -224,7 +224,7 @@ def scale_by_weight_norm(
         without: which to exclude, as in :func:`project_weights`.
         separate: the axes along which every slice has its own norm, as in :func:`project_weights`.
         radius: the norms at which updates pass unchanged, as in :func:`project_weights`. None: the
-            norms in ``init``; ``remeasure`` of the returned transform takes them anew from
+            norms in ``init``; ``remeasure`` of the returned transform measures them again from
             parameters.
         specs: only inside ``shard_map``: the PartitionSpecs of the parameters, as in
             :func:`project_weights`.

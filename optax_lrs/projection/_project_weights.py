@@ -148,7 +148,7 @@ def project_weights(
     References:
         Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective
         Learning Rates in Reinforcement Learning, arXiv:2407.01800. Details from summaries and an
-        independent audit; the text was not at hand.
+        independent audit; the text was not available.
     """
     which = checked_weights(_OWNER, weights, without, separate, joint)
     radius = checked_radius(_OWNER, radius)

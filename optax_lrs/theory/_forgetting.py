@@ -81,7 +81,7 @@ def average_accuracy(
     References:
         De Lange, van de Ven, Tuytelaars, Continual evaluation for lifelong learning: Identifying
         the stability gap, arXiv:2205.13452. The measures follow a copy of the authors' code; the
-        text was not at hand.
+        text was not available.
     """
     record = _record("average_accuracy", scores, ends, steps, at, higher_is_better)
     return record.sign * float(np.mean([record.now(task) for task in range(record.task + 1)]))
@@ -174,8 +174,8 @@ def average_forgetting(
 
     .. math:: \text{FORG}_t = \frac{1}{k-1} \sum_{i<k} \big( A_i(e_i) - A_i(t) \big)
 
-    It is negative for tasks that have improved since. For losses it is the rise. It is nan if there
-    is no earlier task.
+    It is negative for tasks that have improved since. For losses it is the rise. It is nan for the
+    first task.
 
     Args:
         scores, ends, steps, at, higher_is_better: as for :func:`average_accuracy`.

@@ -76,8 +76,8 @@ def average_params(
     ``alpha``      :math:`\alpha`; 1 at first        exponential moving average, initialized with the first sample;
                                                      its time constant is ``every_steps / alpha``
                                                      steps
-    ``restart=k``  :math:`1 / (n \bmod k + 1)`       the samples since the last multiple of k: the average starts
-                                                     anew every k samples
+    ``restart=k``  :math:`1 / (n \bmod k + 1)`       the samples since the last multiple of k: the average restarts
+                                                     every k samples
     ``weights``    :math:`c_n / \sum_{j \le n} c_j`  :math:`\sum_j c_j \theta_{s_j}` over a window known in advance,
                                                      such as that of :func:`merge_weights`; sampling
                                                      ends with it
@@ -123,7 +123,7 @@ def average_params(
         every_steps: the number of steps between samples.
         start: the number of updates before the first sample; ``every_steps`` by default.
         alpha: the weight of the newest sample, in (0, 1].
-        restart: the number of samples after which the mean starts anew.
+        restart: the number of samples after which the mean restarts.
         weights: one for each sample of a window, in order; shape [samples], none negative, not all
             zero. Only their ratios matter.
         latest: the number of samples to keep and to average.

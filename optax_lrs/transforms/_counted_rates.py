@@ -71,7 +71,7 @@ def _by_name(
     unknown = [name for name in schedules if not any(_fits(name, factor.state.path, "") for factor in factors)]
     if unknown:
         known = ", ".join(name or "learning_rate" for name in names.values()) or "none"
-        raise ValueError(f"{owner}: schedule has {unknown[0]!r}, which is no group of this state. Groups: {known}")
+        raise ValueError(f"{owner}: schedule has {unknown[0]!r}, which is not a group of this state. Groups: {known}")
     given: dict[Factor, Any] = {}
     for factor, name in names.items():
         path = factor.state.path

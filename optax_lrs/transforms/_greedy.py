@@ -115,7 +115,7 @@ def scale_by_greedy(
 
     References:
         Subramanian et al., GreedyLR, arXiv:2512.14527. Defaults and order of the rules from the
-        authors' implementation; the paper's own text was not at hand.
+        authors' implementation; the paper itself was not available.
     """
     factor = number(_OWNER, "factor", factor, above=0.0, below=1.0)
     min_scale = number(_OWNER, "min_scale", min_scale, above=0.0, high=1.0)  # no increase leads away from 0

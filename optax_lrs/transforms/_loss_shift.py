@@ -46,7 +46,7 @@ class LossShift(Value):
 
     The first :math:`M` losses only set the mean and the variance, and are not clipped. After a
     shift, whether detected or announced, ``rest_steps`` losses are ignored, because a new warmup
-    changes the loss itself; then the mean and variance are estimated anew. Only a rise counts:
+    changes the loss itself; then the mean and variance are estimated again. Only a rise counts:
     easier new data go unnoticed. A loss that is not finite is skipped. The cap keeps a single
     spike, however high, from being a shift: a shift takes at least h / (c - k) losses.
 

@@ -78,8 +78,8 @@ def test_stretching_is_exact(seed):
         clock = Clock.of_host(step).stretch(float(factor))
         np.testing.assert_allclose(clock.left(0, total), float(left), rtol=1e-9, atol=1e-16 / total)
         got_left, got_done = read(jnp.int32(step), factor)
-        # A remainder of at least a hundredth of a step is exact to float32; a smaller one has an error
-        # of a few 1e-7 of a step.
+        # A remainder of at least a hundredth of a step is exact to float32; a smaller one has an
+        # error of a few 1e-7 of a step.
         np.testing.assert_allclose(got_left, float(left), rtol=1e-6, atol=1e-6 / float(total * exact))
         np.testing.assert_allclose(got_done, float(min(1 - left, 1)), rtol=1e-6, atol=1e-6 / float(total * exact))
 
@@ -141,7 +141,7 @@ def test_int64_and_uint64_steps():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_counting_tokens_is_exact(seed):
-    """A clock of tokens, whose phases begin and end within a step; counts beyond 2**31 and 2**53."""
+    """A clock of tokens: phases that begin and end within a step, counts above 2**31 and 2**53."""
     draw = random.Random(seed)
     per_step = draw.choice([1, 2, 7, 2**19, 4_000_001])
     size = draw.choice([10, 10**5, 10**9, LAST])

@@ -88,8 +88,8 @@ def test_the_residuals_of_a_single_law_are_used():
     sure, unsure = (laws.choose(laws_only(None, rmse), CANDIDATES) for rmse in (1e-7, 0.1))
     assert sure.difference("middle", "nearly middle").is_real and sure.tied() == (sure.best,)
     assert set(unsure.tied()) == set(CANDIDATES) and max(unsure.probabilities.values()) < 0.4
-    # For two normal errors of 0.1 of the loss, the 90% bounds of the difference are 1.645 * sqrt(2) *
-    # 0.1 away.
+    # For two normal errors of 0.1 of the loss, the 90% bounds of the difference are 1.645 * sqrt(2)
+    # * 0.1 away.
     small = laws.choose(laws_only(None, 1e-3), CANDIDATES).difference("constant", "middle")
     noise = np.hypot(*[1e-3 * LAW.final_loss(CANDIDATES[name], steps=T) for name in ("constant", "middle")])
     assert (small.high - small.low) / 2 == pytest.approx(1.645 * noise, rel=0.03)

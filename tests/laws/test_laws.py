@@ -161,8 +161,8 @@ def test_annealing_slope():
 @pytest.mark.parametrize("name", ["constant", "wsd", "one drop", "noise"])
 @pytest.mark.parametrize("warmup", ["counted", "as_peak", "summed"])
 def test_lr_gradient(law, name, warmup, monkeypatch):
-    # Moving one step makes a block of drops rough. Divided by so small a move, the interpolation error
-    # would be visible.
+    # Moving one step makes a block of drops rough. Divided by so small a move, the interpolation
+    # error would be visible.
     monkeypatch.setattr("optax_lrs.laws._kernel_sums._LEAF", 10**9)
     law, lrs = law.replace(warmup=warmup), lrs_of(name)[:-1]
     gradient, last = laws.lr_gradient(law, lrs), [len(lrs) - 1]
@@ -214,7 +214,7 @@ def test_steps_in_any_order_and_shape(law):
 
 @pytest.mark.parametrize("law", [ANNEALING, MULTI], ids=lambda law: type(law).__name__)
 def test_a_drop_helps_late_and_a_rise_hurts(law):
-    """Relative to the power of the sum alone, a drop lowers the loss more and more; a rise raises it."""
+    """Relative to the power of the sum, a drop lowers the loss more and more; a rise raises it."""
     bare = law.replace(power_scale=0.0)
     fell, rose = (bare.curve(np.r_[np.full(500, a), np.full(1500, b)]) - law.irreducible for a, b in ((3, 1), (1, 3)))
     assert np.all(fell[:500] == 0) and np.all(np.diff(fell[500:]) < 0) and np.all(rose[500:] > 0)

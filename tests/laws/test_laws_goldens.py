@@ -14,8 +14,8 @@ TOY_AREAS = {
     0.999: [0, 0, 0.25, 0.74975, 1.49900025, 2.24750124975],
     0.0: [0, 0, 0.25, 0.5, 0.75, 0.75],
 }
-# Tissue et al.'s fit at full size: peak 2e-4, 20,001 entries, a warmup of 500 as at peak; the losses
-# after 1000, 10000, 18000 and 20000 steps.
+# Tissue et al.'s fit at full size: peak 2e-4, 20,001 entries, a warmup of 500 as at peak; the
+# losses after 1000, 10000, 18000 and 20000 steps.
 TISSUE = [
     (olrs.Constant(value=2e-4), [3.66708733628, 2.92099952046, 2.8400692239, 2.82813007317]),
     (

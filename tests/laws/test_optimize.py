@@ -28,8 +28,8 @@ PEAK, T, WARMUP = 3e-4, 24_000, 2160
     ("size", "loss", "start"), [("25M", 3.14968, 19375), ("100M", 2.79414, 18950), ("400M", 2.53322, 19056)]
 )
 def test_the_published_optima(size, loss, start):
-    # Luo et al.'s optimized schedules: their losses, the steps where they begin to fall, and ends of
-    # 1.1e-6 to 1.4e-6, at most a 20th of the peak.
+    # Luo et al.'s optimized schedules: their losses, the steps where they begin to fall, and ends
+    # of 1.1e-6 to 1.4e-6, at most a 20th of the peak.
     law = MULTI.published(size).replace(warmup="summed")
     lr = laws.optimize(law, steps=T, peak=PEAK, warmup_steps=WARMUP, knots=100, most_iterations=150)
     assert law.final_loss(lr, steps=T) == pytest.approx(loss, abs=1e-4)
@@ -48,7 +48,7 @@ def power_tail(power, decay):
 
 
 def test_published_power_tails():
-    # Luo et al.'s best schedule that holds the peak and then falls as (1-x)^p: p = 1.5 over 2,500 steps.
+    # Luo et al.'s best schedule that holds the peak, then falls as (1-x)^p: p = 1.5, 2,500 steps.
     law = MULTI.replace(warmup="summed")
     tails = {p: law.final_loss(power_tail(p, 2500), steps=T) for p in (1.0, 1.5, 2.0)}
     assert min(tails, key=tails.get) == 1.5
@@ -174,8 +174,8 @@ def test_knots():
 
 
 def test_the_optimum_of_the_annealing_law_collapses():
-    # Luo et al., appendix F: the optimum holds the peak and drops to zero within two steps. Here such
-    # schedules are better than every tail of the family.
+    # Luo et al., appendix F: the optimum holds the peak and drops to zero within two steps. Here
+    # such schedules are better than every tail of the family.
     cliff = {k: olrs.Tabulated(lrs=[2e-4, 2e-4, 0.0], steps=[0, k, k + 1]) for k in (17_000, 18_000, 18_500)}
     shapes = (profiles.linear, profiles.cosine, profiles.one_minus_sqrt)
     tails = [

@@ -61,7 +61,7 @@ def test_a_plain_network_has_no_invariant_leaf_only_exchanges():
 
 @pytest.mark.slow
 def test_normalized_layers_biases_at_zero_and_leaves_without_a_scale():
-    """A kernel and its bias are invariant together; at a bias of zero the kernel alone seems invariant."""
+    """A kernel and its bias are invariant together; at a zero bias the kernel alone seems so."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
     params = {
         "1": {"kernel": w1, "bias": jnp.zeros(8)},
@@ -167,7 +167,7 @@ def test_a_residual_stream_before_and_after():
 
 @pytest.mark.slow
 def test_slices_of_batch_norm_heads_and_tables():
-    """Some slices are free: outputs before a BatchNorm, heads before a norm, rows of an embedding."""
+    """Free slices: outputs before a BatchNorm, heads before a norm, rows of an embedding."""
     conv, query, table, head = normals((3, 6, 4), (4, 2, 8), (5, 2, 8), (16, 3))
     params = {"conv": conv, "query": query, "embed": table, "head": head}
 
@@ -213,7 +213,7 @@ def test_an_epsilon_that_is_too_large_and_a_leaf_of_little_influence():
 
 @pytest.mark.slow
 def test_few_outputs_and_a_loss():
-    """A scalar has one derivative per point: with more directions than points, all look like symmetries."""
+    """A scalar has one derivative per point: more directions than points look like symmetries."""
     w1, w2, w3 = normals((6, 8), (8, 8), (8, 3))
 
     def apply(p, x):

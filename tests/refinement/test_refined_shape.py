@@ -1,4 +1,4 @@
-"""The closed form of a refined schedule, and the smoothing of norms: golden values and properties."""
+"""The closed form of a refined schedule and the smoothing of norms: goldens and properties."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Field types: every sensible way to write leaves and structure, and a clear error for any other."""
+"""Field types: every sensible way to write leaves and structure; clear errors for others."""
 
 # ruff: noqa: UP006, UP007, UP045 - the old spellings are tested, too
 
