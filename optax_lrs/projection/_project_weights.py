@@ -97,6 +97,27 @@ def project_weights(
     output neuron and sharded outputs, the norms themselves, a vector, are gathered. In
     ``shard_map`` pass ``specs``; then there is one ``psum`` for everything.
 
+    **AdamH, or Hyperball** is a chain with this transform. It scales each update to the norm of its
+    matrix, multiplies by the rate, and returns the weights to their sphere::
+
+        def to_norm_of_weights(u, w):
+            norm = lambda x: jnp.sqrt(jnp.sum(jnp.square(x), axis=(-2, -1), keepdims=True))
+            return u * norm(w) / jnp.maximum(norm(u), 1e-10)
+
+        tx = optax.chain(
+            optax.scale_by_adam(b2=0.95),
+            optax.stateless_with_tree_map(to_norm_of_weights),
+            olrs.scale_by_live_schedule(lr),
+            olrs.project_weights(".*", separate=0),  # [layers, rows, columns]; without separate: [rows, columns]
+        )
+
+    The rate is then the tangent of the angle by which an update at right angles to the weights
+    turns them, and weight decay has no effect. To convert from AdamW with rate :math:`\eta` and
+    decay :math:`\lambda`, the source takes :math:`\sqrt{\eta\lambda}`; the rotation of AdamW at
+    equilibrium is :math:`\sqrt{2\eta\lambda}` (inferred, not measured). For 1e-3 and 0.1 these are
+    0.01 and 0.014. The chain is for matrices: put them in a group of :func:`partition_by_path`, and
+    everything else in another.
+
     **The extra argument** ``project_weights=False`` of ``update`` leaves that update unchanged.
 
     Args:
@@ -145,10 +166,24 @@ def project_weights(
         >>> projection.growth(params, state)
         {'hidden/kernel': Array(2., dtype=float32)}
 
+        AdamH's steps with a rate of 0.1 and the direction (1, 0) keep the norm 5 of the weights:
+
+        >>> from optax_lrs import Constant, scale_by_live_schedule
+        >>> def to_norm_of_weights(u, w):
+        ...     norm = lambda x: jnp.sqrt(jnp.sum(jnp.square(x), axis=(-2, -1), keepdims=True))
+        ...     return u * norm(w) / jnp.maximum(norm(u), 1e-10)
+        >>> scaled = optax.stateless_with_tree_map(to_norm_of_weights)
+        >>> tx = optax.chain(scaled, scale_by_live_schedule(Constant(value=0.1)), project_weights(".*"))
+        >>> params = {"w": jnp.array([[3.0, 4.0]])}
+        >>> updates, _ = tx.update({"w": jnp.array([[1.0, 0.0]])}, tx.init(params), params)
+        >>> [round(float(w), 4) for w in optax.apply_updates(params, updates)["w"][0]]
+        [2.65, 4.24]
+
     References:
         Lyle, Zheng, Khetarpal, Martens, van Hasselt, Pascanu, Dabney, Normalization and Effective
         Learning Rates in Reinforcement Learning, arXiv:2407.01800. Details from summaries and an
         independent audit; the text was not available.
+        AdamH: ``adamh.py`` of Levanter (Apache-2.0), read as code.
     """
     which = checked_weights(_OWNER, weights, without, separate, joint)
     radius = checked_radius(_OWNER, radius)
