@@ -75,7 +75,7 @@ class Schedule(Value, abstract=True):
     def ends_at(self) -> int | None:
         """The step from which the rate is constant; None if there is no such step."""
         known = "total_steps" in self._kinds or hasattr(type(self), "total_steps")
-        return getattr(self, "total_steps") if known else None
+        return getattr(self, "total_steps") if known else None  # noqa: B009 - not every schedule has it
 
     @property
     def corners(self) -> tuple[int, ...]:

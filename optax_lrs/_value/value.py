@@ -116,7 +116,7 @@ class Value(Subtree):
         def __getattr__(self, name):
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             if not name.startswith("_"):
-                hint = did_you_mean(name, [each for each in dir(type(self)) + [*self._kinds] if each[0] != "_"])
+                hint = did_you_mean(name, [each for each in [*dir(type(self)), *self._kinds] if each[0] != "_"])
                 message += f". {hint}" if hint else ""
             raise AttributeError(message, name=name, obj=None)  # an obj would make Python suggest a second time
 
@@ -287,7 +287,7 @@ def _explain_wrong_arguments(cls: type[Value]) -> None:
                 raise
             raise TypeError(wrong) from None
 
-    setattr(cls, "__init__", __init__)
+    setattr(cls, "__init__", __init__)  # noqa: B010 - type checkers reject the assignment
 
 
 def _wrong_arguments(cls: type[Value], args: Sequence[Any], fields: Mapping[str, Any]) -> str:

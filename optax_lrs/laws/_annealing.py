@@ -22,15 +22,16 @@ class Annealing(Law):
         L(s) = L_0 + A\,S_1(s)^{-\alpha} - C\,S_2(s), \qquad S_1(s) = \sum_{i=0}^{s} \eta_i, \qquad
         S_2(s) = \sum_{i=1}^{s} m_i, \quad m_i = \lambda m_{i-1} + (\eta_{i-1} - \eta_i)
 
-    It has four numbers and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to a
-    short constant and a short cosine run; predictions for WSD, cosine and multi-step runs three
-    times as long were within 0.15 to 0.32% (594M, reported). It is evaluated in O(T) and fitted in
-    milliseconds. The memory depends on model, batch and schedule: it is 0.999 everywhere in the
-    paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits it. On the curves of Luo
-    et al. a warmup counted as it was predicts better than the paper's treatment.
+    It has four parameters and a memory :math:`1/(1-\lambda)` of about a thousand steps. Fit it to
+    a short constant run and a short cosine run; predictions for WSD, cosine and multi-step runs
+    three times as long were within 0.15 to 0.32% (594M, reported). It is evaluated in O(T) and
+    fitted in milliseconds. The memory depends on model, batch and schedule: :math:`\lambda` is
+    0.999 everywhere in the paper, but 0.995 fits 25M better; ``fixed={"decay_factor": None}`` fits
+    it. On the curves of Luo et al., ``warmup="counted"`` predicts better than the paper's
+    treatment.
 
     The law is linear in the changes of the rate, so the schedule that minimizes it falls from the
-    peak to zero within two steps: choose among schedules with it, and never optimize one freely.
+    peak to zero within two steps. Use it to choose among schedules, not to optimize one freely.
 
     Args:
         irreducible: :math:`L_0`.
@@ -39,7 +40,7 @@ class Annealing(Law):
         drop_scale: :math:`C`.
         decay_factor: :math:`\lambda`, from 0 to 1.
         warmup: how the law reads the warmup; ``"as_peak"`` is the paper's. See :meth:`Law.fit`.
-        report: of the fit; None for given parameters.
+        report: the report of the fit; None for given parameters.
 
     Example:
         >>> import optax_lrs as olrs
@@ -82,7 +83,7 @@ class Annealing(Law):
     @classmethod
     def plan(cls, lrs: np.ndarray, steps: np.ndarray, warmup: str) -> Any:
         changes = drops(treated(lrs, warmup)[1])
-        kept = functools.lru_cache(maxsize=1)  # the decay factor is mostly held
+        kept = functools.lru_cache(maxsize=1)  # the decay factor is usually fixed
         area = kept(lambda factor: annealing_area(changes, factor)[steps])
         slope = kept(lambda factor: annealing_slope(changes, factor)[steps])
         return log_sum(lrs, steps, warmup), area, slope

@@ -38,25 +38,25 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether the law and its runs can tell the two apart: zero is outside the bounds."""
+        """Whether the law and its runs distinguish the two: zero is outside the bounds."""
         return self.low > 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Candidates, the lowest predicted loss first. ``print`` shows the table.
+    """The ranked candidates, lowest predicted loss first; ``print`` shows a table.
 
     Attributes:
         losses: the predicted final loss by name.
-        bounds: by name the (low, high) between which the loss should lie at the level; equal to the
-            loss where nothing is known about errors.
-        probabilities: by name the probability of ending lowest, if the law is right; nan where
-            nothing is known.
+        bounds: by name the (low, high) bounds of the loss at the level; equal to the loss if its
+            errors are unknown.
+        probabilities: by name the probability of ending lowest, if the law is right; nan if errors
+            are unknown.
         steps: by name the length of the run.
         doubts: by name the reasons to doubt the prediction.
-        level: of the bounds, such as 0.9.
+        level: the level of the bounds, such as 0.9.
         draws: samples of the final losses, shape [draws, candidates], in the order of ``losses``;
-            None where nothing is known about errors.
+            None if errors are unknown.
     """
 
     losses: Mapping[str, float]
@@ -91,7 +91,7 @@ class Choice:
         return Difference(better=better, worse=worse, gap=gap, low=float(low), high=float(high))
 
     def differences(self) -> tuple[Difference, ...]:
-        """Every pair compared, the better of each first."""
+        """Compares every pair of candidates."""
         names = list(self.losses)
         return tuple(self.difference(a, b) for i, a in enumerate(names) for b in names[i + 1 :])
 
@@ -128,38 +128,37 @@ def choose(
     level: float = 0.9,
     seed: int = 0,
 ) -> Choice:
-    r"""Ranks schedules by the final loss that a law predicts, and says which differences are real.
+    r"""Ranks schedules by the final loss that a law predicts, and finds which differences are real.
 
-    Two things make a prediction wrong, and both are sampled. The first is what the runs leave open:
-    the ensemble's members, moved to the law's prediction. The second is what the law misses even of
-    the runs that it was fitted to: a normal error of the size of the fit's residuals, sampled for
-    each candidate separately. The second is cautious for schedules that are much alike, whose
-    errors are alike too, and knows nothing of a schedule unlike all that were fitted: differences
-    smaller than the fit's residuals are never called real. The result is still optimistic: on the
-    124M runs of Schaipp et al., fitted to two, of 54 pairs called real at 90% by
-    :class:`SublinearPower` 49 were in the right order, of 52 by :class:`MultiPower` 42, of 71 by
-    :class:`Annealing` 59. The probability that a candidate ends lowest is the share of samples in
-    which it does.
+    Two sources of error are sampled. The first is the uncertainty that the runs leave: the
+    ensemble's members, shifted to the law's prediction. The second is the misfit of the law on the
+    runs that it was fitted to: a normal error of the size of the fit's residuals, sampled for each
+    candidate separately. The second is cautious for similar schedules, whose errors are similar,
+    too. It does not cover schedules unlike all fitted ones. Differences smaller than the fit's
+    residuals are never called real. The result is still optimistic: on the 124M runs of Schaipp et
+    al., fitted to two, of 54 pairs called real at 90% by :class:`SublinearPower` 49 were in the
+    right order, of 52 by :class:`MultiPower` 42, of 71 by :class:`Annealing` 59. The probability
+    that a candidate ends lowest is the share of samples in which it does.
 
     Args:
-        law: a fitted law or, better, its ensemble from :func:`bootstrap`. For a law alone only the
-            residuals are known. For a law with given parameters nothing is, and no difference is
-            called real.
+        law: a fitted law or, better, its ensemble from :func:`bootstrap`. For a single law only the
+            residuals are known. For a law with given parameters no errors are known, and no
+            difference is called real.
         candidates: schedules by name.
-        steps: the length of the runs; by default each schedule's own, which then must end. Runs of
-            different lengths may be compared, but cost differently.
-        level: of the bounds and of what is called real.
-        seed: of the samples.
+        steps: the length of the runs; by default that of each schedule, which must then have an
+            end. Runs of different lengths can be compared, but their costs differ.
+        level: the level of the bounds; a difference is real if zero is outside its bounds.
+        seed: the seed of the samples.
 
     Returns:
-        The choice: print it.
+        The choice; print it for a table.
 
     Warns:
         LawWarning: if a candidate is far from the fitted schedules, or the fit was doubtful.
 
     Raises:
         ValueError: if there are no candidates, the level is not between 0 and 1, or a schedule has
-            no end and ``steps`` is not given; and as :meth:`Law.predict`.
+            no end and ``steps`` is not given; also those of :meth:`Law.predict`.
 
     Example:
         >>> import optax_lrs as olrs

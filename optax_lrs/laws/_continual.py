@@ -40,11 +40,11 @@ class ContinualAnnealing(Law):
             - C_1 S_2^{\mathrm{pt}} - C_2 S_2^{\mathrm{cpt}}
             + B \left(1 - (1 + E\,S_1^{\mathrm{cpt}})^{-\beta}\right)
 
-    It has the sums of :class:`Annealing`, separate for the pre-training (pt) and the continued one
-    (cpt), and a term for the change of data: it raises the loss on the former data (B > 0,
-    forgetting) and lowers that on the new data (B < 0). It needs runs with losses before and after
-    the change, under at least two schedules. Reported: a checkpoint that was annealed less reaches
-    a lower loss on the new data.
+    It has the sums of :class:`Annealing`, separately for the pre-training (pt) and the continued
+    pre-training (cpt), and a term for the change of data, which raises the loss on the former data
+    (B > 0, forgetting) and lowers it on the new data (B < 0). It needs runs with losses before and
+    after the change, under at least two schedules. Reported: a checkpoint that was annealed less
+    reaches a lower loss on the new data.
 
     The formula and the published fits come from a summary of the paper. How its areas are split at
     the change is inferred: here a drop counts in the area of the phase in which it happens; the
@@ -64,7 +64,7 @@ class ContinualAnnealing(Law):
             switch_step=[…])``; the law keeps the first.
         decay_factor: :math:`\lambda`.
         warmup: how the law reads the first warmup; see :meth:`Law.fit`.
-        report: of the fit; None for given parameters.
+        report: the report of the fit; None for given parameters.
 
     Example:
         >>> law = ContinualAnnealing.published("general", switch_step=20_000)
@@ -121,7 +121,7 @@ class ContinualAnnealing(Law):
         before_at = np.minimum(steps, switch_step - 1)
 
         def split(total):
-            """The sums of both phases by decay factor; cached, as the factor is mostly held."""
+            """The sums of both phases by decay factor; cached: the factor is usually fixed."""
 
             def both(factor):
                 return total(changes, factor)[before_at], total(changes * after, factor)[steps]

@@ -1,4 +1,4 @@
-"""An ensemble of laws: what the runs leave uncertain."""
+"""An ensemble of laws: shows the uncertainty that the runs leave."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _READING = ("column", "points", "first_step", "warmup_steps", "between")  # the 
 
 
 class Ensemble(Value):
-    """A fitted law, and others that the same runs do not rule out; made by :func:`bootstrap`.
+    """A fitted law, and others that fit the same runs; made by :func:`bootstrap`.
 
     Args:
-        law: the fit to the runs as they are. Its predictions are the ensemble's.
+        law: the fit with the original weights. Its predictions are those of the ensemble.
         members: fits to the same runs with other weights.
     """
 
@@ -60,18 +60,17 @@ class Ensemble(Value):
         return self.law.doubts(lrs)
 
     def final_losses(self, schedule: optax.Schedule, *, steps: int) -> np.ndarray:
-        """The members' final losses, shape [members]: compare schedules member by member."""
+        """Returns the final losses of the members, to compare schedules; shape [members]."""
         return self.curves(rates(schedule, steps, "Ensemble.final_losses"), [steps - 1])[:, 0]
 
     def interval(self, lrs: Any, steps: Any = None, *, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        r"""Bounds between which a loss should lie, if the law is right.
+        r"""Returns bounds within which a loss should lie, if the law is right.
 
         The half-width in the logarithm is :math:`\sqrt{a^2 + b^2}`: a is the distance from the law
-        to the quantile of the members, b is what a normal residual of the fit's size adds. Both are
-        small when the law fits well, and say nothing of a schedule for which the law fails: test it
-        on a run that was left out. On the held-out 25M and 100M curves of Luo et al. the 90%
-        intervals of three laws held 77 to 91% of the losses, and fewer for runs three times as
-        long.
+        to the quantile of the members, b is the part of a normal residual of the fit's size. Both
+        are small when the law fits well, even for a schedule for which the law fails: test it on a
+        held-out run. On the held-out 25M and 100M curves of Luo et al. the 90% intervals of three
+        laws contained 77 to 91% of the losses, and fewer for runs three times as long.
 
         Args:
             lrs: the rate of every step, shape [T].
@@ -82,7 +81,7 @@ class Ensemble(Value):
             The lower and the upper bounds.
 
         Raises:
-            ValueError: if the level is not between 0 and 1, or as :meth:`Law.curve`.
+            ValueError: if the level is not between 0 and 1; also those of :meth:`Law.curve`.
         """
         level = number("Ensemble.interval", "level", level, above=0, below=1)
         center = np.log(self.curve(lrs, steps))
@@ -100,21 +99,21 @@ def bootstrap(
     """Fits more laws to the same runs, to show how uncertain parameters and predictions are.
 
     Each member is fitted with other weights (the Bayesian bootstrap): every run, and every segment
-    of a run, counts with a weight drawn from the exponential distribution. Neighboring losses are
-    too alike for weights of their own. The ensemble shows what these runs leave open, not what is
-    wrong with the law itself.
+    of a run, gets a weight drawn from the exponential distribution. Single losses do not get
+    separate weights, because neighboring losses are too similar. The ensemble shows the uncertainty
+    that these runs leave, not the errors of the law itself.
 
     Args:
         law: the fitted law.
         runs: the runs that the law was fitted to.
         n: the number of members.
-        seed: of the weights.
-        segments: the number of segments of each run, with as many losses each.
-        **how: what else :meth:`Law.fit` was given, besides ``warmup``.
+        seed: the seed of the weights.
+        segments: the number of segments of each run, with equally many losses.
+        **how: the other arguments that :meth:`Law.fit` was given, except ``warmup``.
 
     Raises:
         TypeError: if ``law`` is not a :class:`Law`.
-        ValueError: as :meth:`Law.fit`; or if ``n`` or ``segments`` is not positive.
+        ValueError: those of :meth:`Law.fit`; or if ``n`` or ``segments`` is not positive.
 
     Example:
         >>> import optax_lrs as olrs
@@ -130,7 +129,7 @@ def bootstrap(
     reading = {"points": 1000, **{key: how[key] for key in _READING if key in how}}
     seen = [observe(run, owner="bootstrap", **reading) for run in runs]
     solving = {key: value for key, value in how.items() if key not in (*_READING, "starts", *cls.settings)}
-    # A parameter that was held stays where the law has it.
+    # A parameter that was held keeps its value in the law.
     solving["fixed"] = {key: getattr(law, key) for key in cls.held} | dict(solving.get("fixed") or {})
     settings = {key: how.get(key, getattr(law, key)) for key in cls.settings}
     given = solving.pop("weights", None) or [1.0] * len(runs)

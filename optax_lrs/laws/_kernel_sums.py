@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 _NODES = 8  # interpolation nodes per block
-_LEAF = 24  # so few sources or fewer are summed one by one
+_LEAF = 24  # blocks of at most this many sources are summed one by one
 _SPAN = 1.0  # how much the logarithm of the rate may change within a block
-_ROUGH = 1e-4  # by how much interpolation may miss it; and the sums of rates, relative to their span
+_ROUGH = 1e-4  # the allowed interpolation error of it, and of the sums of rates relative to their span
 _FAR = 0.5  # how far a block must be, in sums of rates, relative to its own
 _CHUNK = 2048  # targets whose terms are computed together
 _MOST = 4_000_000  # terms computed together, 160 MB

@@ -31,10 +31,10 @@ class LawWarning(UserWarning):
 class Law(Value, abstract=True):
     r"""A loss-curve law: from the learning rate of every step to the loss after it.
 
-    A law is a value: it prints, compares, and goes to JSON and back. All laws are sums :math:`L(s)
-    = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on a few more
-    parameters. To write your own, name the fields and give the columns with their derivatives. The
-    fit and its checks, the bootstrap, :func:`choose` and :func:`plot` then work::
+    A law is a value: it prints, compares, and converts to JSON and back. All laws are sums
+    :math:`L(s) = \sum_j c_j \phi_j(s)` of columns that depend on the rates up to step s and on a
+    few more parameters. To write your own, name the fields and give the columns with their
+    derivatives. The fit and its checks, the bootstrap, :func:`choose` and :func:`plot` then work::
 
         class InverseSum(Law):
             linear = ("irreducible", "power_scale")
@@ -81,16 +81,16 @@ class Law(Value, abstract=True):
     priors: ClassVar[Mapping[str, tuple[float, float]]] = {}
     """The default prior of a fit: (center, width) by parameter."""
     settings: ClassVar[tuple[str, ...]] = ("warmup",)
-    """The fields that say how the law reads the rates: set before the fit, passed to ``plan``."""
+    """The fields that set how the law reads the rates: set before the fit, passed to ``plan``."""
     late_weight: ClassVar[float] = 0.0
-    """A fit weighs each point of a run by this power of its step: 0 weighs all alike."""
+    """A fit weights each point of a run by this power of its step; 0 weights all points equally."""
     needs_decay: ClassVar[bool] = False
     """Whether a fit needs a run whose rate falls, because a parameter describes the effect."""
     free_optimum: ClassVar[bool] = False
     """Whether :func:`optimize` may search all schedules. Keep False for a law that is linear in the
     drops of the rate: its optimum jumps from one bound of the rate to the other."""
     paper: ClassVar[str] = ""
-    """Where the law comes from: an arXiv number."""
+    """The source of the law: an arXiv number."""
 
     warmup: str
     report: FitReport | None
@@ -99,7 +99,7 @@ class Law(Value, abstract=True):
 
     @classmethod
     def plan(cls, lrs: np.ndarray, steps: np.ndarray, **settings: Any) -> Any:
-        """Computes what depends on the rates alone.
+        """Computes everything that depends on the rates alone.
 
         Args:
             lrs: the rate of every step, float64, shape [T].
@@ -127,16 +127,16 @@ class Law(Value, abstract=True):
         raise NotImplementedError(f"{cls.__name__} defines no basis")
 
     def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:
-        """The derivatives of the last loss by every rate, shape [T].
+        """Returns the derivatives of the last loss with respect to every rate, shape [T].
 
         :func:`lr_gradient` calls it with checked rates.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no rate_slopes")
 
     def last_loss(self, lrs: np.ndarray) -> float:
-        """The loss after the last of these rates.
+        """Returns the loss after the last of these rates.
 
-        Override it where a single step is cheaper without the curve.
+        Override it if a single step is cheaper without the curve.
         """
         return float(self.curve(lrs, [len(lrs) - 1])[0])
 
@@ -209,8 +209,8 @@ class Law(Value, abstract=True):
     def doubts(self, lrs: Sequence[float] | np.ndarray) -> tuple[str, ...]:
         """The reasons to doubt a prediction for these rates; empty if there are none.
 
-        They are: what was doubtful about the fit; a run more than four times as long as the longest
-        fitted one; a rate more than 1.5 times the highest fitted one.
+        They are the doubts of the fit, a run more than four times as long as the longest fitted
+        one, and a rate more than 1.5 times the highest fitted one.
         """
         lrs = checked_lrs(type(self).__name__, lrs)
         if self.report is None:
@@ -249,28 +249,28 @@ class Law(Value, abstract=True):
 
         The fit starts from several points, uses exact gradients, and keeps the best result. A loss
         at step s is compared with the curve's entry s, as in the papers, though it may be the loss
-        before the update. Two cheap runs with different schedules are the least that determines a
-        law, such as one constant and one that decays; three are better. Leave out the first
-        percents of the steps (``first_step``), where no law holds.
+        before the update. A law needs at least two cheap runs with different schedules, such as one
+        constant and one that decays; three are better. Leave out the first few percent of the steps
+        (``first_step``), where no law holds.
 
         Args:
             runs: runs with losses, and with a schedule or the rates at those steps.
-            weights: how much each run counts; by default all alike. Within a run the points count
-                alike, or as ``late_weight`` says.
+            weights: the weight of each run; equal by default. Within a run the points have equal
+                weights, or those of ``late_weight``.
             warmup: how the law reads the warmup; by default the class's ``warmup``. ``"counted"``:
-                as it was; its rise counts as a negative drop. ``"as_peak"``: as if the rate had
-                been at its peak (Tissue et al.). ``"summed"``: it counts in the sum of rates, its
-                rise does not (Luo et al.'s paper; their code counts it). The law keeps this
+                unchanged; its rise counts as a negative drop. ``"as_peak"``: as if the rate had
+                been at its peak (Tissue et al.). ``"summed"``: the sum of rates includes it, but
+                its rise is ignored (Luo et al.'s paper; their code counts it). The law keeps this
                 setting.
             warmup_steps: the length of a warmup that ``lrs`` of the runs do not show; not needed
                 with a schedule.
-            between: how the rate went between recorded rows, ``"linear"`` or ``"hold"``; not needed
-                with a schedule.
-            column: which losses; by default ``val_losses`` where a run has any, else ``losses``.
+            between: the rate between recorded rows, ``"linear"`` or ``"hold"``; not needed with a
+                schedule.
+            column: the losses to use; by default ``val_losses`` if a run has any, else ``losses``.
             first_step: losses before this step are left out; by default those of the warmup.
-            points: the most losses taken from each run, evenly spread; None takes all.
-            delta: where Huber's loss turns from a square into a line, in relative units: outliers
-                (spikes) weigh little.
+            points: the largest number of losses taken from each run, evenly spread; None for all.
+            delta: where Huber's loss turns from a square into a line, in relative units, so that
+                outliers (spikes) have little weight.
             fixed: values of parameters that are not fitted; None to fit one that is ``held`` by
                 default.
             bounds: (lowest, highest) by parameter.
@@ -278,7 +278,7 @@ class Law(Value, abstract=True):
                 c)^2 / w^2`, as much as an observation with noise ``delta`` would. For a decay
                 factor, the logarithm of ``1 - x``. By default the ``priors`` of the law; ``{}`` for
                 none.
-            starts: where to begin: values of the parameters that are not linear.
+            starts: the starting values of the parameters that are not linear.
             **settings: other ``settings`` of the law; pass a sequence to give one for each run.
 
         Returns:
@@ -289,8 +289,8 @@ class Law(Value, abstract=True):
                 converge.
 
         Raises:
-            ValueError: if there are too few points, no run shows what a change of the rate does, or
-                a run has no usable loss, ends before its warmup does, or has unknown rates.
+            ValueError: if there are too few points, no run shows the effect of a change of the
+                rate, or a run has no usable loss, ends before its warmup, or has unknown rates.
         """
         owner = f"{cls.__name__}.fit"
         warmup = cls.__dataclass_fields__["warmup"].default if warmup is None else warmup

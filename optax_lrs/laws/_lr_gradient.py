@@ -1,4 +1,4 @@
-"""The gradient of the last loss by every rate: exact, in O(T)."""
+"""The gradient of the last loss with respect to every rate: exact, in O(T)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optax_lrs.laws._observations import checked_lrs
 
 
 def lr_gradient(law: Law, lrs: Sequence[float] | np.ndarray) -> np.ndarray:
-    r"""The derivatives of the last loss by the rate of every step.
+    r"""Returns the derivatives of the last loss with respect to every rate.
 
     .. math:: \frac{\partial L(T-1)}{\partial \eta_s}, \qquad s = 0 \dots T-1
 

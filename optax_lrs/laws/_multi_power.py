@@ -31,13 +31,13 @@ class MultiPower(Law):
             G\!\left(\eta_k^{-\gamma} \sum_{\tau=k}^{t} \eta_\tau\right),
             \qquad G(x) = 1 - (1 + Cx)^{-\beta}
 
-    It has seven numbers. Unlike :class:`Annealing` it knows that a drop to a lower rate takes
-    longer to show, and its schedule may be optimized. It needs three runs, such as a constant one,
-    a cosine, and one with a single drop.
+    It has seven parameters. Unlike in :class:`Annealing`, a drop to a lower rate takes effect more
+    slowly, and schedules can be optimized under the law. It needs three runs, such as a constant
+    one, a cosine, and one with a single drop.
 
-    The published numbers belong to a warmup that is counted, as the authors' code does
-    (``warmup="counted"``); the paper's text leaves its rise out (``"summed"``). The two differ by
-    0.1 in the loss: never compare across.
+    The published parameters belong to ``warmup="counted"``, as in the authors' code; the paper's
+    text leaves out the rise of the warmup (``"summed"``). The two differ by 0.1 in the loss: do not
+    compare one with the other.
 
     Unlike the paper, the fit goes to the optimum, from several starts, with a prior on C, beta and
     gamma. The centers are the values at which the authors' fit starts (1, 0.5, 0.5), the widths 5%.
@@ -60,7 +60,7 @@ class MultiPower(Law):
         drop_exponent: :math:`\beta`.
         lr_exponent: :math:`\gamma`.
         warmup: how the law reads the warmup; see :meth:`Law.fit`.
-        report: of the fit; None for given parameters.
+        report: the report of the fit; None for given parameters.
 
     Example:
         >>> law = MultiPower.published("25M")
@@ -141,7 +141,7 @@ class MultiPower(Law):
 def _loss_drop(terms: Terms, speed: float, exponent: float, lr_exponent: float, *, slopes: bool) -> np.ndarray:
     """The sums over drops for B = 1, shape [1, targets].
 
-    With ``slopes`` also their derivatives by C, beta and gamma, shape [4, targets].
+    With ``slopes`` also their derivatives with respect to C, beta and gamma, shape [4, targets].
     """
     reach = (speed * np.exp(-lr_exponent * terms.log_lrs))[terms.nodes] * terms.sums
     logs = np.log1p(reach)

@@ -1,4 +1,4 @@
-"""What a law is fitted to: the rate at every step of a run, and the losses at some of them."""
+"""The data that a law is fitted to: the rate of every step of a run, and losses at some steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Column = Literal["losses", "val_losses"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Observations:
-    """One run as a law sees it.
+    """The rates and losses of one run.
 
     Attributes:
         lrs: the rate at every step from 0 to the last one observed, shape [T].
@@ -50,12 +50,12 @@ def observe(
 
     Args:
         run: the run.
-        column: which losses; by default ``val_losses`` if there are any, else ``losses``.
-        points: the most losses to keep, evenly spread; None keeps all.
+        column: the losses to use; by default ``val_losses`` if there are any, else ``losses``.
+        points: the largest number of losses to keep, evenly spread; None for all.
         first_step: losses before this step are left out; by default those of the warmup.
         warmup_steps: the length of a warmup that was not recorded; 0 if there was none. Needed if
             the rates begin late.
-        between: how the rate went between two rows: ``"linear"``, or ``"hold"`` for a staircase.
+        between: the rate between two rows: ``"linear"``, or ``"hold"`` for a staircase.
         owner: the function named in error messages.
 
     Raises:
@@ -97,8 +97,8 @@ def tidy(
 ) -> Run:
     """Makes a run from columns in any order.
 
-    Rows are sorted by step. Of rows with the same step the last is kept. Rows without a step are
-    left out. To read a file, use ``Run.from_csv``.
+    Rows are sorted by step. If several rows have the same step, the last is kept. Rows without a
+    step are dropped. To read a file, use ``Run.from_csv``.
 
     Args:
         steps: the step of each row, shape [n].
@@ -162,7 +162,7 @@ def rates_of(
 
 
 def listed(runs: Run | Sequence[Run]) -> list[Run]:
-    """The runs in a list; a single run may come alone."""
+    """Returns the runs as a list; a single run may be passed directly."""
     return [runs] if isinstance(runs, Run) else list(runs)
 
 

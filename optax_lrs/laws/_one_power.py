@@ -17,16 +17,16 @@ class OnePower(Law):
 
     .. math:: L(s) = L_0 + A\,S_1(s)^{-\alpha}, \qquad S_1(s) = \sum_{i=0}^{s} \eta_i
 
-    It misses that the loss drops when the rate does. On the held-out 25M curves of Luo et al. its
-    R² is 0.94 (0.83 in their table), against 0.998 of :class:`Annealing`. Use it as a baseline, and
-    for runs of one constant rate.
+    It cannot describe that the loss drops when the rate drops. On the held-out 25M curves of Luo et
+    al. its R² is 0.94 (0.83 in their table), against 0.998 of :class:`Annealing`. Use it as a
+    baseline, and for runs of one constant rate.
 
     Args:
         irreducible: :math:`L_0`.
         power_scale: :math:`A`.
         power_exponent: :math:`\alpha`.
         warmup: how the law reads the warmup; see :meth:`Law.fit`.
-        report: of the fit; None for given parameters.
+        report: the report of the fit; None for given parameters.
 
     Example:
         >>> law = OnePower(irreducible=2.0, power_scale=1.0, power_exponent=0.5)

@@ -1,4 +1,4 @@
-"""Searches the schedule with the lowest predicted loss: among all, or in a family."""
+"""Searches for the schedule with the lowest predicted loss: among all, or in a family."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def optimize(
     For the published laws the result is a plateau of 87% and a decay close to :math:`(1-x)^{1.5}`,
     down to a hundredth of the peak or less: no more than 0.0004 below the best schedule of that
     family (:func:`optimize_family` with :data:`optax_lrs.profiles.power`), and 0.05 below cosine
-    (Luo et al. measured more than 0.02 in real runs). How much of it is true depends on the law:
-    its optimum is where its errors flatter most. Run the best simple shape too, to compare.
+    (Luo et al. measured more than 0.02 in real runs). How far this is true depends on the law: an
+    optimum favors schedules whose loss the law underestimates. Also run the best simple shape, to
+    compare.
 
     :class:`Annealing` and :class:`OnePower` are refused. Apart from the sum of rates, the annealing
     law is linear in the drops of the rate, and the optimum of a linear function is a corner of the
@@ -67,7 +68,7 @@ def optimize(
         warmup_steps: the length of a linear warmup from zero.
         end: the lowest rate allowed at the last step; the law may choose a higher one.
         knots: the number of drops; None for one at every step.
-        most_iterations: of L-BFGS, from each start.
+        most_iterations: the largest number of iterations of L-BFGS, from each start.
 
     Returns:
         The schedule; its ``source`` names the law.
@@ -162,10 +163,10 @@ def optimize_family(
 ) -> BestSchedule:
     """Finds the best schedule of a family under a law, by trying every combination of values.
 
-    It works with any law, :class:`Annealing` too, as long as no decay of the family is arbitrarily
-    short: for shapes that were seen in runs the law can be trusted up to its errors, which
-    :func:`choose` reports for the best few. A law knows little about the peak: try few values, none
-    beyond the fitted rates.
+    It works with any law, including :class:`Annealing`, as long as no decay of the family is
+    arbitrarily short. For shapes like those of the fitted runs the law is right up to its errors,
+    which :func:`choose` reports for the best few. A law predicts the effect of the peak poorly: try
+    few values, none beyond the fitted rates.
 
     Args:
         law: a law, or an ensemble, whose law is used.
@@ -181,7 +182,7 @@ def optimize_family(
             value is at an edge of the grid.
 
     Raises:
-        ValueError: if the grid is empty; and as :meth:`Law.predict`.
+        ValueError: if the grid is empty; also those of :meth:`Law.predict`.
 
     Example:
         >>> import optax_lrs as olrs

@@ -1,4 +1,4 @@
-"""The picture of a fit. matplotlib is imported when one is drawn."""
+"""Plots a fit. matplotlib is imported when ``plot`` is called."""
 
 from __future__ import annotations
 

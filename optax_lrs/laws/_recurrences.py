@@ -27,7 +27,7 @@ def drops(lrs: np.ndarray) -> np.ndarray:
 
 
 def slopes_by_drop(weights: np.ndarray) -> np.ndarray:
-    """The gradient by the rates of a weighted sum of drops, shape [n].
+    """The gradient of a weighted sum of drops with respect to the rates, shape [n].
 
     Each rate ends one drop and starts the next; the first rate ends none.
     """

@@ -89,7 +89,7 @@ def huber(residuals: np.ndarray, delta: float = 1e-3) -> np.ndarray:
 
 
 def solve(problem: Problem, starts: Sequence[Mapping[str, float]], *, most_steps: int = 200) -> Solution:
-    """The best of the local optima that the starts lead to.
+    """Returns the best of the local optima found from the starts.
 
     The unknowns are the parameters on their scales, mostly logarithms, so that positive parameters
     stay positive. The solver takes trust-region steps on the exact Jacobian: the valleys of these
@@ -133,7 +133,7 @@ def _completed(problem: Problem, start: Mapping[str, float]) -> dict[str, float]
     try:
         found = nnls(np.concatenate([unit, -unit[:, signed]], axis=1), np.sqrt(problem.weights))[0]
         found[signed] -= found[count:]
-    except RuntimeError:  # too many iterations: any start will do
+    except RuntimeError:  # too many iterations: any start is good enough
         found = np.full(count, 0.5 * np.linalg.norm(np.sqrt(problem.weights)))
     # A coefficient of zero has no logarithm: take a thousandth of what the column could explain
     # alone.

@@ -1,4 +1,4 @@
-"""Our law: the multi-power law in a power of the rate below one."""
+"""Our law: the multi-power law of a power of the rate, with an exponent below one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFERENCE = 1e-3  # the rate whose power is itself
 
 
 def effective(lrs: np.ndarray, lr_power: float) -> np.ndarray:
-    """The power of the rates that the law works with, in units in which 1e-3 stays 1e-3."""
+    """Returns the power of the rates that the law uses, scaled so that 1e-3 stays 1e-3."""
     return REFERENCE * (np.asarray(lrs, np.float64) / REFERENCE) ** lr_power
 
 
@@ -34,13 +34,13 @@ class SublinearPower(Law):
     the units. Both published laws predict too low a loss for long decays when fitted to short ones,
     by up to 0.02 at 100M and 0.03 at 124M. They count a step at half the rate as half a step of
     progress, and give a fall to half the rate half the gain of a fall to zero. A power below one
-    makes a low rate worth more progress, and moves the gain to the end of the decay, as the curves
-    do.
+    gives low rates more progress, and moves the gain to the end of the decay, as in the measured
+    curves.
 
-    Use it where you would use :class:`MultiPower`, which is p = 1. With the prior two runs are
-    enough, one constant and one that decays; three are better. ``lr_power`` is not fitted. The fit
-    differs in two more ways: a point weighs as the root of its step (``late_weight``), because the
-    end is what we want to predict, and the warmup is ``"summed"``.
+    Use it instead of :class:`MultiPower`, which is p = 1. With the prior two runs are enough, one
+    constant and one that decays; three are better. ``lr_power`` is not fitted. The fit differs in
+    two more ways: points are weighted by the square root of their step (``late_weight``), because
+    the end of the curve is to be predicted, and the warmup is ``"summed"``.
 
     How p was chosen: on the 25M and 100M curves of Luo et al. and the 124M ones of Schaipp et al.,
     five splits each that are not the published ones, by the mean absolute error on the curves left
@@ -49,14 +49,14 @@ class SublinearPower(Law):
     Reported on the published splits, :class:`Annealing` / :class:`MultiPower` / this law, mean
     absolute error: 25M 0.0052 / 0.0040 / 0.0036, 100M 0.0043 / 0.0038 / 0.0028, 124M (a stable run
     and a cosine) 0.0075 / 0.0095 / 0.0037, which is 0.12% of the loss. With one curve left out of
-    nine it is no better than MultiPower at 25M (0.0054 both), and better at 100M (0.0034, 0.0045).
+    nine it equals MultiPower at 25M (0.0054 both), and is better at 100M (0.0034, 0.0045).
     At 124M it ranks a linear cooldown of 45% best, the published laws 35%; measured: 60%.
 
-    How far to trust this: those splits share curves with the others; the form was found by looking
-    at residuals of published splits too; and the weights and the warmup were chosen with the
-    published 25M score in sight (they matter for its R², 0.9987 without, 0.9988 with them). Only
-    sizes and teams not seen here can confirm it. ``benchmarks/laws/laws.py`` has the ablation. Not
-    tested on other optimizers than AdamW, nor above 124M parameters.
+    Limits of this evidence: those splits share curves with the published ones; residuals of the
+    published splits were used to find the form, too; and the weights and the warmup were chosen
+    while the published 25M score was known (they change its R² from 0.9987 to 0.9988). Only other
+    model sizes and other teams can confirm the law. ``benchmarks/laws/laws.py`` has the ablation.
+    Not tested with optimizers other than AdamW, nor above 124M parameters.
 
     Args:
         irreducible: :math:`L_0`.
@@ -68,7 +68,7 @@ class SublinearPower(Law):
         lr_exponent: :math:`\gamma`.
         lr_power: :math:`p`, above 0 and at most 1; may be passed to :meth:`Law.fit`.
         warmup: how the law reads the warmup; see :meth:`Law.fit`.
-        report: of the fit; None for given parameters.
+        report: the report of the fit; None for given parameters.
 
     Example:
         >>> law = SublinearPower(irreducible=2.7, power_scale=0.9, power_exponent=0.5, drop_scale=250.0, drop_speed=1.0,

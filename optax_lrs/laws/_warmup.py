@@ -1,4 +1,4 @@
-"""How a law reads a warmup: as it was, as if at its peak, or in the sum of rates only."""
+"""How a law reads a warmup: unchanged, as if at its peak, or in the sum of rates only."""
 
 from __future__ import annotations
 

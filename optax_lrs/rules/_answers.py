@@ -23,7 +23,7 @@ class PlannedRun:
         tokens: the tokens of the whole run.
         tokens_per_step: the tokens of an update, in whole sequences.
         sequence_length: the tokens of a sequence.
-        multiple: what the number of sequences of an update must be divisible by.
+        multiple: the number that must divide the number of sequences of an update.
         width_ratio: under muP, the width of the model / the width of the tuned one; None if
             unknown.
         loss: the expected final loss in nats per token; None if unknown.
@@ -40,7 +40,7 @@ class PlannedRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuleAnswer:
-    """What one rule says about the run.
+    """The answer of one rule for the run.
 
     Attributes:
         rule: the name of the rule.
@@ -48,17 +48,17 @@ class RuleAnswer:
         is_mup: whether the rate is for muP.
         matrix_peak: under muP, the rate of the hidden matrices: ``peak`` / ratio of widths; None if
             the ratio is unknown.
-        batch_tokens: its own batch in whole sequences; None if it gives no batch.
+        batch_tokens: its batch in whole sequences; None if it gives no batch.
         is_ceiling: whether the batch is critical (a sensible batch does not exceed it) rather than
             optimal.
         schedule: for the batch of the :class:`RuleTable`, its peak rounded to three digits; None if
             there is none.
-        paper: where the rule comes from.
-        remark: how far to trust the source, such as that it was recalled and not verified.
+        paper: the source of the rule.
+        remark: a remark on the source, such as that it was recalled and not verified.
         validity: the range of the fit.
         assumes: what the fitted runs had in common.
         outside: where the run is outside that range; empty if it is inside.
-        notes: what else limits the rule for this run.
+        notes: other limits of the rule for this run.
     """
 
     rule: str
@@ -101,9 +101,9 @@ class RuleAnswer:
         return "not known" if "not given" in self.validity else "inside"
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as names, numbers, lists and dicts.
+        """Returns the answer as nested dicts and lists.
 
-        The schedule is there as text, and as ``Schedule.from_dict`` reads it.
+        The schedule is included as text, and in the form that ``Schedule.from_dict`` reads.
         """
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         schedule = held.pop("schedule")
@@ -119,7 +119,7 @@ class RuleAnswer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuleTable:
-    """What all rules say about a run, the most trusted first; ``print`` shows a table.
+    """The answers of all rules for a run, the most trusted first; ``print`` shows a table.
 
     Attributes:
         params: the parameters, embeddings left out.
@@ -163,21 +163,21 @@ class RuleTable:
         return min(batches), max(batches)
 
     def __getitem__(self, rule: str) -> RuleAnswer:
-        """The answer of a rule, by its name."""
+        """Returns the answer of a rule by its name."""
         for row in self.rows:
             if row.rule == rule:
                 return row
         raise KeyError(f"no rule {rule!r} was asked; the rules are {', '.join(row.rule for row in self.rows)}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as names, numbers, lists and dicts."""
+        """Returns the table as nested dicts and lists."""
         held = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         spreads = dict(rate_spread=list(self.rate_spread), batch_spread=list(self.batch_spread))
         rows = [row.to_dict() for row in self.rows]
         return {**held, "batch_tokens": self.batch_tokens, **spreads, "left_out": list(self.left_out), "rows": rows}
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The table as JSON text."""
+        """Returns the table as JSON text."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def __str__(self) -> str:
@@ -189,25 +189,25 @@ def rounded(schedule: Any, peak: float) -> Any:
     return None if schedule is None else schedule.replace(peak=max(float(f"{peak:.3g}"), schedule.end))
 
 
-def _text(said: RuleTable) -> str:
+def _text(answers: RuleTable) -> str:
     """The run, a line for every rule, the spreads, and the details of each rule."""
-    whose = "StepLawRule's" if said.batch_asked is None else f"the nearest to {said.batch_asked:,.0f}"
-    sequences = f"{said.batch_sequences:,} sequences"
+    whose = "StepLawRule's" if answers.batch_asked is None else f"the nearest to {answers.batch_asked:,.0f}"
+    sequences = f"{answers.batch_sequences:,} sequences"
     lines = [
-        f"params  {said.params:.6g}, without embeddings",
-        f"tokens  {said.tokens:.6g}",
-        f"batch   {said.batch_tokens:,} tokens = {sequences} of {said.sequence_length:,} ({whose})",
-        f"steps   {said.total_steps:,}",
+        f"params  {answers.params:.6g}, without embeddings",
+        f"tokens  {answers.tokens:.6g}",
+        f"batch   {answers.batch_tokens:,} tokens = {sequences} of {answers.sequence_length:,} ({whose})",
+        f"steps   {answers.total_steps:,}",
         "",
-        *_table([_HEAD, *map(_cells, said.rows)]),
+        *_table([_HEAD, *map(_cells, answers.rows)]),
         "",
-        *_rates(said),
-        *_batches(said),
+        *_rates(answers),
+        *_batches(answers),
     ]
-    for row in said.rows:
+    for row in answers.rows:
         lines += ["", row.rule, *(f"  {name:9} {what}" for name, what in _details(row))]
-    if said.left_out:
-        lines += ["", f"not asked: {'; '.join(said.left_out)}"]
+    if answers.left_out:
+        lines += ["", f"not asked: {'; '.join(answers.left_out)}"]
     return "\n".join(lines)
 
 
@@ -226,9 +226,9 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _rates(said: RuleTable) -> list[str]:
-    rows = [row for row in said.rows if row.rate is not None]
-    low, high = said.rate_spread
+def _rates(answers: RuleTable) -> list[str]:
+    rows = [row for row in answers.rows if row.rate is not None]
+    low, high = answers.rate_spread
     if len(rows) == 1:
         found = f"{low:.2g} by one rule"
     elif high < _AGREE * low:
@@ -241,9 +241,9 @@ def _rates(said: RuleTable) -> list[str]:
     return [f"rate    {found}{_doubts(rows)}", f"        sweep it: {', '.join(sweep)}"]
 
 
-def _batches(said: RuleTable) -> list[str]:
-    low, high = said.batch_spread
-    rows = [row for row in said.rows if row.batch_tokens is not None and not row.is_ceiling]
+def _batches(answers: RuleTable) -> list[str]:
+    low, high = answers.batch_spread
+    rows = [row for row in answers.rows if row.batch_tokens is not None and not row.is_ceiling]
     if len(rows) == 1:
         found = f"{_about(low)} tokens by one rule"
     elif high < _AGREE * low:
@@ -251,22 +251,22 @@ def _batches(said: RuleTable) -> list[str]:
     else:
         found = f"{_about(low)} to {_about(high)} tokens, a factor of {high / low:.2g}"
     lines = [f"batch   {found}{_doubts(rows)}"]
-    for row in said.rows:
-        if row.is_ceiling and row.batch_tokens is not None and said.batch_tokens > row.batch_tokens:
-            times = f"{said.batch_tokens / row.batch_tokens:.2g} times {row.rule}'s ceiling"
+    for row in answers.rows:
+        if row.is_ceiling and row.batch_tokens is not None and answers.batch_tokens > row.batch_tokens:
+            times = f"{answers.batch_tokens / row.batch_tokens:.2g} times {row.rule}'s ceiling"
             lines.append(f"        the batch is {times}: more of it saves few steps")
     return lines
 
 
 def _doubts(rows: list[RuleAnswer]) -> str:
-    """Names the rules that do not hold for this run, or may not."""
+    """Names the rules that are outside their range for this run, or may be."""
     marks = {"OUTSIDE": "outside of its range", "not known": "range not known"}
     held = {mark: [row.rule for row in rows if row.standing == mark] for mark in marks}
     return "".join(f"; {marks[mark]}: {', '.join(rules)}" for mark, rules in held.items() if rules)
 
 
 def _about(count: int) -> str:
-    """Two digits: 1.1M."""
+    """Formats a count with two digits: 1.1M."""
     two = float(f"{count:.2g}")
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if two >= unit:
@@ -275,8 +275,8 @@ def _about(count: int) -> str:
 
 
 def _details(row: RuleAnswer) -> list[tuple[str, str]]:
-    said = [("schedule", repr(row.schedule))] if row.schedule is not None else []
+    details = [("schedule", repr(row.schedule))] if row.schedule is not None else []
     source = f"{row.paper} ({row.remark})" if row.remark else row.paper
-    said += [("source", source), ("range", row.validity), ("assumes", row.assumes)]
-    said += [("OUTSIDE", why) for why in row.outside]
-    return said + [("note", note) for note in row.notes]
+    details += [("source", source), ("range", row.validity), ("assumes", row.assumes)]
+    details += [("OUTSIDE", why) for why in row.outside]
+    return details + [("note", note) for note in row.notes]

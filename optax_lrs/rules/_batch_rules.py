@@ -67,11 +67,11 @@ class CriticalBatch(Rule):
 
     .. math:: B_\text{crit} = 2.1 \cdot 10^8 / L^{4.8} \text{ tokens}
 
-    A batch of that size takes twice the fewest steps and twice the fewest tokens, see
-    :func:`batch_tradeoff`: it is a ceiling for a sensible batch, not an optimum. Where the noise of
-    the gradient can be measured, :class:`GradientNoise` is better. Recalled, not verified. Later
-    work finds that it grows with the tokens and hardly depends on the model (arXiv:2410.21676, its
-    abstract), which a rule of the loss alone cannot show.
+    A batch of that size takes twice the smallest number of steps and twice the smallest number of
+    tokens, see :func:`batch_tradeoff`: it is a ceiling for a sensible batch, not an optimum. Where
+    the noise of the gradient can be measured, :class:`GradientNoise` is better. Recalled, not
+    verified. Later work finds that it grows with the tokens and hardly depends on the model
+    (arXiv:2410.21676, its abstract), which a rule of the loss alone cannot show.
 
     Args:
         batch_scale: 2.1e8.

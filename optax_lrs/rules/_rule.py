@@ -16,13 +16,13 @@ ANY_SIZE = 10**300  # the highest count: sizes are not indices, and may be absur
 class Rule(Value, abstract=True):
     """A fitted rule of thumb: from the size of a run to its rate or batch.
 
-    A rule is a value: it prints, compares, and goes to JSON and back. Its constants are fields, so
-    your own fit is the same rule with other numbers; then give its range too. A rule does not
+    A rule is a value: it prints, compares, and converts to JSON and back. Its constants are fields,
+    so your own fit is the same rule with other numbers; then also give its range. A rule does not
     predict the loss; a :class:`Law` does.
 
     Every field ``…_range`` holds the least and the greatest value of an input that the constants
     were fitted on. It is empty where the source does not give the range. Beyond a range a rule
-    still answers; :meth:`outside` says so.
+    still answers; :meth:`outside` reports it.
 
     To write your own, define the fields and :meth:`answer`, and pass it to
     ``suggest(more_rules=...)``::
@@ -104,7 +104,7 @@ class Rule(Value, abstract=True):
 def power_law(scale: float, *factors: tuple[np.ndarray, float]) -> Any:
     """The scale times every base to its exponent: a float for single numbers, else an array.
 
-    What a float64 cannot hold is 0 or infinite, without a warning.
+    Results beyond the range of float64 are 0 or infinite, without a warning.
     """
     product: Any = scale
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
@@ -126,7 +126,7 @@ def whole_sequences(batch_tokens: float, *, sequence_length: int, multiple: int 
     Args:
         batch_tokens: the wanted number of tokens per update.
         sequence_length: the tokens of a sequence.
-        multiple: what the number of sequences must be divisible by, such as the number of
+        multiple: the number that must divide the number of sequences, such as the number of
             data-parallel devices; 1 by default.
 
     Raises:

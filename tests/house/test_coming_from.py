@@ -1,6 +1,6 @@
 """Every line of examples/coming_from.py: theirs and ours agree at every step, and past the end.
 
-Optax is always compared, and so are the formulas of frameworks that nobody installs for a schedule
+Optax is always compared, and so are the formulas of frameworks that these tests do not install
 (`references_peers`). PyTorch, Transformers, timm and Keras are compared where they are installed:
 `pip install -e ".[peers]"`.
 """
@@ -166,7 +166,7 @@ def name(row):
 def test_every_framework_has_rows_and_every_row_has_a_schedule_or_a_note():
     assert {row.framework for row in coming_from.ROWS} == set(PEERS)
     assert all(row.ours or row.note for row in coming_from.ROWS)
-    for row in ROWS:  # they agree for the whole run, except where the row says so
+    for row in ROWS:  # they agree for the whole run, unless the row excludes some steps
         first, last = row.steps
         assert first == 0 or row.but or (row.framework == "t5x" and first == 1)
         assert last is None or (last >= 100 and row.but)

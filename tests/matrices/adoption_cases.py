@@ -139,11 +139,10 @@ def joined(old):
 
 
 def split(fresh, old):
-    part = (
-        lambda label: fresh.inner_states[label]._replace(  # noqa: E731
-            inner_state=(masked_part(old[0], label), *fresh.inner_states[label].inner_state[1:2], old[2])
-        )
-    )
+    def part(label):
+        own = fresh.inner_states[label]
+        return own._replace(inner_state=(masked_part(old[0], label), *own.inner_state[1:2], old[2]))
+
     return optax.PartitionState({label: part(label) for label in "ab"})
 
 
@@ -361,7 +360,7 @@ CASES = [
     ),
     Case("SGD → momentum", lambda: optax.sgd(S), lambda: optax.sgd(S, momentum=0.9), lambda f, o: (f[0], o[1])),
     Case(
-        "a schedule that starts anew",
+        "a schedule that restarts",
         scheduled,
         lambda: adam_live(S2),
         lambda f, o: (o[0], f[1], f[2]),

@@ -1,4 +1,4 @@
-"""What holds for every gradient transformation of ours, one function a rule, on a Case.
+"""The rules for every gradient transformation of the package: one function a rule, on a Case.
 
 test_transforms.py tests the rules themselves, on transformations that are wrong on purpose.
 """

@@ -69,6 +69,6 @@ def updates_made(stable_until, branches):
     """The updates of a stable run and its branches, as (run, step) pairs, each once."""
     made = {("stable", step) for step in range(stable_until)}
     for name, (checkpoint, budget) in enumerate(branches):
-        assert checkpoint == 0 or ("stable", checkpoint - 1) in made, "a checkpoint that nobody writes"
+        assert checkpoint == 0 or ("stable", checkpoint - 1) in made, "a checkpoint that no run writes"
         made |= {(name, step) for step in range(checkpoint, budget)}
     return len(made)

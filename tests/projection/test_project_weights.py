@@ -319,7 +319,7 @@ def test_idempotent_and_direction_kept():
     np.testing.assert_allclose(once["w"] / first["w"], 3.0 / ref.norm(first["w"]), rtol=1e-6)
 
 
-# ── what it is for ────────────────────────────────────────────────────────────────────────────
+# ── its purpose ───────────────────────────────────────────────────────────────────────────────
 
 
 def normalized(x):

@@ -47,7 +47,7 @@ def test_weight_decay_is_decoupled_from_the_rate():
             params = optax.apply_updates(params, updates)
         expected = adamw_in_numpy(start, gradients, lr.at(steps), DECAY.at(steps))
         np.testing.assert_allclose(params, expected, rtol=1e-5, atol=1e-6)
-    alone = start * np.prod(1 - DECAY.at(steps))  # at a rate of 0 the decay goes on
+    alone = start * np.prod(1 - DECAY.at(steps))  # at a rate of 0 the decay continues
     np.testing.assert_allclose(adamw_in_numpy(start, gradients, 0 * steps, DECAY.at(steps)), alone, rtol=1e-12)
 
 

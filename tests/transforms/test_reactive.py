@@ -159,7 +159,7 @@ def test_greedy_at_its_bounds():
     expected = references.greedy(values, lowest=0.3, highest=3.0, **settings)
     agree(scales(greedy(min_scale=0.3, max_scale=3.0, **settings), values), expected)
     assert max(expected) == 3.0 and min(expected) == 0.3
-    assert any(a == 0.3 and b == 1.0 for a, b in itertools.pairwise(expected)), "it starts anew"
+    assert any(a == 0.3 and b == 1.0 for a, b in itertools.pairwise(expected)), "the scale is reset"
     # One reduction at the floor, an increase, one more there: the increase reset the count.
     values = [2.0, 3.0, 3.0, 3.0, 1.0, 3.0, 0.5]
     settings = {"factor": 0.5, "patience": 0, "reset": 3}

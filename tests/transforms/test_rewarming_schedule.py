@@ -78,7 +78,7 @@ def test_in_a_scan_with_boundaries_that_are_data():
 
     state, rates = jax.lax.scan(step, tx.init(GRADS), boundaries)
     np.testing.assert_allclose(rates, oracles.streamed(FIRST.at, AGAIN.at, boundaries), rtol=2e-6)
-    assert int(state[0].count) == 50  # Adam's count goes on
+    assert int(state[0].count) == 50  # Adam's count continues
 
 
 def test_reading_and_replacing():
@@ -153,7 +153,7 @@ def test_what_it_finds_and_what_it_leaves_alone():
     assert found(detector, spikes) == []
     falling = losses() + 5.0 / np.sqrt(1 + np.arange(3000) / 50)
     assert found(detector, falling) == []
-    assert found(detector, np.full(2000, 2.5)) == []  # no variance at all
+    assert found(detector, np.full(2000, 2.5)) == []  # the variance is zero
     assert found(detector, np.where(np.arange(2000) < 900, np.nan, np.inf)) == []
 
 
