@@ -40,8 +40,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--steps", type=int, default=300, help="of the schedules (default: %(default)s)")
     add("--stop-at", type=int, metavar="STEP", help="save and stop after this many steps; --resume continues")
     add("--resume", action="store_true", help="continue from the checkpoint in --out")
-    add("--replace", nargs=3, metavar=("STEP", "PATH", "REPR"),
-        help='at this step another schedule, such as: 150 muon/learning_rate "Constant(value=0.005)"')  # fmt: skip
+    another = 'at this step another schedule, such as: 150 muon/learning_rate "Constant(value=0.005)"'
+    add("--replace", nargs=3, metavar=("STEP", "PATH", "REPR"), help=another)
     add("--data", nargs="+", default=[], metavar="PATH", help="text files or folders (default: Python's own source)")
     add("--out", type=pathlib.Path, default=pathlib.Path("muon_and_adam_run"), help="folder of all results")
     add("--virtual-devices", type=int, metavar="N", help="run the CPU as N devices")

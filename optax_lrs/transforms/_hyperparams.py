@@ -21,6 +21,11 @@ from optax_lrs._value.arguments import did_you_mean, number
 from optax_lrs.transforms._coupled import Coupled
 
 _OWNER = "with_hyperparams"
+_NEEDS_A_NUMBER = (  # what JAX raises where Python needs the number of a traced value
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 _AS_CONSTANT = "pass it as a constant: with_hyperparams(functools.partial(factory, {name}=...), ...)"
 
 
@@ -217,8 +222,7 @@ def _require_traceable(use: Callable[[Mapping[str, Any]], Any], live: Mapping[st
     try:
         jax.eval_shape(use, dict.fromkeys(live, scalar))
     except Exception as error:  # whatever a factory raises for a number that is not known
-        if not isinstance(error, (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError,
-                                  jax.errors.TracerIntegerConversionError)):  # fmt: skip
+        if not isinstance(error, _NEEDS_A_NUMBER):
             if stage != "when it is called":
                 return  # the update needs more than is known here, such as an extra argument or an axis of a mesh
             optimizer_takes_numbers = _succeeds(lambda: use(numbers))

@@ -68,8 +68,8 @@ def partition_by_path(
             raise TypeError(f"{_OWNER}: {label} must be a pair (pattern, optimizer), got {group!r:.80}")
         names, optimizer = group
         if not (optimizer is None or _is_optimizer(optimizer)):
-            raise TypeError(f"{_OWNER}: the optimizer of {label} must be a gradient transformation or None, got"
-                            f" {optimizer!r:.80}")  # fmt: skip
+            rule = "must be a gradient transformation or None"
+            raise TypeError(f"{_OWNER}: the optimizer of {label} {rule}, got {optimizer!r:.80}")
         for pattern in checked_patterns(names, _OWNER, f"the pattern of {label}"):
             if pattern in patterns:
                 raise ValueError(f"{_OWNER}: the pattern {pattern!r} is in two groups, {patterns[pattern]} and {label}")

@@ -37,8 +37,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at
     ``path``, which ends in ``live`` or ``again``.
 
-    Of a schedule in a state that has lost its types, as in ``nnx.state(optimizer)``, only the numbers
-    are there. They are replaced by those of the new schedule, which must be of the same class with
+    A state that has lost its types, as in ``nnx.state(optimizer)``, holds only the numbers of a
+    schedule. They are replaced by those of the new schedule, which must be of the same class with
     the same step counts.
 
     Schedules of other hyper-parameters, such as those of :func:`with_hyperparams`, are replaced
@@ -133,7 +133,7 @@ def _require_no_schedule(state: Found, within: Any) -> None:
 
 
 def _reference(state: Found) -> Any:
-    """A count or a rate in the state: a replicated scalar, placed as the numbers of the schedule must be."""
+    """A replicated scalar of the state, a count or a rate: the schedule is placed as it is."""
     roles = ("rate_steps", "phase_steps", "schedule_steps", "applied_rates")
     found = next((value for role in roles for _, value in state.values(role)), None)
     return next(iter(found.values()), None) if isinstance(found, Mapping) else found

@@ -234,8 +234,9 @@ def test_checkpoints_save_and_compare_the_schedules(tmp_path, steps):
         found = checkpoints.restore(tx.init(rules.params()))
         assert rules.described(found.state) == rules.described(state)
         jax.tree.map(np.testing.assert_array_equal, found.state, state)
-        other = live(optax.contrib.muon, learning_rate=LR, beta=MOMENTUM.replace(lrs=[0.8, 0.95]), weight_decay=DECAY,
-                     adam_learning_rate=DECAY).init(rules.params())  # fmt: skip
+        rates = dict(learning_rate=LR, weight_decay=DECAY, adam_learning_rate=DECAY)
+        beta = MOMENTUM.replace(lrs=[0.8, 0.95])
+        other = live(optax.contrib.muon, beta=beta, **rates).init(rules.params())
         with pytest.raises(ValueError, match="schedules/beta"):
             checkpoints.restore(other)
         kept = checkpoints.restore(other, on_mismatch="keep").state
@@ -269,11 +270,17 @@ def test_extra_arguments_reach_the_optimizer():
 
 
 MISTAKES = [
-    (lambda: live(branches, learning_rate=0.1, power=0.7), TypeError,
-     "power cannot be live, because the optimizer needs its number when it is called"),
+    (
+        lambda: live(branches, learning_rate=0.1, power=0.7),
+        TypeError,
+        "power cannot be live, because the optimizer needs its number when it is called",
+    ),
     (lambda: live(branches, learning_rate=0.1, power=0.7), TypeError, "functools.partial(factory, power=...)"),
-    (lambda: live(branches_in_update, learning_rate=0.1, power=0.7).init(params()), TypeError,
-     "power cannot be live, because the optimizer needs its number in its update"),
+    (
+        lambda: live(branches_in_update, learning_rate=0.1, power=0.7).init(params()),
+        TypeError,
+        "power cannot be live, because the optimizer needs its number in its update",
+    ),
     (lambda: live(optax.adamw, lr=0.1), TypeError, "adamw has no argument 'lr'"),
     (lambda: live(optax.adamw, learning_rate=0.1, weigth_decay=0.1), TypeError, "Did you mean 'weight_decay'?"),
     (lambda: live(optax.adamw, b1=0.9), TypeError, "adamw needs the argument 'learning_rate'"),
@@ -281,16 +288,25 @@ MISTAKES = [
     (lambda: live(optax.adamw, learning_rate=float("nan")), ValueError, "learning_rate must be at least 0, got nan"),
     (lambda: live(dict, learning_rate=0.1), TypeError, "factory must return a gradient transformation"),
     (lambda: live(3, learning_rate=0.1), TypeError, "factory must be a function"),
-    (lambda: live(optax.adamw, learning_rate=0.1, weight_decay=olrs.Coupled(value=0.1, to="rate")), ValueError,
-     "weight_decay is coupled to 'rate', which is not a live hyper-parameter here; those are learning_rate"),
-    (lambda: live(optax.adamw, learning_rate=MOMENTUM, weight_decay=olrs.Coupled(value=0.1)), ValueError,
-     "the schedule of learning_rate has no peak, so weight_decay needs it"),
-    (lambda: live(optax.adamw, learning_rate=0.0, weight_decay=olrs.Coupled(value=0.1)), ValueError,
-     "the peak of learning_rate must be above 0"),
+    (
+        lambda: live(optax.adamw, learning_rate=0.1, weight_decay=olrs.Coupled(value=0.1, to="rate")),
+        ValueError,
+        "weight_decay is coupled to 'rate', which is not a live hyper-parameter here; those are learning_rate",
+    ),
+    (
+        lambda: live(optax.adamw, learning_rate=MOMENTUM, weight_decay=olrs.Coupled(value=0.1)),
+        ValueError,
+        "the schedule of learning_rate has no peak, so weight_decay needs it",
+    ),
+    (
+        lambda: live(optax.adamw, learning_rate=0.0, weight_decay=olrs.Coupled(value=0.1)),
+        ValueError,
+        "the peak of learning_rate must be above 0",
+    ),
     (lambda: olrs.Coupled(value=-1.0), ValueError, "value must be at least 0"),
     (lambda: olrs.Coupled(value=0.1, to=3), TypeError, "to must be a str"),
     (lambda: olrs.Coupled(value=0.1, peak=0.0), ValueError, "peak must be above 0"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("build", "error", "message"), MISTAKES, ids=lambda x: x if isinstance(x, str) else "")
