@@ -36,7 +36,7 @@ def offer(kind: Any, to_dict: ToDict | None = None, from_dict: FromDict | None =
 
 
 def offer_structure(kind: Any) -> None:
-    """Registers a class of nodes without arrays: nothing is saved, and the template's node is kept."""
+    """Registers a class of nodes without arrays, which are not saved but taken from the template."""
     offer(kind, lambda node: {}, lambda node, saved: node)
 
 

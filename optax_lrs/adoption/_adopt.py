@@ -75,7 +75,7 @@ def adopt(
     **The step.** A schedule's count is the old schedule's. Where there was none it is the step of
     another count, such as Adam's (:func:`step_of`). No schedule begins at 0 unless asked to, and
     neither does ``MultiSteps``. A new recorder has no rows yet; pass its first step to
-    ``Run.from_state`` as ``at=``. Adam's count stays with Adam's moments. A state of your own
+    ``Run.from_state`` as ``at=``. Adam's count stays with Adam's moments. Your own state class
     declares what its fields count (:class:`optax_lrs.transforms.Roles`). A new integer that no
     class declares is an error.
 

@@ -104,7 +104,7 @@ def _take_all(pairs: Pairs, here: Wanted, there: Wanted, result: Filled, used: s
             elif partners and not derived:
                 problems.append(
                     f"{leaf.path} is not in the checkpoint, while the rest of {part.kind or 'the tree'} is:"
-                    f" to leave it as it is, new={leaf.path!r}"
+                    f" to leave it unchanged, new={leaf.path!r}"
                 )
     return problems
 
@@ -169,7 +169,7 @@ def _unexplained(mine: Parts, kept: set[str], step: Any, result: Filled) -> list
     return [
         f"{leaf.path} is an integer, and {part.kind} declares no role for it, so it is not known whether it must"
         f" begin at the run's step: declare it, {part.kind}.roles = optax_lrs.transforms.Roles(...), or keep it"
-        f" as it is, new={leaf.path!r}"
+        f" unchanged, new={leaf.path!r}"
         for part in mine.states
         for leaf in part.unexplained()
         if leaf.path not in kept and (leaf.path not in result.taken or step is not None)

@@ -17,8 +17,8 @@ Pairs = dict[Part, list[Part]]
 def paired(fresh: list[Part], old: list[Part], rename: Mapping[str, str]) -> Pairs:
     """Returns the pairs.
 
-    States of one kind go together if there is one on each side; else if they have the same paths;
-    else, where each has parameters of its own (a mask, a partition), those with parameters in
+    States of one kind are paired if there is one on each side; else if they have the same paths;
+    else, where each has separate parameters (a mask, a partition), if they have parameters in
     common; else in their order, if there are equally many.
 
     Raises:

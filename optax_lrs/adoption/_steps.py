@@ -36,7 +36,7 @@ def step_of(state: Any, *, path: str | None = None) -> Any:
     4. the ``step`` of a ``TrainState`` or ``nnx.Optimizer``, which counts micro-batches under
        ``MultiSteps``.
 
-    A recorder's count is the number of its rows and is not used. A state of your own declares what
+    A recorder's count is the number of its rows and is not used. Your own state class declares what
     its fields count (:class:`optax_lrs.transforms.Roles`).
 
     Args:

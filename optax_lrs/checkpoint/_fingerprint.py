@@ -41,7 +41,7 @@ def _described(item: Any) -> Any:
     if not is_concrete(leaf):
         return np.full(leaf.shape, UNKNOWN, object).tolist()
     array = np.asarray(leaf)
-    numbers = [float(str(number)) for number in array.reshape(-1)]  # the shortest text of its own type
+    numbers = [float(str(number)) for number in array.reshape(-1)]  # the shortest text in its dtype
     numbers = [number if math.isfinite(number) else repr(number) for number in numbers]
     return np.asarray(numbers, object).reshape(array.shape).tolist()
 
@@ -68,7 +68,7 @@ def parsed(tree: dict[str, Any], version: int) -> Schedule:
 
 
 def stored(tree: dict[str, Any]) -> dict[str, Any]:
-    """A description as it is stored: with its version, and a digest for people to compare."""
+    """Returns the stored form of a description: with its version and a digest to compare by eye."""
     return {"version": JSON_VERSION, "digest": digest(without_notes(tree)), **tree}
 
 

@@ -252,8 +252,8 @@ def _readable(there: dict[str, Any], version: int, where: str) -> Schedule:
         return parsed(there, version)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is a"
-            " class of your own, import its module first"
+            f"{where}: this program cannot build the checkpoint's schedule, {str(there)[:200]}: {error}. If it is"
+            " your own class, import its module first"
         ) from None
 
 

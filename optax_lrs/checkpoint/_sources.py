@@ -18,7 +18,7 @@ def tree_folders(checkpoints: Any, count: int, steps: Sequence[int] | None, item
     """The folders of the checkpoints' trees, oldest first."""
     if isinstance(checkpoints, (list, tuple)):
         if steps is not None:
-            raise ValueError(f"{_OWNER}: steps needs a folder of steps, got a list of folders, which is used as it is")
+            raise ValueError(f"{_OWNER}: steps needs a folder of steps, got a list of folders, which is used unchanged")
         return [_tree_folder(_orbax.as_path(folder), item) for folder in checkpoints]
     if isinstance(checkpoints, Checkpoints):
         checkpoints.wait()

@@ -129,7 +129,7 @@ def set_scale(ax: Axes, scale: str) -> None:
 def drawn_at(schedule: Schedule, steps: int) -> np.ndarray:
     """The steps to draw: evenly spread, and those next to each corner, where the rate may jump."""
     even = np.linspace(0, steps, min(_POINTS, steps + 1)).astype(np.int64)
-    corners = np.array([corner + beside for corner in schedule.corners for beside in (-1, 0, 1)], np.int64)
+    corners = np.array([corner + offset for corner in schedule.corners for offset in (-1, 0, 1)], np.int64)
     at = np.union1d(even, corners)
     return at[(at >= 0) & (at <= steps)]
 

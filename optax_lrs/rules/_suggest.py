@@ -48,7 +48,7 @@ def suggest(
             loss.
         noise_scale_tokens: the gradient's noise scale in tokens, :attr:`GradientNoise.scale` times
             the tokens of an example.
-        more_rules: rules of your own, asked after those of the package.
+        more_rules: your own rules, asked after those of the package.
 
     Returns:
         The answers of the rules, their spread, and the rules that could not answer.

@@ -14,7 +14,7 @@ def decay_from(schedule: Schedule, *, at: int, steps: int | None = None) -> Sche
     :class:`WSDS`, :class:`WSDC` or :class:`PowerLaw`, the annealing of :class:`Infinite`, or the
     cooldown of :class:`InverseSqrt`, with its profile and its end. It also works inside ``scaled``,
     ``shifted``, ``on_tokens`` and ``with_cooldown``, and on the last piece of ``join`` and
-    ``switch``. For a schedule of your own, define ``decayed_from(self, at, steps)``, which returns
+    ``switch``. For your own schedule, define ``decayed_from(self, at, steps)``, which returns
     the branch. Schedules without a decay are cooled down by :func:`with_cooldown`.
 
     Args:

@@ -67,7 +67,7 @@ class WSDS(Schedule):
 
     @classmethod
     def of_cycles(cls, *, boundaries: Sequence[int], share: float, **fields: Any) -> Self:
-        """Gives each decay a share of its own cycle, rounded to steps.
+        """Gives each decay a share of its cycle, rounded to steps.
 
         Args:
             boundaries: the ends of the cycles, increasing.

@@ -108,7 +108,7 @@ def average_params(
 
     **Windows.** The window of ``weights`` is counted in steps of the run. If the state begins
     inside the window, because :func:`adopt` set its count to the step of the run, the remaining
-    samples get the weights of their own positions, and the average is over these. If the state
+    samples get the weights of their positions, and the average is over these. If the state
     begins after the window, nothing is ever sampled. Then ``samples`` stays 0, and
     :func:`read_average` returns the parameters themselves without an error, because this is known
     only at run time. Set ``start`` beyond the step from which the run continues.

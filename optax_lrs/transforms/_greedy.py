@@ -147,14 +147,14 @@ def scale_by_greedy(
         lower = jnp.maximum(state.scale * factor, min_scale)
         higher = jnp.minimum(state.scale / factor, max_scale)
         floor_count = jnp.where(reduced & (lower <= min_scale), state.floor_count + 1, state.floor_count)
-        anew = floor_count >= reset
+        restarts = floor_count >= reset
         return state._replace(
-            scale=jnp.where(anew, 1.0, jnp.where(raised, higher, jnp.where(reduced, lower, state.scale))),
-            best=jnp.where(anew, metric.worst, jnp.where(better, value, state.best)),
+            scale=jnp.where(restarts, 1.0, jnp.where(raised, higher, jnp.where(reduced, lower, state.scale))),
+            best=jnp.where(restarts, metric.worst, jnp.where(better, value, state.best)),
             good_count=jnp.where(raised, 0, good_count),
             bad_count=jnp.where(reduced, 0, bad_count),
             wait_count=jnp.where(raised, warmup, jnp.where(reduced, cooldown, state.wait_count)),
-            floor_count=jnp.where(raised | anew, 0, floor_count),
+            floor_count=jnp.where(raised | restarts, 0, floor_count),
         )
 
     def waited(state: GreedyState) -> GreedyState:

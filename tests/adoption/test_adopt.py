@@ -50,7 +50,7 @@ def test_a_change_that_is_none_changes_no_bit(case, runs):
 # ── wrong on purpose ──────────────────────────────────────────────────────────────────────────
 
 
-def begins_anew(fresh, old):
+def restarts(fresh, old):
     return fresh
 
 
@@ -72,7 +72,7 @@ def fills_by_name(fresh, old):
     return fresh
 
 
-@pytest.mark.parametrize("wrong", [begins_anew, forgets_the_step, fills_by_order, fills_by_name])
+@pytest.mark.parametrize("wrong", [restarts, forgets_the_step, fills_by_order, fills_by_name])
 def test_the_table_catches(wrong, runs):
     caught = 0
     for case in CASES:
@@ -292,12 +292,12 @@ def test_a_wider_type_takes_all():
 
 def test_the_account():
     tx = optax.chain(cases.RECORD(), cases.adam_live(S))
-    told = adopt_with_report(tx.init(params()), trained(optax.adamw(S)))
-    assert told.step == 2 and told.set_to_step == ("1/2/count",) and told.left == ("2/count",)
-    assert told.taken["1/0/mu/layer/bias"] == "0/mu/layer/bias" and "0/store/norms/l2" in told.fresh
-    assert "1/2/schedule/peak" in told.fresh
-    lines = repr(told).splitlines()
+    report = adopt_with_report(tx.init(params()), trained(optax.adamw(S)))
+    assert report.step == 2 and report.set_to_step == ("1/2/count",) and report.left == ("2/count",)
+    assert report.taken["1/0/mu/layer/bias"] == "0/mu/layer/bias" and "0/store/norms/l2" in report.fresh
+    assert "1/2/schedule/peak" in report.fresh
+    lines = repr(report).splitlines()
     assert lines[0] == "AdoptionReport at step 2" and "  1/0 ScaleByAdamState: from 0" in lines
     assert "  0 RecordGradNormState: fresh" in lines and "  left: 2/count" in lines
-    every = set(told.taken) | set(told.set_to_step) | set(told.fresh)
-    assert len(every) == len(jax.tree.leaves(told.state))
+    every = set(report.taken) | set(report.set_to_step) | set(report.fresh)
+    assert len(every) == len(jax.tree.leaves(report.state))

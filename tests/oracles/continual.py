@@ -41,11 +41,11 @@ def streamed(first, again, boundaries):
     return rates
 
 
-def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, told=()):
+def cusum(losses, *, threshold, drift, memory_steps, rest_steps, cap, announced=()):
     """The steps at which Page's sum of standardized, capped losses exceeds the threshold."""
     shifts, mean, variance, total, count, rest = [], 0.0, 0.0, 0.0, 0, 0
     for step, loss in enumerate(losses):
-        new = step in told
+        new = step in announced
         if new:
             mean, variance, total, count, rest = 0.0, 0.0, 0.0, 0, rest_steps
         if not math.isfinite(loss):

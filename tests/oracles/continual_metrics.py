@@ -36,17 +36,17 @@ def min_acc(table, ends, t):
 
 def wc_acc(table, ends, t):
     k = current(ends, t)
-    learnt = at(table[k - 1], ends, t)
-    return learnt if k == 1 else learnt / k + (1 - 1 / k) * min_acc(table, ends, t)
+    learned = at(table[k - 1], ends, t)
+    return learned if k == 1 else learned / k + (1 - 1 / k) * min_acc(table, ends, t)
 
 
 def forg(table, ends, t, best=False):
     k = current(ends, t)
     lost = []
     for i, row in enumerate(table[: k - 1]):
-        learnt = [at(row, ends, end) for end in ends[: k - 1]] if best else [at(row, ends, ends[i])]
-        learnt = [score for score in learnt if not math.isnan(score)]
-        lost.append((max(learnt) if learnt else math.nan) - at(row, ends, t))
+        learned = [at(row, ends, end) for end in ends[: k - 1]] if best else [at(row, ends, ends[i])]
+        learned = [score for score in learned if not math.isnan(score)]
+        lost.append((max(learned) if learned else math.nan) - at(row, ends, t))
     return mean(lost)
 
 

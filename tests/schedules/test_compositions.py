@@ -41,7 +41,7 @@ def drawn(count, seed=0):
 def some_steps(schedule, random):
     """Corners and ends with their neighbors, distant steps and random ones; a fixed number."""
     marks = [0, 1, LAST, *schedule.corners, schedule.ends_at or 0]
-    near = {mark + beside for mark in marks for beside in (-2, -1, 0, 1, 2)}
+    near = {mark + offset for mark in marks for offset in (-2, -1, 0, 1, 2)}
     last = within_integers(schedule)
     end = min(max(schedule.ends_at or 0, 1000), last)
     near = sorted(step for step in near if 0 <= step <= last)

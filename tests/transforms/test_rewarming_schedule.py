@@ -106,11 +106,11 @@ def test_reading_and_replacing():
 
 def test_in_multi_steps_the_last_micro_batch_decides():
     tx = optax.MultiSteps(olrs.scale_by_rewarming_schedule(AGAIN), every_k_schedule=2).gradient_transformation()
-    for told, count in (((False, True), 1), ((True, True), 1), ((True, False), 0)):
+    for announced, count in (((False, True), 1), ((True, True), 1), ((True, False), 0)):
         state = tx.init(GRADS)
-        for new in told:
+        for new in announced:
             _, state = tx.update(GRADS, state, boundary=new)
-        assert int(state.inner_opt_state.boundary_count) == count, told
+        assert int(state.inner_opt_state.boundary_count) == count, announced
 
 
 # ── the detector ──────────────────────────────────────────────────────────────────────────────────
@@ -171,12 +171,12 @@ def test_the_detector_restarts_the_schedule_in_that_very_update():
 def test_a_boundary_that_is_told_restarts_the_detector():
     """A change is not reported twice: the detector ignores the loss that the change causes."""
     values = np.float32(losses(jump=4.0, steps=400, at=200))
-    told = [step == 200 for step in range(400)]
+    announced = [step == 200 for step in range(400)]
     tx = olrs.scale_by_rewarming_schedule(FIRST, again=AGAIN, detector=olrs.transforms.LossShift(**FIELDS))
-    rates, state = rates_of(tx, told, value=values)
-    assert oracles.cusum(values.tolist(), **FIELDS, told=[200]) == []
+    rates, state = rates_of(tx, announced, value=values)
+    assert oracles.cusum(values.tolist(), **FIELDS, announced=[200]) == []
     assert int(state.boundary_count) == 1
-    np.testing.assert_allclose(rates, oracles.streamed(FIRST.at, AGAIN.at, told), rtol=2e-6)
+    np.testing.assert_allclose(rates, oracles.streamed(FIRST.at, AGAIN.at, announced), rtol=2e-6)
 
 
 MISTAKES = [
