@@ -135,7 +135,7 @@ class Roles:
     parts: Fields = ()
     unapplied: Fields = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for role in dataclasses.fields(self):
             names = getattr(self, role.name)
             names = (names,) if isinstance(names, str) else names

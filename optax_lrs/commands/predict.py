@@ -64,7 +64,8 @@ def _predict(args: argparse.Namespace) -> int:
         run_length(name, schedule, args.steps)
     runs = _runs(args)
     how = dict(warmup_steps=args.warmup_steps, first_step=args.first_step)
-    cls = getattr(laws, _LAWS.get(args.law, args.law), None)
+    wanted: str = args.law
+    cls = getattr(laws, _LAWS.get(wanted, wanted), None)
     if not (isinstance(cls, type) and issubclass(cls, laws.Law)):
         raise ValueError(f"--law must be one of {', '.join(_LAWS)}, or a class of optax_lrs.laws, got {args.law!r}")
     with warnings.catch_warnings():  # the output states every doubt

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from optax_lrs._value import Static
 from optax_lrs.laws._fit import FitReport
-from optax_lrs.laws._law import Law
+from optax_lrs.laws._law import Law, Slopes
 from optax_lrs.laws._one_power import log_sum, power_column, power_slope
 from optax_lrs.laws._recurrences import annealing_area, annealing_reach, annealing_slope, drops, slopes_by_drop
+from optax_lrs.laws._scales import ScaleName
 from optax_lrs.laws._warmup import slopes_by_rate, treated
 
 
@@ -55,13 +57,13 @@ class Annealing(Law):
     """
 
     paper: ClassVar[str] = "arXiv:2408.11029"
-    linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
-    others: ClassVar = ("power_exponent", "decay_factor")
-    scales: ClassVar = {"decay_factor": "log_complement"}
-    slow: ClassVar = ("decay_factor",)
-    held: ClassVar = {"decay_factor": 0.999}
+    linear: ClassVar[tuple[str, ...]] = ("irreducible", "power_scale", "drop_scale")
+    others: ClassVar[tuple[str, ...]] = ("power_exponent", "decay_factor")
+    scales: ClassVar[Mapping[str, ScaleName]] = {"decay_factor": "log_complement"}
+    slow: ClassVar[tuple[str, ...]] = ("decay_factor",)
+    held: ClassVar[Mapping[str, float]] = {"decay_factor": 0.999}
     needs_decay: ClassVar[bool] = True
-    starts: ClassVar = tuple(
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = tuple(
         {"power_exponent": exponent, "decay_factor": factor}
         for factor in (0.999, 0.99, 0.995, 0.998, 0.9995, 0.9998)
         for exponent in (0.5, 0.25)
@@ -89,7 +91,7 @@ class Annealing(Law):
         return log_sum(lrs, steps, warmup), area, slope
 
     @classmethod
-    def basis(cls, plan, values, *, slopes=True):
+    def basis(cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True) -> tuple[np.ndarray, Slopes]:
         logs, area, area_slope = plan
         factor = values["decay_factor"]
         power, slope = power_column(logs, values["power_exponent"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,9 +12,10 @@ from optax_lrs._value import Static
 from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._annealing import Annealing
 from optax_lrs.laws._fit import FitReport
-from optax_lrs.laws._law import Law
+from optax_lrs.laws._law import Law, Slopes
 from optax_lrs.laws._one_power import log_sum, power_column
 from optax_lrs.laws._recurrences import annealing_area, annealing_slope, drops
+from optax_lrs.laws._scales import ScaleName
 from optax_lrs.laws._warmup import treated
 
 _PUBLISHED = {
@@ -77,14 +79,14 @@ class ContinualAnnealing(Law):
     """
 
     paper: ClassVar[str] = "arXiv:2505.07796"
-    linear: ClassVar = ("irreducible", "power_scale", "former_drop_scale", "drop_scale", "shift_scale")
-    others: ClassVar = ("power_exponent", "shift_speed", "shift_exponent", "decay_factor")
-    scales: ClassVar = {"shift_scale": "linear", **Annealing.scales}
-    slow: ClassVar = Annealing.slow
-    held: ClassVar = Annealing.held
-    settings: ClassVar = ("warmup", "switch_step")
+    linear: ClassVar[tuple[str, ...]] = ("irreducible", "power_scale", "former_drop_scale", "drop_scale", "shift_scale")
+    others: ClassVar[tuple[str, ...]] = ("power_exponent", "shift_speed", "shift_exponent", "decay_factor")
+    scales: ClassVar[Mapping[str, ScaleName]] = {"shift_scale": "linear", **Annealing.scales}
+    slow: ClassVar[tuple[str, ...]] = Annealing.slow
+    held: ClassVar[Mapping[str, float]] = Annealing.held
+    settings: ClassVar[tuple[str, ...]] = ("warmup", "switch_step")
     needs_decay: ClassVar[bool] = True
-    starts: ClassVar = tuple(
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = tuple(
         {"power_exponent": 0.5, "shift_speed": speed, "shift_exponent": exponent, "decay_factor": 0.999}
         for speed in (10.0, 1000.0)
         for exponent in (0.2, 1.0)
@@ -131,7 +133,7 @@ class ContinualAnnealing(Law):
         return log_sum(lrs, steps, warmup), since, split(annealing_area), split(annealing_slope)
 
     @classmethod
-    def basis(cls, plan, values, *, slopes=True):
+    def basis(cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True) -> tuple[np.ndarray, Slopes]:
         logs, since, areas, area_slopes = plan
         factor, speed, exponent = values["decay_factor"], values["shift_speed"], values["shift_exponent"]
         power, slope = power_column(logs, values["power_exponent"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from optax_lrs._value import Static
 from optax_lrs._value.arguments import one_of
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._kernel_sums import LOWEST, Terms, plan_terms
-from optax_lrs.laws._law import Law
+from optax_lrs.laws._law import Law, Slopes
 from optax_lrs.laws._one_power import log_sum, power_column, power_slope
 from optax_lrs.laws._recurrences import drops, slopes_by_drop
 from optax_lrs.laws._warmup import slopes_by_rate, treated
@@ -73,15 +74,19 @@ class MultiPower(Law):
     """
 
     paper: ClassVar[str] = "arXiv:2503.12811"
-    linear: ClassVar = ("irreducible", "power_scale", "drop_scale")
-    others: ClassVar = ("power_exponent", "drop_speed", "drop_exponent", "lr_exponent")
+    linear: ClassVar[tuple[str, ...]] = ("irreducible", "power_scale", "drop_scale")
+    others: ClassVar[tuple[str, ...]] = ("power_exponent", "drop_speed", "drop_exponent", "lr_exponent")
     needs_decay: ClassVar[bool] = True
     free_optimum: ClassVar[bool] = True
-    starts: ClassVar = tuple(
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = tuple(
         {"power_exponent": 0.5, "drop_speed": speed, "drop_exponent": exponent, "lr_exponent": 0.6}
         for speed, exponent in ((1.0, 0.5), (2.0, 0.6), (0.1, 0.3), (1.0, 0.1))
     )
-    priors: ClassVar = {"drop_speed": (1.0, 0.05), "drop_exponent": (0.5, 0.05), "lr_exponent": (0.5, 0.05)}
+    priors: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "drop_speed": (1.0, 0.05),
+        "drop_exponent": (0.5, 0.05),
+        "lr_exponent": (0.5, 0.05),
+    }
 
     irreducible: float
     power_scale: float
@@ -107,7 +112,7 @@ class MultiPower(Law):
         return log_sum(lrs, steps, warmup), plan_terms(summed, drops(seen), steps)
 
     @classmethod
-    def basis(cls, plan, values, *, slopes=True):
+    def basis(cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True) -> tuple[np.ndarray, Slopes]:
         logs, pieces = plan
         power, slope = power_column(logs, values["power_exponent"])
         shape = (values["drop_speed"], values["drop_exponent"], values["lr_exponent"])

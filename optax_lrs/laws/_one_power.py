@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from optax_lrs._value import Static
 from optax_lrs.laws._fit import FitReport
-from optax_lrs.laws._law import Law
+from optax_lrs.laws._law import Law, Slopes
 from optax_lrs.laws._warmup import slopes_by_rate, treated
 
 
@@ -39,9 +40,13 @@ class OnePower(Law):
     """
 
     paper: ClassVar[str] = "arXiv:2503.12811"
-    linear: ClassVar = ("irreducible", "power_scale")
-    others: ClassVar = ("power_exponent",)
-    starts: ClassVar = ({"power_exponent": 0.2}, {"power_exponent": 0.5}, {"power_exponent": 1.0})
+    linear: ClassVar[tuple[str, ...]] = ("irreducible", "power_scale")
+    others: ClassVar[tuple[str, ...]] = ("power_exponent",)
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = (
+        {"power_exponent": 0.2},
+        {"power_exponent": 0.5},
+        {"power_exponent": 1.0},
+    )
 
     irreducible: float
     power_scale: float
@@ -54,7 +59,7 @@ class OnePower(Law):
         return log_sum(lrs, steps, warmup)
 
     @classmethod
-    def basis(cls, plan, values, *, slopes=True):
+    def basis(cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True) -> tuple[np.ndarray, Slopes]:
         power, slope = power_column(plan, values["power_exponent"])
         return np.stack([np.ones_like(power), power], axis=1), {"power_exponent": [(1, slope)]}
 

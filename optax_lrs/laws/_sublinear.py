@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from optax_lrs._value import Static
 from optax_lrs._value.arguments import number
 from optax_lrs.laws._fit import FitReport
 from optax_lrs.laws._kernel_sums import LOWEST
-from optax_lrs.laws._law import Law
+from optax_lrs.laws._law import Law, Slopes
 from optax_lrs.laws._multi_power import MultiPower
 
 REFERENCE = 1e-3  # the rate whose power is itself
@@ -80,11 +81,11 @@ class SublinearPower(Law):
         Ours. The law that it changes: Luo et al., arXiv:2503.12811.
     """
 
-    linear: ClassVar = MultiPower.linear
-    others: ClassVar = MultiPower.others
-    starts: ClassVar = MultiPower.starts
-    priors: ClassVar = MultiPower.priors
-    settings: ClassVar = ("warmup", "lr_power")
+    linear: ClassVar[tuple[str, ...]] = MultiPower.linear
+    others: ClassVar[tuple[str, ...]] = MultiPower.others
+    starts: ClassVar[tuple[Mapping[str, float], ...]] = MultiPower.starts
+    priors: ClassVar[Mapping[str, tuple[float, float]]] = MultiPower.priors
+    settings: ClassVar[tuple[str, ...]] = ("warmup", "lr_power")
     late_weight: ClassVar[float] = 0.5
     needs_decay: ClassVar[bool] = True
     free_optimum: ClassVar[bool] = True
@@ -110,7 +111,7 @@ class SublinearPower(Law):
         return MultiPower.plan(effective(lrs, lr_power), steps, warmup)
 
     @classmethod
-    def basis(cls, plan, values, *, slopes=True):
+    def basis(cls, plan: Any, values: Mapping[str, float], *, slopes: bool = True) -> tuple[np.ndarray, Slopes]:
         return MultiPower.basis(plan, values, slopes=slopes)
 
     def rate_slopes(self, lrs: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class LayerConfig:
     kernel_init: Callable[..., jax.Array] = LECUN
     axes: Mapping[str, Any] | tuple[tuple[str, Any], ...] | None = None  # kept as a tuple of pairs: modules are hashed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.norm not in ("layer", "rms"):
             raise ValueError(f"LayerConfig: norm must be 'layer' or 'rms', got {self.norm!r}")
         if not self.epsilon >= 0:

@@ -44,7 +44,7 @@ class Joint(NamedTuple):
     exponents: dict[str, float]  # path to exponent
     change: float  # the largest relative change of an output for c = 1/2, 2 and 10
 
-    def __str__(self):
+    def __str__(self) -> str:
         powers = {1.0: "", 2.0: "²", 3.0: "³", -1.0: "⁻¹", -2.0: "⁻²", -3.0: "⁻³"}
         return " · ".join(f"{path}{powers.get(p, f'^{p:g}')}" for path, p in self.exponents.items())
 
@@ -162,7 +162,7 @@ class Audit:
             )
         return [bool(x) for x in jax.tree.leaves(chosen)]
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = ("parameter", "shape", "invariant", "change", "project")
         rows = [
             (

@@ -32,7 +32,7 @@ class EffectiveLearningRateState(NamedTuple):
     norms: jax.Array  # float32, shape (blocks,), replicated: the norms of the weights before the last update
     rates: jax.Array  # float32, shape (blocks,), replicated: the effective rates of the last update; 0 before the first
 
-    roles = Roles(schedule_steps="count", derived=("norms", "rates"))
+    roles = Roles(schedule_steps="count", derived=("norms", "rates"))  # type: Roles
 
 
 class ScaleByWeightNormState(NamedTuple):
@@ -41,7 +41,7 @@ class ScaleByWeightNormState(NamedTuple):
     radii: jax.Array  # float32, shape (blocks,), replicated: the norms at which updates pass unchanged
     norms: jax.Array  # float32, shape (blocks,), replicated: the norms of the weights before the last update
 
-    roles = Roles(measured="radii", derived="norms")
+    roles = Roles(measured="radii", derived="norms")  # type: Roles
 
 
 class EffectiveRateRecorder(OnBlocks):

@@ -63,7 +63,7 @@ class RefinementState(NamedTuple):
         learned="inner",
         counts="finished_runs",
         structure="recipe",
-    )
+    )  # type: Roles
 
 
 def with_refinement(

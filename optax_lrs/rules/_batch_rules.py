@@ -35,8 +35,8 @@ class MiniCPMBatch(Rule):
         Hu et al., MiniCPM: Unveiling the Potential of Small Language Models, arXiv:2404.06395.
     """
 
-    paper: ClassVar = "arXiv:2404.06395"
-    assumes: ClassVar = (
+    paper: ClassVar[str] = "arXiv:2404.06395"
+    assumes: ClassVar[str] = (
         "the final loss on C4, in nats per token of MiniCPM's tokenizer; warmup-stable-decay, a decay of a tenth"
     )
 
@@ -89,9 +89,9 @@ class CriticalBatch(Rule):
         Kaplan et al., Scaling Laws for Neural Language Models, arXiv:2001.08361.
     """
 
-    paper: ClassVar = "arXiv:2001.08361"
-    remark: ClassVar = "recalled, not verified"
-    assumes: ClassVar = "Adam, WebText2, the loss in nats per token"
+    paper: ClassVar[str] = "arXiv:2001.08361"
+    remark: ClassVar[str] = "recalled, not verified"
+    assumes: ClassVar[str] = "Adam, WebText2, the loss in nats per token"
 
     batch_scale: float = 2.1e8
     loss_exponent: float = 4.8

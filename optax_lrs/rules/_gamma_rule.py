@@ -55,8 +55,8 @@ class GammaRule(Rule):
         Scheduler, arXiv:2408.13359.
     """
 
-    paper: ClassVar = "arXiv:2408.13359"
-    assumes: ClassVar = (
+    paper: ClassVar[str] = "arXiv:2408.13359"
+    assumes: ClassVar[str] = (
         "AdamW under muP, a warmup of 1B tokens, a constant rate, a decay over the last tenth; "
         "sequences of 4,096 tokens; "
         "used by its authors at 1B and 3B parameters and 1T tokens"

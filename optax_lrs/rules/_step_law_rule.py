@@ -57,8 +57,8 @@ class StepLawRule(Rule):
         Li et al., Predictable Scale: Part I, Step Law, arXiv:2503.04715.
     """
 
-    paper: ClassVar = "arXiv:2503.04715"
-    assumes: ClassVar = (
+    paper: ClassVar[str] = "arXiv:2503.04715"
+    assumes: ClassVar[str] = (
         "AdamW, 2,000 steps of warmup, a cosine to 1e-5 (fixed, not a share of the peak), sequences of 2,048 tokens; "
         "params without embeddings"
     )

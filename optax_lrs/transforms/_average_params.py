@@ -31,7 +31,7 @@ class AverageParamsState(NamedTuple):
     average: Any  # like the parameters: float32 or wider, shape and placement of the parameter; None where not averaged
     latest: Any  # like the parameters: type and placement of the parameter, shape [latest, *its shape]; or None
 
-    roles = Roles(updates="count", counts=("samples", "skipped"), measured=("average", "latest"))
+    roles = Roles(updates="count", counts=("samples", "skipped"), measured=("average", "latest"))  # type: Roles
 
     def averaged(self) -> tuple[Any, jax.Array]:
         """Returns the average, a tree like the parameters, and whether there is one yet."""

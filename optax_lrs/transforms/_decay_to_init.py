@@ -25,7 +25,7 @@ class DecayToInitState(NamedTuple):
     count: jax.Array  # int32, shape (), replicated: the step of the next update
     first: Any  # like the parameters: type, shape and placement of the parameter; None where it does not decay
 
-    roles = Roles(schedule_steps="count", measured="first")
+    roles = Roles(schedule_steps="count", measured="first")  # type: Roles
 
 
 def decay_to_init(

@@ -35,7 +35,7 @@ class DecayWeightsState(NamedTuple):
         settings="schedule",
         derived="weight_decay",
         logged="weight_decay",
-    )
+    )  # type: Roles
 
 
 def decay_weights(
@@ -125,16 +125,16 @@ def decay_weights(
     factors = {pattern: number(_OWNER, f"the factor of {pattern!r}", factors[pattern], low=0.0) for pattern in patterns}
     sign = 1.0 if before_rate else -1.0  # of the direction that is subtracted in the updates
 
-    def init(params):
+    def init(params: Any) -> Any:
         labelled(params, patterns, others=_OTHERS, owner=_OWNER)
         live = jax.tree.map(on_mesh, schedule) if isinstance(schedule, Schedule) else None
         return DecayWeightsState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32), live)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> Any:
         del extra_args
         params = given_params(_OWNER, params)
         found = schedule if state.schedule is None else state.schedule
-        decay = jnp.asarray(found if is_number else found(state.count), jnp.float32)
+        decay = jnp.asarray(found(state.count) if callable(found) else found, jnp.float32)
 
         def decayed(factor, u, p):
             if u is None or factor == 0.0:

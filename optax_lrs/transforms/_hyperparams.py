@@ -46,7 +46,7 @@ class HyperparamsState(NamedTuple):
         applied_rates=("values/learning_rate", "values/adam_learning_rate"),
         logged="values",
         nested="inner_state",
-    )
+    )  # type: Roles
 
     @property
     def hyperparams(self) -> Mapping[str, Any]:
@@ -151,7 +151,7 @@ def with_hyperparams(
 
     _require_traceable(lambda values: _nothing(optimizer(values)), live, stage="when it is called")
 
-    def init(params: optax.Params) -> HyperparamsState:
+    def init(params: Any) -> Any:
         schedules = {name: on_mesh_in_float32(schedule) for name, schedule in live.items()}
         count = jnp.zeros((), jnp.int32)
         with jax.numpy_dtype_promotion("standard"):
@@ -163,7 +163,7 @@ def with_hyperparams(
             _require_traceable(probe, live, stage="in its update")
         return HyperparamsState(count, schedules, {name: jnp.zeros((), jnp.float32) for name in live}, inner_state)
 
-    def update(updates, state, params=None, **extra_args):
+    def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> Any:
         values = values_at(state.schedules, state.count)
         # A product of float32 and bfloat16 is meant here, also in programs that forbid it.
         with jax.numpy_dtype_promotion("standard"):

@@ -30,7 +30,7 @@ class LiveScheduleState(NamedTuple):
         settings="schedule",
         derived="learning_rate",
         applied_rates="learning_rate",
-    )
+    )  # type: Roles
 
 
 class GroupRatesState(NamedTuple):
@@ -46,7 +46,7 @@ class GroupRatesState(NamedTuple):
         settings="factors",
         derived="learning_rates",
         applied_rates="learning_rates",
-    )
+    )  # type: Roles
 
 
 class RewarmingState(NamedTuple):
@@ -65,7 +65,7 @@ class RewarmingState(NamedTuple):
         phase_schedules="again",
         settings="again",
         applied_rates="live/learning_rate",
-    )
+    )  # type: Roles
 
 
 def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationExtraArgs:

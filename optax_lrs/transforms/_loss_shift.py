@@ -24,7 +24,7 @@ class LossShiftState(NamedTuple):
     count: jax.Array  # int32, shape (), replicated: the number of losses in mean and variance, at most memory_steps
     rest_count: jax.Array  # int32, shape (), replicated: the number of losses still to ignore
 
-    roles = Roles(counts=("count", "rest_count"))
+    roles = Roles(counts=("count", "rest_count"))  # type: Roles
 
 
 class LossShift(Value):
@@ -93,7 +93,7 @@ class LossShift(Value):
     rest_steps: int = 200
     cap: float = 4.0
 
-    def check(self):
+    def check(self) -> None:
         self.require(self.threshold > 0, "threshold must be positive", "threshold")
         self.require(self.drift >= 0, "drift must not be negative", "drift")
         self.require(self.cap > self.drift, "cap must be above drift, or no loss would count", "cap", "drift")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -61,7 +62,7 @@ def partition_by_path(
     """
     if not groups:
         raise ValueError(f"{_OWNER}: there must be at least one group: label=(pattern, optimizer)")
-    optimizers: dict[str, optax.GradientTransformation] = {}
+    optimizers: dict[Hashable, optax.GradientTransformation] = {}
     patterns: dict[str, str] = {}  # to labels
     for label, group in groups.items():
         if not isinstance(group, tuple) or len(group) != 2 or _is_optimizer(group):

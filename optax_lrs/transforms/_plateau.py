@@ -25,7 +25,7 @@ class PlateauState(NamedTuple):
     mean: jax.Array  # float32, shape (), replicated: the mean of the values in the incomplete average
     mean_count: jax.Array  # int32, shape (), replicated: the number of these values
 
-    roles = Roles(scales="scale", counts=("bad_count", "cooldown_count", "mean_count"))
+    roles = Roles(scales="scale", counts=("bad_count", "cooldown_count", "mean_count"))  # type: Roles
 
 
 def scale_by_plateau(

@@ -29,7 +29,8 @@ class RecordGradNormState(NamedTuple):
     skipped: jax.Array  # int32, shape (), replicated: the number of steps with a norm that is not finite
     store: ExactNorms | BinnedNorms  # float32 buffers, replicated
 
-    roles = Roles(counts=("count", "skipped"))  # count: the steps of the record, which begin with it, not with the run
+    # count: the steps of the record, which begin with it, not with the run
+    roles = Roles(counts=("count", "skipped"))  # type: Roles
 
     def observed(self, group: str | None = None) -> dict[str, Any]:
         """Returns the record as columns of a :class:`Run`; ``Run.from_state`` calls it."""

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 
-def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State]:
+def functional(model: nnx.Module) -> tuple[Callable[[Any, Any], Any], nnx.State[Any, Any]]:
     """Splits a model into ``apply(params, batch)`` and its parameters, for an audit.
 
     Everything else in the model (the statistics of a BatchNorm, the counters of random streams) is

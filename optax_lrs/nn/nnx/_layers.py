@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -72,7 +72,7 @@ class NormDense(nnx.Module):
         names: tuple[str | None, str | None] = ("in", "out"),
         rngs: nnx.Rngs,
     ):
-        self.dense = nnx.Linear(
+        self.dense: nnx.Linear = nnx.Linear(
             in_features,
             out_features,
             use_bias=False,
@@ -81,8 +81,8 @@ class NormDense(nnx.Module):
             kernel_init=initializer(config, names),
             rngs=rngs,
         )
-        self.norm = normalization(config, out_features, rngs)
-        self.activation = None if linear else config.activation
+        self.norm: nnx.Module = normalization(config, out_features, rngs)
+        self.activation: Callable[[jax.Array], jax.Array] | None = None if linear else config.activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., in_features) to (..., out_features)."""
@@ -127,7 +127,7 @@ class NormConv(nnx.Module):
         linear: bool = False,
         rngs: nnx.Rngs,
     ):
-        self.conv = nnx.Conv(
+        self.conv: nnx.Conv = nnx.Conv(
             in_features,
             out_features,
             tuple(kernel_size),
@@ -140,8 +140,8 @@ class NormConv(nnx.Module):
             kernel_init=initializer(config, (*[None] * len(kernel_size), "in", "out")),
             rngs=rngs,
         )
-        self.norm = normalization(config, out_features, rngs)
-        self.activation = None if linear else config.activation
+        self.norm: nnx.Module = normalization(config, out_features, rngs)
+        self.activation: Callable[[jax.Array], jax.Array] | None = None if linear else config.activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(..., *space, in_features) to (..., *space, out_features)."""
