@@ -15,7 +15,8 @@ _public, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = "0.1.0"
 
-# Where parse and from_json find classes that are not imported yet: schedules and profiles, and those listed here.
+# Where parse and from_json find classes that are not imported yet: schedules and profiles, and
+# those listed here.
 _Value.registry.reserve("optax_lrs.schedules")
 _Value.registry.reserve("optax_lrs.transforms", "LossShift")
 _Value.registry.reserve("optax_lrs.rules", "StepLawRule", "MiniCPMBatch", "CriticalBatch", "GammaRule")

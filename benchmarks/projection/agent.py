@@ -128,7 +128,8 @@ def training(arm: str, tasks: int, steps: int) -> Any:
             return TrainState.create(apply_fn=(), params=ts.params, tx=chain)
 
         def growth(params):
-            pairs = (olrs.projection.effective_learning_rate(p, 1.0, power=1, weights=HIDDEN[arm]) for p in (first, params))
+            how = dict(power=1, weights=HIDDEN[arm])
+            pairs = (olrs.projection.effective_learning_rate(p, 1.0, **how) for p in (first, params))
             before, after = (jnp.stack(list(rates.values())) for rates in pairs)
             return jnp.exp(jnp.mean(jnp.log(before / after)))
 

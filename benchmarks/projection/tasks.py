@@ -67,7 +67,8 @@ def training(name: str, optimizer: str, arm: str, tasks: int) -> Train:
         first = init(jax.random.fold_in(key, 0))
 
         def elr(params, power):
-            return jnp.stack(list(olrs.projection.effective_learning_rate(params, rate, power=power, weights=weights).values()))
+            rates = olrs.projection.effective_learning_rate(params, rate, power=power, weights=weights)
+            return jnp.stack(list(rates.values()))
 
         def mean(x):
             return jnp.exp(jnp.mean(jnp.log(x)))  # the geometric mean, for values that differ by factors

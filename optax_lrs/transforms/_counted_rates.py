@@ -67,7 +67,7 @@ def _without_rates(factors: Sequence[Factor], known: Sequence[Factor]) -> list[F
 def _by_name(
     factors: Sequence[Factor], names: Mapping[Factor, str], schedules: Mapping[str, Any], owner: str
 ) -> dict[Factor, Any]:
-    """The schedule of each factor: that of its name or path; else of segments of its path, the most of them."""
+    """The schedule of each factor: under its name or path, else under the longest key that fits."""
     unknown = [name for name in schedules if not any(_fits(name, factor.state.path, "") for factor in factors)]
     if unknown:
         known = ", ".join(name or "learning_rate" for name in names.values()) or "none"

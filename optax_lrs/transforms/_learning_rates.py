@@ -21,8 +21,8 @@ def learning_rates(opt_state: Any, schedule: Given | None = None) -> dict[str, j
     """Reads the rates that the last update was scaled by, from any optimizer state, by group.
 
     The states of :func:`scale_by_live_schedule`, ``scale_by_rewarming_schedule``,
-    ``with_rates_by_path``, ``with_hyperparams``, ``optax.inject_hyperparams`` and line searches hold
-    the applied rate, as does every state that declares ``applied_rates``
+    ``with_rates_by_path``, ``with_hyperparams``, ``optax.inject_hyperparams`` and line searches
+    hold the applied rate, as does every state that declares ``applied_rates``
     (:class:`optax_lrs.transforms.Roles`). They are found through ``chain``, ``partition``,
     ``masked``, ``MultiSteps``, ``apply_if_finite``, ``nnx.Optimizer`` and any other nesting.
 
@@ -148,7 +148,7 @@ def rates_in(opt_state: Any, schedule: Given | None = None) -> dict[Key, jax.Arr
 
 
 def names_of(keys: Sequence[Key]) -> list[str]:
-    """The names of rates: those of their groups, and what they are a rate of where that is not clear."""
+    """The names of rates: those of their groups, with the kind of rate where it is not clear."""
     split = [split_quantity(key) for key in keys]
     groups = readable([key for key, _ in split]) if len({key for key, _ in split}) == len(split) else None
     if groups is None:
@@ -199,5 +199,5 @@ def _parts_with_leaves(tree: Any, at: Key) -> list[Key]:
 
 
 def _all_have_rates(parts: list[Key], at: Key, found: Mapping[Key, Any]) -> bool:
-    """Whether the groups of a partition have a rate each, so that one around them is only a factor."""
+    """Whether all groups of a partition have rates, so that a rate around them is a factor."""
     return any(is_part(key, at) for key in found) and all(any(is_part(key, part) for key in found) for part in parts)

@@ -1,4 +1,4 @@
-"""What the rates of an optimizer are made of: each state that scales updates, and on what it acts."""
+"""The factors of the rates of an optimizer: each state that scales updates, and what it scales."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _DESCENDING = (
 )
 """States whose rate turns gradients into descent: two of them in one chain climb."""
 _GIVES_TO_NESTED = ("HyperparamsState", "InjectStatefulHyperparamsState")
-"""States whose rate is given to the optimizer nested in them as a number, which no nested state repeats."""
+"""States that pass their rate as a number to the optimizer nested in them, whose states do not hold
+it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ def _applied(state: Found) -> dict[Key, jax.Array]:
 
 
 def domain_of(state: Found) -> Key:
-    """The part of the updates that a state acts on: the innermost mask around it, () without one."""
+    """The part of the updates that a state scales: the innermost mask around it, or ()."""
     for outer in reversed(state.around):
         if outer.roles is None or _is_within(state, outer, "parts"):
             return state.key[: len(outer.key) + 1]

@@ -14,7 +14,7 @@ _VALUES = ("hyperparams", "values", "schedules")  # fields that hold values by h
 
 
 def readable(keys: Sequence[Key]) -> list[str]:
-    """The shortest names that differ: the labels of groups; then those of chains too; then paths."""
+    """The shortest names that differ: labels of groups; then also those of chains; then paths."""
     for shortened in (_groups, _labels, path_name):
         names = [shortened(key) for key in keys]
         if len(set(names)) == len(names):
@@ -28,7 +28,7 @@ def group(key: Key) -> str:
 
 
 def split_quantity(key: Key) -> tuple[Key, str]:
-    """The key of a rate's state, and which of the rates in it this is: ``learning_rate`` if there is one."""
+    """The key of a rate's state, and the rate's name in it: ``learning_rate`` if there is one."""
     for last in key[-1:]:
         field, _, quantity = getattr(last, "name", "").rpartition("/")
         if field in _VALUES:
@@ -51,7 +51,7 @@ def _labels(key: Key) -> str:
 
 
 def _joined(key: Key, kept: Callable[[object], bool]) -> str:
-    """The keys of dicts: those in a field of a state are labels of groups, others those of a chain."""
+    """The keys of dicts: in a field of a state they are labels of groups, elsewhere of a chain."""
     befores = (None, *key[:-1])
     return "/".join(
         str(step.key) for before, step in zip(befores, key) if isinstance(step, jax.tree_util.DictKey) and kept(before)

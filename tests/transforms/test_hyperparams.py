@@ -227,7 +227,7 @@ def test_sweep_over_peaks():
 @pytest.mark.parametrize("steps", [3, 9])
 def test_checkpoints_save_and_compare_the_schedules(tmp_path, steps):
     tx = CASES[3].make()
-    now, state = trained(tx, steps, rules.params())
+    _, state = trained(tx, steps, rules.params())
     with olrs.checkpoint.Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(steps, state)
         checkpoints.wait()
