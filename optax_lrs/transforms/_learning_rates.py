@@ -178,7 +178,7 @@ def _product(acting: list[Factor], here: list[Factor], scales: list[Factor]) -> 
 
 
 def _require_descent(acting: list[Factor]) -> None:
-    """Raises if two states turn the gradients into descent, which is ascent."""
+    """Raises if two states turn gradients into descent, because together they ascend."""
     descending = [factor for factor in acting if factor.descends]
     if descending and len(descending) % 2 == 0:
         raise ValueError(

@@ -37,6 +37,7 @@ class Factor:
 
     @property
     def descends(self) -> bool:
+        """Whether the rate of the state turns gradients into descent."""
         return self.kind == "rate" and kind_of(type(self.state.node)) in _DESCENDING
 
 
@@ -85,6 +86,7 @@ def covers(domain: Key, factors: Iterable[Factor]) -> bool:
 
 
 def scalar(leaf: Any, dtype: Any = jnp.float32) -> jax.Array:
+    """Returns a leaf as an array of this dtype, without the box that flax may put around it."""
     return jnp.asarray(unboxed(leaf), dtype)
 
 
