@@ -82,3 +82,6 @@ RENAMED = {"InjectHyperparamsState": "InjectStatefulHyperparamsState", "MultiTra
 
 COMMONEST = ("ScaleByAdamState", "ScaleByScheduleState")
 """Several of Optax's states have the same fields. In a tree without types, these are meant."""
+
+WITHIN = {"hyperparams_states": "WrappedScheduleState"}
+"""Fields with states of one class, by label, whose fields another class has too."""

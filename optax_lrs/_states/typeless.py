@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from optax_lrs._paths import name as path_name
-from optax_lrs._states.optax_states import COMMONEST, OPTAX, RENAMED
+from optax_lrs._states.optax_states import COMMONEST, OPTAX, RENAMED, WITHIN
 from optax_lrs._states.roles import Roles, is_known_state, is_state, roles_of
 from optax_lrs._value.value import Value
 
@@ -83,12 +83,17 @@ def _fits(fields: frozenset[str], kind: type) -> bool:
     return always <= fields and (len(fields) > 1 or fields <= {*roles.nested})
 
 
-def type_of_mapping(node: Mapping[Any, Any], known: Types) -> type | None:
+def type_of_mapping(node: Mapping[Any, Any], known: Types, *, within: str = "") -> type | None:
     """The class of states whose fields a mapping has; None if it is no state.
 
     A mapping of states with their types by label, such as ``optax.named_chain`` makes, is none.
+    ``within`` is the field that the mapping is in, by a label.
     """
-    kind = type_of(frozenset(str(key) for key in node), known)
+    fields = frozenset(str(key) for key in node)
+    only = _optax_classes().get(WITHIN.get(within, ""))
+    if only is not None and fields == frozenset(only._fields):
+        return only
+    kind = type_of(fields, known)
     if kind is None:
         present = frozenset(str(key) for key, child in node.items() if jax.tree.leaves(child))
         kind = type_of(present, known) if present else None
@@ -103,8 +108,7 @@ def are_boxes_dicts(tree: Any) -> bool:
     So Orbax returns the boxes of ``nnx.state`` when it restores without a template.
     """
     keys = [key for key, _ in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    is_box = lambda key: bool(key) and isinstance(key[-1], jax.tree_util.DictKey) and key[-1].key == "value"  # noqa: E731
-    return bool(keys) and all(map(is_box, keys))
+    return bool(keys) and all(bool(key) and key[-1] == jax.tree_util.DictKey("value") for key in keys)
 
 
 def with_types(tree: Any) -> Any:
@@ -118,36 +122,31 @@ def with_types(tree: Any) -> Any:
 
 def without_types(tree: Any, like: Any) -> Any:
     """Returns the tree in the form that another one has: the inverse of :func:`with_types`."""
-    if tree is like:
-        return like
-    if isinstance(like, Mapping):
-        if set(like) == {"value"} and _child(tree, "value") is None:
-            return type(like)({"value": tree})  # pyright: ignore[reportCallIssue] - as every mapping that is a pytree
-        children = {key: without_types(_child(tree, key), child) for key, child in like.items()}
-        return type(like)(children)  # pyright: ignore[reportCallIssue]
-    if isinstance(like, (list, tuple)) and len(like) and not hasattr(like, "_fields"):
-        return type(like)(without_types(child, old) for child, old in zip(tree, like))
-    if isinstance(like, tuple) and hasattr(like, "_fields"):
-        return type(like)(*(without_types(child, old) for child, old in zip(tree, like)))
-    return tree
+    is_leaf = lambda node: isinstance(node, Value)  # noqa: E731
+    new = {path_name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]}
+    box = "/value" if are_boxes_dicts(like) else ""
+
+    def pick(key: Any, _: Any) -> Any:
+        path = path_name(key)
+        return new[path] if path in new else new[path.removesuffix(box)]
+
+    return jax.tree_util.tree_map_with_path(pick, like, is_leaf=is_leaf)
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class Numbers:
     """The numbers of a schedule that has lost its type: a mapping by the names of its fields."""
 
-    def __init__(self, numbers: Any):
+    def __init__(self, numbers: Mapping[Any, Any]):
         self.numbers = numbers
 
-    def __getitem__(self, key: str) -> Any:
-        return self.numbers[key]
-
-    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], None]:
-        return ((jax.tree_util.GetAttrKey("numbers"), self.numbers),), None
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], tuple[str, ...]]:
+        keys = tuple(str(key) for key in self.numbers)
+        return tuple(zip(map(jax.tree_util.DictKey, keys), self.numbers.values())), keys
 
     @classmethod
-    def tree_unflatten(cls, _: None, children: Any) -> Numbers:
-        return cls(*children)
+    def tree_unflatten(cls, keys: tuple[str, ...], children: Any) -> Numbers:
+        return cls(dict(zip(keys, children)))
 
     def replaced(self, schedule: Value, owner: str, where: str) -> Numbers:
         """Returns the numbers of another schedule of the same class.
@@ -174,28 +173,35 @@ class _Typed:
     def known(self) -> Types:
         return known_types()
 
-    def tree(self, node: Any) -> Any:
-        """A node in a place for states."""
+    def tree(self, node: Any, *, within: str = "") -> Any:
+        """A node in a place for states, or with them by label: that of the field ``within``."""
         if isinstance(node, Mapping):
-            kind = type_of_mapping(node, self.known)
-            return self.inner(node) if kind is None else self.state(node, kind)
-        if is_state(node):
-            return self.inner(node, getattr(roles_of(type(node)), "nested", ()))
-        return self.inner(node) if type(node) in (list, tuple) else node
-
-    def inner(self, node: Any, nested: Any = None) -> Any:
-        """The same kind of node with its children typed: all of them, or those in nested fields."""
-        if isinstance(node, Mapping):
-            new = {key: self.tree(child) for key, child in node.items()}
-            same = all(new[key] is child for key, child in node.items())
-            return node if same else new
+            kind = type_of_mapping(node, self.known, within=within)
+            return self.labelled(node) if kind is None else self.state(node, kind)
         if not isinstance(node, (list, tuple)):
             return node
+        declared = getattr(roles_of(type(node)), "nested", ()) if is_state(node) else None
         names = getattr(node, "_fields", range(len(node)))
-        new = [self.tree(child) if nested is None or name in nested else child for name, child in zip(names, node)]
+        new = [self.field(str(name), child) if declared is None or name in declared else child
+               for name, child in zip(names, node)]  # fmt: skip
         if all(a is b for a, b in zip(new, node)):
             return node
         return type(node)(*new) if hasattr(node, "_fields") else type(node)(new)
+
+    def field(self, name: str, node: Any) -> Any:
+        """A field with states: itself one, a chain, or states by label."""
+        by_label = name in (*WITHIN, "inner_states")
+        return self.labelled(node, within=name) if by_label and isinstance(node, Mapping) else self.tree(node)
+
+    def labelled(self, node: Mapping[Any, Any], *, within: str = "") -> Any:
+        """A mapping of states by label, or a chain that became a mapping with numbers as its keys."""
+        new = {key: self.tree(child, within=within) for key, child in node.items()}
+        if not within and new and all(str(key).isdigit() for key in new):
+            chain: list[Any] = [None] * (max(int(key) for key in new) + 1)  # states without arrays may be missing
+            for key, child in new.items():
+                chain[int(key)] = child
+            return chain
+        return node if all(new[key] is child for key, child in node.items()) else new
 
     def state(self, node: Mapping[Any, Any], kind: Any) -> Any:
         roles = roles_of(kind) or Roles()
@@ -203,10 +209,8 @@ class _Typed:
         for name in kind._fields:
             child = _child(node, name)
             if name in roles.nested:
-                fields[name] = self.tree(child)
-            elif any(roles.has(role, name) for role in _SCHEDULES) or any(
-                each.startswith(f"{name}/") for role in _SCHEDULES for each in getattr(roles, role)
-            ):
+                fields[name] = self.field(name, child)
+            elif any(each.split("/")[0] == name for role in _SCHEDULES for each in getattr(roles, role)):
                 fields[name] = self.schedules(child)
             else:
                 fields[name] = self.unboxed(child)
@@ -234,15 +238,9 @@ def _is_box(node: Any) -> bool:
     return isinstance(node, Mapping) and set(node) == {"value"} and not isinstance(node["value"], Mapping)
 
 
-def _child(node: Any, name: Any) -> Any:
-    """What a node has at a key, a field or an index; None if it has nothing there."""
-    if isinstance(node, Numbers):
-        return _child(node.numbers, name)
-    if isinstance(node, Mapping):
-        return next((child for key, child in node.items() if str(key) == str(name)), None)
-    if str(name).isdigit() and isinstance(node, (list, tuple)):
-        return node[int(name)] if int(name) < len(node) else None
-    return getattr(node, str(name), None) if isinstance(node, tuple) else None
+def _child(node: Mapping[Any, Any], name: str) -> Any:
+    """What a mapping has at a name; None if it has nothing there."""
+    return next((child for key, child in node.items() if str(key) == name), None)
 
 
 def _has_numbers(node: Mapping[Any, Any]) -> bool:
@@ -282,11 +280,15 @@ def types_at(paths: Iterable[str], known: Types) -> dict[str, type]:
 def _of_optax() -> dict[frozenset[str], type]:
     public = {**vars(optax.contrib), **vars(optax)}
     private = {kind.__name__: kind for kind in tuple.__subclasses__() if kind.__module__.split(".")[0] == "optax"}
-    names = [*COMMONEST, *sorted(public), *sorted(private)]
     found: dict[frozenset[str], type] = {}
-    for name in names:
+    for name in [*COMMONEST, *sorted(public), *sorted(private)]:
         kind = public.get(name, private.get(name))
         fields = getattr(kind, "_fields", ()) if isinstance(kind, type) else ()
         if fields and (name in OPTAX or (name in public and name.endswith("State") and name[0] != "_")):
             found.setdefault(frozenset(fields), kind)
     return found
+
+
+@functools.cache
+def _optax_classes() -> dict[str, Any]:
+    return {kind.__name__: kind for kind in tuple.__subclasses__() if kind.__module__.split(".")[0] == "optax"}

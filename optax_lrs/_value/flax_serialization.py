@@ -36,7 +36,7 @@ def offer(kind: Any, to_dict: ToDict | None = None, from_dict: FromDict | None =
 
 
 def offer_structure(kind: Any) -> None:
-    """Registers a class of nodes without arrays, which are not saved but taken from the template."""
+    """Registers a class of nodes without arrays: nothing is saved; the template's node is kept."""
     offer(kind, lambda node: {}, lambda node, saved: node)
 
 
@@ -80,7 +80,7 @@ def _from_dict(value: Any, saved: Any) -> Any:
     for name in value._nodes:
         old = getattr(value, name)
         new = flax.from_state_dict(old, saved[name], name=name)
-        if hasattr(old, "shape") and np.shape(new) != np.shape(old):
+        if isinstance(getattr(old, "shape", None), tuple) and np.shape(new) != np.shape(old):
             raise ValueError(
                 f"{where}/{name} has shape {np.shape(new)}, and that of the template's {kind.__name__} has"
                 f" {np.shape(old)}: restore with the schedule that was saved, then replace it by with_schedule"

@@ -139,7 +139,7 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
 
         ``here``: this is a place for states, where a class that is not known may be one too.
         """
-        kind = type_here(node, here)
+        kind = type_here(node, names, here)
         if kind is not None:
             if around:
                 found.nested.add(names[start])
@@ -165,9 +165,9 @@ def parts_of(tree: Any, like: Parts | None = None) -> Parts:
             begins = held is not None and below == ("opt_state",)
             walk(child, (*key, step), below, around, start, here or begins)
 
-    def type_here(node: Any, here: bool) -> type | None:
+    def type_here(node: Any, names: tuple[str, ...], here: bool) -> type | None:
         if here and isinstance(node, Mapping):
-            return type_of_mapping(node, types())
+            return type_of_mapping(node, types(), within=names[-2] if len(names) > 1 else "")
         return type(node) if (is_state(node) if here else is_known_state(node)) else None
 
     walk(tree, (), (), (), 0, held is None)

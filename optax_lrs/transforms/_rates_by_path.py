@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -92,11 +92,12 @@ def with_rates_by_path(
     )
 
     def init(params: Any) -> dict[str, Any]:
-        return dict(chain.init(params))  # flax.serialization cannot save the OrderedDict of named_chain
+        state: Any = chain.init(params)
+        return dict(state)  # flax.serialization cannot save the OrderedDict of named_chain
 
     def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, dict[str, Any]]:
-        updates, state = chain.update(updates, state, params, **extra_args)
-        return updates, dict(state)
+        updates, new = chain.update(updates, state, params, **extra_args)
+        return updates, dict(cast(Any, new))
 
     return optax.GradientTransformationExtraArgs(init, update)
 

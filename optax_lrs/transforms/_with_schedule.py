@@ -69,8 +69,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     """
     instance("with_schedule", "schedule", schedule, Schedule, example="Constant(value=0.1)")
     if isinstance(opt_state, Mapping) and held_state(opt_state) is not None:
-        held = held_state(opt_state)
-        return with_value_at(opt_state, "opt_state", with_schedule(held, schedule, path=path))
+        replaced = with_schedule(held_state(opt_state), schedule, path=path)
+        return without_types({**opt_state, "opt_state": replaced}, like=opt_state)
     found: list[str] = []
 
     def within(name: str) -> bool:
