@@ -194,7 +194,7 @@ class _Typed:
         return self.labelled(node, within=name) if by_label and isinstance(node, Mapping) else self.tree(node)
 
     def labelled(self, node: Mapping[Any, Any], *, within: str = "") -> Any:
-        """A mapping of states by label, or a chain that became a mapping with numbers as its keys."""
+        """A mapping of states by label, or a chain that became a mapping with numbers as keys."""
         new = {key: self.tree(child, within=within) for key, child in node.items()}
         if not within and new and all(str(key).isdigit() for key in new):
             chain: list[Any] = [None] * (max(int(key) for key in new) + 1)  # states without arrays may be missing

@@ -27,12 +27,13 @@ def migrate(
 
     Orbax then returns dicts of fields for NamedTuples, lists for tuples, and None for states
     without arrays. flax's ``to_state_dict`` and ``nnx.to_pure_dict`` return dicts with keys "0",
-    "1", … The states of Optax, of this package, and all that declare roles are known by their
-    fields, others if the new optimizer has them, too::
+    "1", … and ``nnx.state`` leaves out fields without arrays. The states of Optax, of this package,
+    and all that declare roles are known by the fields that are there, others if the new optimizer
+    has them, too::
 
-        raw = checkpointer.restore(path)                 # {"params": ..., "opt_state": [...], "step": ...}
-        params = jax.tree.map(jax.device_put, raw["params"], shardings) opt_state =
-        olrs.migrate(raw, tx, params)
+        raw = checkpointer.restore(path)  # {"params": ..., "opt_state": [...], "step": ...}
+        params = jax.tree.map(jax.device_put, raw["params"], shardings)
+        opt_state = olrs.migrate(raw, tx, params)
 
     It is ``adopt(tx.init(params), restored)``: see :func:`adopt` for what goes where, errors and
     arguments. One thing is less certain than with a template: the states of AdaBelief and Novograd

@@ -1,9 +1,9 @@
 """States that have lost their types: every state in every form in which it is saved or split.
 
-The product: each exported transform's states, and those of Optax's wrappers, in seven forms, through
-every function that reads a state, replaces its schedule or step, or continues it. In each form the
-result is that of the object itself. Where a combination has no meaning, such as the rate of a state
-without one, the error is that of the object.
+The product: each exported transform's states, and those of Optax's wrappers, in seven forms,
+through every function that reads a state, replaces its schedule or step, or continues it. In each
+form the result is that of the object itself. Where a combination has no meaning, such as the rate
+of a state without one, the expected error is checked.
 """
 
 import functools
