@@ -28,7 +28,12 @@ class ProjectWeightsState(NamedTuple):
     norms: jax.Array  # float32, shape (blocks,), replicated; exact: before the last projection; deferred: now
     skipped: jax.Array  # int32, shape (), replicated: the number of blocks that the last projection could not scale
 
-    roles = Roles(schedule_steps="count", counts="skipped", measured="radii", derived=("factor", "norms"))  # type: Roles
+    roles = Roles(
+        schedule_steps="count",
+        counts="skipped",
+        measured="radii",
+        derived=("factor", "norms"),
+    )  # type: Roles
 
 
 class Projection(OnBlocks):

@@ -22,14 +22,16 @@ class GreedyState(NamedTuple):
     best: jax.Array  # float32, shape (), replicated: the best value (or average) so far; infinite before the first
     good_count: jax.Array  # int32, shape (), replicated: the number of values in a row that improved
     bad_count: jax.Array  # int32, shape (), replicated: the number of values in a row that did not
-    wait_count: (
-        jax.Array
-    )  # int32, shape (), replicated: the number of values still to ignore after a change of the scale
+    # int32, shape (), replicated: the number of values still to ignore after a change of the scale
+    wait_count: jax.Array
     floor_count: jax.Array  # int32, shape (), replicated: the number of reductions that ended at the lowest scale
     mean: jax.Array  # float32, shape (), replicated: the mean of the values in the incomplete average
     mean_count: jax.Array  # int32, shape (), replicated: the number of these values
 
-    roles = Roles(scales="scale", counts=("good_count", "bad_count", "wait_count", "floor_count", "mean_count"))  # type: Roles
+    roles = Roles(
+        scales="scale",
+        counts=("good_count", "bad_count", "wait_count", "floor_count", "mean_count"),
+    )  # type: Roles
 
 
 def scale_by_greedy(
