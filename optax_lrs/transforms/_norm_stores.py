@@ -25,7 +25,7 @@ def store_of(node: Any) -> ExactNorms | BinnedNorms:
     """Returns the store, also of a state that has lost its types, where it is a mapping."""
     if not isinstance(node, Mapping):
         return node
-    fields = {name: dict(child) if isinstance(child, Mapping) else child for name, child in node.items()}
+    fields: dict[str, Any] = {name: dict(child) if isinstance(child, Mapping) else child for name, child in node.items()}
     return (BinnedNorms if "bins" in fields else ExactNorms)(**fields)
 
 
