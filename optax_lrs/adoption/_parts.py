@@ -56,7 +56,7 @@ class Part:
 
     @property
     def present(self) -> frozenset[str]:
-        """The fields that hold arrays or states. Only these are in every form of a saved tree."""
+        """The fields with arrays or states in them. Only these are in every form of saved trees."""
         return frozenset({key.split("/")[0] for key in self.leaves} | self.inside)
 
     def has(self, role: str, key: str) -> bool:
