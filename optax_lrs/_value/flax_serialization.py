@@ -45,6 +45,7 @@ def register() -> None:
 
     Called wherever a value is made or taken apart: nothing else happens between the import of flax
     and the moment when it must know the classes.
+    A state that was made before that import is known from the first step, or tree operation, on.
     """
     if not _waiting or _MODULE not in sys.modules:
         return

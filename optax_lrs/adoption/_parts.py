@@ -111,7 +111,7 @@ class Parts:
         return not all(part.typed for part in self.states)
 
     def types(self) -> dict[frozenset[str], type]:
-        """The classes of the states that have them, by all their fields and by those with arrays."""
+        """The classes of the states with types, by all their fields and by those with arrays."""
         typed = [(part, part.type) for part in self.states if part.typed and part.type is not None]
         by_present = {part.present: kind for part, kind in typed if part.present}
         return {**by_present, **{part.fields: kind for part, kind in typed}}
