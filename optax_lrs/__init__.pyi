@@ -84,6 +84,7 @@ from .transforms import decay_weights as decay_weights
 from .transforms import layerwise_decay as layerwise_decay
 from .transforms import learning_rate as learning_rate
 from .transforms import learning_rates as learning_rates
+from .transforms import log_dict as log_dict
 from .transforms import partition_by_path as partition_by_path
 from .transforms import read_average as read_average
 from .transforms import record_grad_norm as record_grad_norm

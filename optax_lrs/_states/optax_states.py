@@ -54,7 +54,7 @@ OPTAX: dict[str, Row] = {
     "ProdigyState": dict(seen_updates="count", measured="params0"),
     "ScaleByDistanceOverGradientsState": dict(measured="init_params"),
     # Wrappers
-    "ApplyIfFiniteState": dict(counts=("notfinite_count", "total_notfinite"), **_INNER),
+    "ApplyIfFiniteState": dict(counts=("notfinite_count", "total_notfinite"), logged="total_notfinite", **_INNER),
     "ConditionallyMaskState": dict(updates="step", **_INNER),
     "ConditionallyTransformState": dict(updates="step", **_INNER),
     "GaLoreState": dict(seen_updates="count", nested="base_optimizer_state"),

@@ -18,6 +18,7 @@ from optax_lrs.transforms._live_schedule import GroupRatesState as GroupRatesSta
 from optax_lrs.transforms._live_schedule import LiveScheduleState as LiveScheduleState
 from optax_lrs.transforms._live_schedule import RewarmingState as RewarmingState
 from optax_lrs.transforms._live_schedule import scale_by_live_schedule as scale_by_live_schedule
+from optax_lrs.transforms._log_dict import log_dict as log_dict
 from optax_lrs.transforms._loss_shift import LossShift as LossShift
 from optax_lrs.transforms._loss_shift import LossShiftState as LossShiftState
 from optax_lrs.transforms._partition_by_path import partition_by_path as partition_by_path

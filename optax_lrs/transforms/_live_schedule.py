@@ -82,6 +82,11 @@ def scale_by_live_schedule(schedule: Schedule) -> optax.GradientTransformationEx
             olrs.scale_by_live_schedule(schedule),
         )
 
+    It turns gradients into descent, as every optimizer that has a rate does already: after
+    ``optax.adamw(...)`` the loss climbs. No member of a chain sees the others, so that nothing can
+    raise before :func:`learning_rates` and :func:`log_dict` read the state; they do, if the other
+    rate is in the state too.
+
     The schedule is then checkpointed with the state, :func:`with_schedule` replaces it in a running
     job without recompiling, and :func:`learning_rates` reports the rate that was applied. It needs
     no extra argument. **Cost**: two scalars of state and the numbers of the schedule.

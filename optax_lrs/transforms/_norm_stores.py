@@ -50,6 +50,15 @@ class ExactNorms(NamedTuple):
 
         return ExactNorms({column: written(self.norms[column], norm) for column, norm in norms.items()})
 
+    def latest(self, count: jax.Array) -> dict[str, jax.Array]:
+        """Returns the norm of the last step by column; nan if it was skipped or is beyond the end."""
+
+        def last(buffer):
+            buffer = unboxed(buffer)
+            return jnp.where((count > 0) & (count <= buffer.size), buffer[jnp.maximum(count - 1, 0)], jnp.nan)
+
+        return {column: last(buffer) for column, buffer in self.norms.items()}
+
     def observed(self, count: int) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
         """Returns steps, norms by column and notes of the first ``count`` steps, on the host."""
         norms = {column: _host(buffer) for column, buffer in self.norms.items()}
@@ -91,13 +100,21 @@ class BinnedNorms(NamedTuple):
             firsts={column: jnp.full((), jnp.nan, jnp.float32) for column in columns},
         )
 
+    def latest(self, count: jax.Array) -> dict[str, jax.Array]:
+        """Returns the geometric mean of the newest bin by column; nan if nothing is in it.
+
+        It is the norm of the last step while there are as many bins as steps.
+        """
+        counts = unboxed(self.counts)
+        slot, _, _, _ = _slot(jnp.maximum(count - 1, 0), counts.size)
+        filled = (count > 0) & (counts[slot] > 0)
+        bins = {column: unboxed(buffer) for column, buffer in self.bins.items()}
+        return {column: jnp.where(filled, jnp.exp(buffer[4 * slot]), jnp.nan) for column, buffer in bins.items()}
+
     def put(self, step: jax.Array, norms: dict[str, jax.Array], finite: jax.Array) -> BinnedNorms:
         """Returns the store with one more step."""
         size = self.counts.shape[0]
-        doublings = 32 - jax.lax.clz(step // size)
-        position = step >> doublings
-        scale = (1 << doublings) % (size - 1)
-        slot = jnp.where(position == size - 1, size - 1, position * scale % (size - 1))
+        slot, doublings, position, scale = _slot(step, size)
         other = jnp.maximum(position - size // 2, 0) * scale % (size - 1)
         begins = (doublings > 0) & (position << doublings == step)
 
@@ -204,6 +221,14 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
         shifts = np.arange(len(bins))[:, None] * (rows // 2 + 1)
         logs = np.take_along_axis(logs, (order + shifts) % rows, 1)
     return np.where(logs <= np.log(_TINY) + 1e-3, 0.0, np.exp(logs))
+
+
+def _slot(step: jax.Array, size: int) -> tuple[jax.Array, ...]:
+    """Where the bin of a step is; and how often bins have doubled, its position in time and its stride."""
+    doublings = 32 - jax.lax.clz(step // size)
+    position = step >> doublings
+    scale = (1 << doublings) % (size - 1)
+    return jnp.where(position == size - 1, size - 1, position * scale % (size - 1)), doublings, position, scale
 
 
 def _host(leaf: Any) -> np.ndarray:

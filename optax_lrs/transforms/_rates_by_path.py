@@ -14,6 +14,7 @@ from optax_lrs._paths import checked_pattern, checked_patterns, labelled
 from optax_lrs._schedule import Schedule
 from optax_lrs._value.arguments import instance, known_number
 from optax_lrs.transforms._live_schedule import EXAMPLE, GroupRatesState, advanced, descent, live_state
+from optax_lrs.transforms._sign import require_no_rate
 
 _OWNER = "with_rates_by_path"
 _OTHERS = "others"  # the label of parameters that match no pattern
@@ -61,7 +62,9 @@ def with_rates_by_path(
 
     Raises:
         ValueError: if a factor is negative or not finite, or a pattern is not a regular expression;
-            from ``init``, if a pattern applies to no parameter.
+            from ``init``, if a pattern applies to no parameter, or if ``tx`` already has a rate, as
+            ``optax.adam(...)`` has. That is known from its state, or from three updates of an array
+            with one entry, which are not made where the parameters are traced.
         TypeError: if ``schedule`` is not a :class:`Schedule`, or a factor neither a Schedule nor a
             number.
 
@@ -93,6 +96,7 @@ def with_rates_by_path(
 
     def init(params: Any) -> dict[str, Any]:
         state: Any = chain.init(params)
+        require_no_rate(tx, state["optimizer"], params, _OWNER)
         return dict(state)  # flax.serialization cannot save the OrderedDict of named_chain
 
     def update(updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, dict[str, Any]]:

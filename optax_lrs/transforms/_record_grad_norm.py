@@ -32,6 +32,15 @@ class RecordGradNormState(NamedTuple):
     # count: the steps of the record, which begin with it, not with the run
     roles = Roles(counts=("count", "skipped"))  # type: Roles
 
+    def logged(self) -> dict[str, Any]:
+        """Returns the norms of the last step and the count of skipped ones; ``log_dict`` calls it."""
+        norms = self.store.latest(jnp.asarray(unboxed(self.count)))
+        names = {column: column.removeprefix("l2").strip("_") for column in norms}
+        return {
+            **{"_".join(filter(None, ("grad_norm", names[column]))): norm for column, norm in norms.items()},
+            "skipped_steps": self.skipped,
+        }
+
     def observed(self, group: str | None = None) -> dict[str, Any]:
         """Returns the record as columns of a :class:`Run`; ``Run.from_state`` calls it."""
         count, skipped = (np.asarray(unboxed(leaf)) for leaf in (self.count, self.skipped))

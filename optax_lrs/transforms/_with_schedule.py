@@ -25,6 +25,8 @@ from optax_lrs._states.found import (
 )
 from optax_lrs._states.typeless import Numbers, with_types, without_types
 from optax_lrs._value.arguments import instance, is_traced
+from optax_lrs.transforms._readable import RATE, means
+from optax_lrs.transforms._readable import group as group_of
 
 
 def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None) -> Any:
@@ -34,8 +36,9 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     one, so a controller on the host may change the rates at every step. Otherwise the next step
     compiles once.
 
-    A ``scale_by_rewarming_schedule`` has two schedules: both are replaced, or only the one at
-    ``path``, which ends in ``live`` or ``again``.
+    Without ``path`` all live schedules of the rate are replaced, which must be equal: where they
+    differ, as those of groups do, ``path`` says which one is meant. A ``scale_by_rewarming_schedule``
+    has two schedules, at paths that end in ``live`` and ``again``.
 
     A state that has lost its types, as in ``nnx.state(optimizer)``, holds only the numbers of a
     schedule. They are replaced by those of the new schedule, which must be of the same class with
@@ -48,16 +51,17 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
         opt_state: any optimizer state with a :func:`scale_by_live_schedule` in it, at any depth, or
             with a state that declares ``live_schedules`` (:class:`optax_lrs.transforms.Roles`).
         schedule: the new schedule.
-        path: change only the live schedules at or below this path, as :func:`learning_rates` names
-            it; None for all. A path may leave out keys except the last: ``muon/learning_rate`` is
-            the rate of the group ``muon``, wherever that is.
+        path: change only the live schedules at or below this path; None for all. It is a name of
+            :func:`learning_rates` or :func:`log_dict`, such as ``muon``, ``muon/learning_rate`` or
+            ``learning_rate/muon``, or the path in the state. A path may leave out keys except the
+            last: ``muon/weight_decay`` is the decay of the group ``muon``, wherever that is.
 
     Returns:
         A new state, placed on devices like the old one.
 
     Raises:
-        ValueError: if there is no live schedule (at that path), or a state holds a schedule and
-            does not declare what it is.
+        ValueError: if there is no live schedule (at that path), live schedules differ and there is
+            no path, or a state holds a schedule and does not declare what it is.
         TypeError: if ``schedule`` is not a :class:`Schedule`.
 
     Example:
@@ -71,7 +75,7 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     if isinstance(opt_state, Mapping) and held_state(opt_state) is not None:
         replaced = with_schedule(held_state(opt_state), schedule, path=path)
         return without_types({**opt_state, "opt_state": replaced}, like=opt_state)
-    found: list[str] = []
+    found: dict[str, Schedule | Numbers] = {}  # the schedules replaced, by path
 
     def within(name: str) -> bool:
         return not path or name.startswith(f"{path}/") or _means(path, name)
@@ -90,10 +94,12 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 
             def replace(key: Any, old: Any, name: str = name, others: bool = others) -> Any:
                 where = "/".join(filter(None, (state.path, name, path_name(key))))
-                meant = bool(path) and _means(path, where) if others else within(where)
+                meant = _names(path, state, where, others) or (
+                    (bool(path) and _means(path, where)) if others else within(where)
+                )
                 if not isinstance(old, (Schedule, Numbers)) or not meant:
                     return old
-                found.append(where)
+                found[where] = old
                 new = _placed(schedule, jax.tree.leaves(old)[0] if like is None else like)
                 return old.replaced(new, "with_schedule", where) if isinstance(old, Numbers) else new
 
@@ -104,6 +110,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
 
     typed = with_types(opt_state)
     replaced = with_states(typed, change)
+    if path is None and len(found) > 1:
+        _require_equal(found)
     if not found:
         where = f" at {path!r}" if path else ""
         raise ValueError(f"with_schedule: no scale_by_live_schedule in this optimizer state{where}")
@@ -116,6 +124,41 @@ def _means(path: str, name: str) -> bool:
     *others, end = name.split("/")
     rest = iter(others)
     return last == end and all(key in rest for key in keys)
+
+
+def _names(path: str | None, state: Found, where: str, others: bool) -> bool:
+    """Whether a path is a readable name of the rate, or of another hyper-parameter, that a schedule gives."""
+    if not path or state.roles is None:
+        return False
+    logged = [name for name in state.roles.logged if len(state.roles.logged) == len(state.roles.other_schedules) == 1]
+    last = where.rpartition("/")[2]
+    quantity = (logged[0] if logged and last in state.roles.other_schedules else last) if others else RATE
+    group = group_of(state.key)
+    if not group:
+        return path == quantity
+    return path in (f"{quantity}/{group}", group if quantity == RATE else None) or (
+        path.endswith(f"/{quantity}") and means(path, f"{group}/{quantity}")
+    )
+
+
+def _require_equal(found: Mapping[str, Schedule | Numbers]) -> None:
+    """Raises if the live schedules differ, or if that is not known because they are traced."""
+    first, *others = found.values()
+    traced = is_traced(*jax.tree.leaves(list(found.values())))
+    if all(_is_equal(first, other, traced) for other in others):
+        return
+    why = "are traced, so it is not known whether they are equal" if traced else "differ"
+    raise ValueError(
+        f"with_schedule: the live schedules in this optimizer state {why}; choose one by path=:"
+        f" {', '.join(map(repr, found))}"
+    )
+
+
+def _is_equal(a: Any, b: Any, traced: bool) -> bool:
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b))
+    return all(x is y if traced else np.array_equal(unboxed(x), unboxed(y)) for x, y in leaves)
 
 
 def _require_no_schedule(state: Found, within: Any) -> None:

@@ -89,7 +89,11 @@ def test_reading_and_replacing():
     assert half[1].live.schedule.peak == np.float32(0.05) and half[1].again == state[1].again
     other = olrs.with_schedule(state, AGAIN.replace(peak=0.01), path="1/again")
     assert other[1].again.peak == np.float32(0.01) and other[1].live == state[1].live
-    both = olrs.with_schedule(state, olrs.Constant(value=0.3))
+    with pytest.raises(ValueError, match=r"differ; choose one by path=: '1/again', '1/live/schedule'"):
+        olrs.with_schedule(state, olrs.Constant(value=0.3))
+    both = state
+    for path in ("1/live", "1/again"):
+        both = olrs.with_schedule(both, olrs.Constant(value=0.3), path=path)
     for new in (False, True):
         _, after = tx.update(GRADS, both, boundary=new)
         assert olrs.learning_rate(after) == np.float32(0.3)
