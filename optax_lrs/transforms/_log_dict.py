@@ -84,13 +84,13 @@ def log_dict(opt_state: Any, schedule: Given | None = None) -> dict[str, float]:
     }
     if is_traced(*flat.values()):
         raise TypeError("log_dict: the state is traced; inside jit return learning_rates(opt_state) with the loss")
-    return {name: float(value) for name, value in jax.device_get(flat).items()}
+    return dict(zip(flat, map(float, jax.device_get(list(flat.values())))))
 
 
 def _logged(state: Found) -> dict[str, Any]:
     """What a state declares, without its rates."""
     declared: Any = getattr(state.node, "logged", None)
-    found: dict[str, Any] = dict(declared()) if callable(declared) else {}
+    found: dict[str, Any] = {} if declared is None else dict(declared())
     rates = {name for name, _ in state.values("applied_rates")}
     for name, value in state.values("logged"):
         values = value if isinstance(value, Mapping) else {name.rpartition("/")[2]: value}
