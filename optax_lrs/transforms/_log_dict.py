@@ -66,9 +66,9 @@ def log_dict(opt_state: Any, schedule: Given | None = None) -> dict[str, float]:
         >>> for name, value in olrs.log_dict(state).items():
         ...     print(name, round(value, 4))
         learning_rate 0.5
-        momentum 0.25
         grad_norm 5.0
         skipped_steps 0.0
+        momentum 0.25
     """
     found: dict[str, dict[Key, Any]] = {}  # by quantity and place
     for key, rate in rates_in(opt_state, schedule).items():

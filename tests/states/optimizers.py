@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "rmsprop": lambda rate: optax.rmsprop(rate, bias_correction=True),
     "sgd": optax.sgd,
     "sign_sgd": optax.sign_sgd,
-    "sm3": optax.sm3,
+    "adagrad with momentum": lambda rate: optax.chain(optax.trace(0.9), optax.adagrad(rate)),
     "yogi": optax.yogi,
     "ademamix": contrib.ademamix,
     "simplified_ademamix": contrib.simplified_ademamix,
