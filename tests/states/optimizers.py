@@ -1,6 +1,5 @@
 """Thirty-three optimizers of Optax, as functions of a rate: a number or a schedule."""
 
-import jax.numpy as jnp
 import optax
 from optax import contrib
 
