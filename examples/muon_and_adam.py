@@ -75,14 +75,14 @@ def train(options: argparse.Namespace) -> dict[str, np.ndarray]:
             if at is not None and step == int(at):
                 replaced = olrs.with_schedule(state.opt_state, olrs.parse(schedule), path=path)
                 state = state._replace(opt_state=replaced)
-            state, loss, values = training.step(state, put_batch(mesh, next(batches), options.batch_size))
-            log.append({"loss": loss, **values})
+            state, loss = training.step(state, put_batch(mesh, next(batches), options.batch_size))
+            # This waits for the step. A large run does it every few steps.
+            log.append({"loss": float(loss), **olrs.log_dict(state.opt_state)})
             if (step + 1) % 50 == 0:
-                shown = ", ".join(f"{name} {float(value):.3g}" for name, value in values.items())
-                print(f"step {step + 1}: loss {float(loss):.3f}; {shown}", flush=True)
+                shown = ", ".join(f"{name} {value:.3g}" for name, value in log[-1].items())
+                print(f"step {step + 1}: {shown}", flush=True)
         if training.step._cache_size() > 1:
             print(f"the step was compiled {training.step._cache_size()} times", file=sys.stderr)
-        log = [{name: float(value) for name, value in row.items()} for row in jax.device_get(log)]
         names = list(log[0])
         history = [[row[name] for name in names] for row in log]
         checkpoints.save(stop, state, position=batches.get_state(), names=names, log=history)

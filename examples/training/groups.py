@@ -25,7 +25,7 @@ class GroupedState(NamedTuple):
 
 class GroupedTraining(NamedTuple):
     init: Callable[[], GroupedState]
-    step: Callable[..., tuple[GroupedState, jax.Array, dict[str, jax.Array]]]  # state, batch -> state, loss, values
+    step: Callable[..., tuple[GroupedState, jax.Array]]  # state, batch -> state, loss
     shapes: GroupedState  # with shardings: the template of a checkpoint
 
 
@@ -66,16 +66,6 @@ def make_optimizer(groups: dict[str, dict[str, olrs.Schedule]]) -> optax.Gradien
     )
 
 
-def applied_values(opt_state: optax.OptState) -> dict[str, jax.Array]:
-    """What the last update used: ``learning_rate/muon``, ``beta/muon`` and so on."""
-    (_, partition) = opt_state
-    return {
-        f"{name}/{group}": value
-        for group, masked in partition.inner_states.items()
-        for name, value in masked.inner_state.hyperparams.items()
-    }
-
-
 def make_grouped_training(model: Model, groups: dict[str, dict[str, olrs.Schedule]]) -> GroupedTraining:
     tx = make_optimizer(groups)
 
@@ -86,7 +76,7 @@ def make_grouped_training(model: Model, groups: dict[str, dict[str, olrs.Schedul
     def train_step(state: GroupedState, bytes_BxL):
         loss, grads = jax.value_and_grad(model.loss)(state.params, bytes_BxL)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        return GroupedState(optax.apply_updates(state.params, updates), opt_state), loss, applied_values(opt_state)
+        return GroupedState(optax.apply_updates(state.params, updates), opt_state), loss
 
     shapes = jax.eval_shape(init)
     replicated = NamedSharding(model.mesh, P())
@@ -100,6 +90,6 @@ def make_grouped_training(model: Model, groups: dict[str, dict[str, olrs.Schedul
     shardings = GroupedState(model.shardings, jax.tree_util.tree_map_with_path(sharding, shapes.opt_state))
     return GroupedTraining(
         init=jax.jit(init, out_shardings=shardings),
-        step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated, replicated)),
+        step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
         shapes=jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings),
     )
