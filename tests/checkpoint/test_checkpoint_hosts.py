@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+import processes
 from matrices.checkpoint_folders import cut
 
 pytestmark = pytest.mark.filterwarnings("ignore:::orbax", "ignore:::tensorstore")
@@ -51,8 +52,7 @@ pathlib.Path(f"{folder}.{me}.txt").write_text("\\n".join(said))  # Gloo writes t
 """
 
 
-def processes(count, folder, task):
-    import os
+def hosts(count, folder, task):
     import socket
     import subprocess
     import sys
@@ -60,11 +60,11 @@ def processes(count, folder, task):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
-    environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
     command = [sys.executable, "-W", "ignore", "-c", WORKER, str(port), str(count)]
     running = [
-        subprocess.Popen([*command, str(me), str(folder), task], env=environment, text=True, stdout=-1, stderr=-1)
+        subprocess.Popen(
+            [*command, str(me), str(folder), task], env=processes.environment(), text=True, stdout=-1, stderr=-1
+        )
         for me in range(count)
     ]
     try:
@@ -80,10 +80,10 @@ def processes(count, folder, task):
 def test_another_number_of_hosts(tmp_path):
     """Two processes save, one restores and saves again, and two restore that, with an array cut."""
     folder = tmp_path / "run"
-    assert processes(2, folder, "save") == [["2 3"], ["2 3"]]
-    assert processes(1, folder, "restore") == [["3 4"]]
+    assert hosts(2, folder, "save") == [["2 3"], ["2 3"]]
+    assert hosts(1, folder, "restore") == [["3 4"]]
     file = max((folder / "4" / "state" / "ocdbt.process_0" / "d").iterdir(), key=lambda path: path.stat().st_size)
     cut(file)
-    for error, steps in processes(2, folder, "damaged"):
+    for error, steps in hosts(2, folder, "damaged"):
         assert "step 4: state is damaged" in error and steps == "3 5"
     assert (folder / "4.damaged").is_dir()

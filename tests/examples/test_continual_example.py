@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 
 import optax_lrs as olrs
+import processes
 
 pytest.importorskip("grain")
 pytest.importorskip("tqdm")
 
-ROOT = pathlib.Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "continual.py"
+SCRIPT = processes.ROOT / "examples" / "continual.py"
 AT, NEW = 24, 20
 TINY = (
     f"--width 16 --depth 1 --heads 2 --context 16 --batch-size 8 --steps {AT} --new-steps {NEW} "
@@ -74,18 +74,8 @@ def command(texts, out, *arguments, arms=ARMS):
     return [*map(str, [*usual, *arguments]), "--arms", *arms]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory):
-    """The compilation cache of the processes of this file."""
-    global COMPILED
-    COMPILED = tmp_path_factory.mktemp("compiled")
-
-
 def start(*arguments):
-    environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
-    environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    environment |= {"JAX_COMPILATION_CACHE_DIR": str(COMPILED), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # most of the time is compilation
+    environment = processes.environment() | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         env=environment,

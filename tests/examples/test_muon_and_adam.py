@@ -14,21 +14,19 @@ import numpy as np
 import pytest
 
 import optax_lrs as olrs
+import processes
 
 pytest.importorskip("grain")
 pytest.importorskip("tqdm")
 
-ROOT = pathlib.Path(__file__).parents[2]
 STEPS, STOP, REPLACED = 60, 20, 40
 TINY = "--width 32 --depth 1 --heads 4 --context 32 --batch-size 8".split()
 NEW = olrs.WSD(peak=5e-3, total_steps=STEPS, warmup_steps=STEPS // 20, decay_steps=STEPS // 2)
 
 
 def run(*arguments):
-    environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
-    environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "examples" / "muon_and_adam.py"), *map(str, arguments), *TINY]
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=300)
+    command = [sys.executable, str(processes.ROOT / "examples" / "muon_and_adam.py"), *map(str, arguments), *TINY]
+    done = subprocess.run(command, env=processes.environment(), text=True, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -21,12 +21,12 @@ import numpy as np
 import pytest
 
 import optax_lrs as olrs
+import processes
 
 pytest.importorskip("grain")
 pytest.importorskip("tqdm")
 
-ROOT = pathlib.Path(__file__).parents[2]
-SCRIPT = ROOT / "examples" / "pretrain.py"
+SCRIPT = processes.ROOT / "examples" / "pretrain.py"
 STEPS = 240
 CONSTANT = "Constant(value=0.01)"
 WSD = f"WSD(peak=0.01, total_steps={STEPS}, decay_steps=60, warmup_steps=12)"
@@ -56,23 +56,10 @@ def corpus(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_compilation(tmp_path_factory):
-    """The processes of this module run the same programs: they share a compilation cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-            patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
-            patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-            patch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-        yield
-
-
 def start(*arguments, **popen):
-    environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "PYTHONWARNINGS")}
-    environment |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen
+        command, env=processes.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen
     )
 
 
@@ -93,7 +80,7 @@ def command(corpus, out, *arguments, schedules=(CONSTANT, WSD), steps=STEPS):
     return ["--data", corpus, "--out", out, "--steps", steps, *TINY, *arguments, "--schedule", *schedules]
 
 
-def wait_for_checkpoint(folder, processes):
+def wait_for_checkpoint(folder, running):
     """Waits for a complete checkpoint.
 
     Returns a function that lists the steps of all checkpoints.
@@ -104,7 +91,7 @@ def wait_for_checkpoint(folder, processes):
 
     deadline = time.monotonic() + TIMEOUT
     while not saved_steps():
-        assert all(process.poll() is None for process in processes) and time.monotonic() < deadline
+        assert all(process.poll() is None for process in running) and time.monotonic() < deadline
         time.sleep(0.01)
     return saved_steps
 
@@ -185,8 +172,18 @@ def test_it_learns_and_reports_it(straight):
     assert (out / "pretrain.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.fixture(scope="module")
+def short(corpus, tmp_path_factory):
+    """Two schedules with the same rates, 30 steps on a mesh of eight devices: the folder."""
+    out = tmp_path_factory.mktemp("short")
+    mesh = "--virtual-devices", 8, "--mesh", "data=4,model=2"
+    same = f"WSD(peak=0.01, total_steps={STEPS}, decay_steps=0)"
+    pretrain(corpus, out, *mesh, schedules=(CONSTANT, same), steps=30)
+    return out
+
+
 @pytest.mark.slow
-def test_schedules_share_parameters_and_data(straight, corpus, tmp_path):
+def test_schedules_share_parameters_and_data(straight, short):
     out, _ = straight
     constant, wsd = (olrs.Run.read(out / name / "run.npz") for name in ("constant", "wsd"))
     assert constant.losses[0] == pytest.approx(wsd.losses[0], rel=1e-6)
@@ -194,17 +191,13 @@ def test_schedules_share_parameters_and_data(straight, corpus, tmp_path):
     # the first parameters.
     assert wsd.losses[1] != wsd.losses[0]
     # Two schedules with the same rates give the same run under any name.
-    pretrain(corpus, tmp_path, schedules=(f"WSD(peak=0.01, total_steps={STEPS}, decay_steps=0)",), steps=20)
-    same = olrs.Run.read(tmp_path / "wsd" / "run.npz")
-    np.testing.assert_allclose(same.losses, constant.losses[:20], rtol=1e-4)
-    # Another seed gives another run.
-    pretrain(corpus, tmp_path / "other", "--seed", 1, schedules=(CONSTANT,), steps=20)
-    other = olrs.Run.read(tmp_path / "other" / "constant" / "run.npz")
-    assert np.isclose(other.losses, constant.losses[:20], rtol=1e-3).mean() < 0.5
+    constant, same = (olrs.Run.read(short / name / "run.npz") for name in ("constant", "wsd"))
+    np.testing.assert_allclose(same.losses, constant.losses, rtol=1e-4)
 
 
 @pytest.mark.slow
 def test_finished_runs_are_not_run_again(straight, corpus, tmp_path):
+    """With --overwrite they are, and another seed gives another run."""
     out = tmp_path / "runs"
     shutil.copytree(straight[0], out)
     before = {path: seen for path, seen in snapshot(out).items() if path.name != "pretrain.png"}
@@ -213,8 +206,11 @@ def test_finished_runs_are_not_run_again(straight, corpus, tmp_path):
     assert {path: after[path] for path in before} == before
     assert printed.count("finished before") == 2
 
-    pretrain(corpus, out, "--overwrite", schedules=(CONSTANT,), steps=20)
-    assert len(olrs.Run.read(out / "constant" / "run.npz").steps) == 20
+    pretrain(corpus, out, "--overwrite", "--seed", 1, schedules=(CONSTANT,), steps=20)
+    other = olrs.Run.read(out / "constant" / "run.npz")
+    assert len(other.steps) == 20
+    constant = olrs.Run.read(straight[0] / "constant" / "run.npz")
+    assert np.isclose(other.losses, constant.losses[:20], rtol=1e-3).mean() < 0.5
     assert {path: seen for path, seen in snapshot(out / "wsd").items()} == {
         path: seen for path, seen in before.items() if path.is_relative_to(out / "wsd")
     }
@@ -248,9 +244,8 @@ def test_interrupted_and_resumed_is_the_same_run(straight, corpus, tmp_path, num
 
 
 @pytest.mark.slow
-def test_a_mesh_changes_only_the_rounding(straight, corpus, tmp_path):
-    pretrain(corpus, tmp_path, "--virtual-devices", 8, "--mesh", "data=4,model=2", schedules=(CONSTANT,), steps=30)
-    losses = columns(tmp_path / "constant")["losses"]
+def test_a_mesh_changes_only_the_rounding(straight, short):
+    losses = columns(short / "constant")["losses"]
     np.testing.assert_allclose(losses, columns(straight[0] / "constant")["losses"][:30], rtol=1e-3)
 
 
@@ -261,12 +256,12 @@ def test_two_processes_agree_stop_together_and_resume_as_one(straight, corpus, t
         port = probe.getsockname()[1]
     together = "--distributed", "--coordinator", f"127.0.0.1:{port}", "--num-processes", 2, "--virtual-devices", 2
     saving = "--checkpoint-every", 20
-    processes = [
+    running = [
         start(*command(corpus, tmp_path, *saving, *together, "--process-id", i, schedules=(CONSTANT,))) for i in (0, 1)
     ]
-    saved_steps = wait_for_checkpoint(tmp_path / "constant", processes)
-    processes[1].send_signal(signal.SIGTERM)  # to only one of them
-    (printed, _), (silent, _) = [finish(process, 128 + signal.SIGTERM) for process in processes]
+    saved_steps = wait_for_checkpoint(tmp_path / "constant", running)
+    running[1].send_signal(signal.SIGTERM)  # to only one of them
+    (printed, _), (silent, _) = [finish(process, 128 + signal.SIGTERM) for process in running]
     assert "mesh data=4, model=1" in printed and "--resume" in printed.splitlines()[-1]
     by_gloo = ("[Gloo]", "peer ranks")  # its C++ threads write into each other's lines
     assert [line for line in silent.splitlines() if not any(word in line for word in by_gloo)] == []

@@ -61,20 +61,25 @@ def compiles_once(case):
 
 def keeps_its_state_stable(case):
     """init, jit(init), eval_shape(init) and update give one tree, for each type of parameter."""
-    tx = case.make()
-    for dtype in (jnp.float32, jnp.bfloat16):
-        state = tx.init(params(dtype))
+    tx, dtypes = case.make(), (jnp.float32, jnp.bfloat16)
+    states = [tx.init(params(dtype)) for dtype in dtypes]
+
+    @jax.jit  # one program for both types
+    def compiled(grads, states, params, extra):
+        each = zip(grads, states, params)
+        return [(tx.init(p), tx.update(g, state, p, **extra)[1]) for g, state, p in each]
+
+    from_jit = compiled(list(map(grads, dtypes)), states, list(map(params, dtypes)), case.extra_args)
+    for dtype, state, (begun, jitted) in zip(dtypes, states, from_jit, strict=True):
         expected = described(state)
-        assert described(jax.jit(tx.init)(params(dtype))) == expected
         shapes = jax.eval_shape(tx.init, params(dtype))
         assert [(s.shape, s.dtype) for s in jax.tree.leaves(shapes)] == [
             (s.shape, s.dtype) for s in jax.tree.leaves(state)
         ]
         abstract = jax.eval_shape(tx.init, jax.eval_shape(functools.partial(params, dtype)))
         assert jax.tree.structure(abstract) == jax.tree.structure(state)
-        for update in (tx.update, jax.jit(tx.update)):
-            _, after = update(grads(dtype), state, params(dtype), **case.extra_args)
-            assert described(after) == expected
+        _, after = tx.update(grads(dtype), state, params(dtype), **case.extra_args)
+        assert described(begun) == described(jitted) == described(after) == expected
         for leaf in jax.tree.leaves(state):
             assert isinstance(leaf, jax.Array), leaf
             if "float32 scalars" not in case.optax_limits:
