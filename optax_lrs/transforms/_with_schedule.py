@@ -37,8 +37,8 @@ def with_schedule(opt_state: Any, schedule: Schedule, *, path: str | None = None
     compiles once.
 
     Without ``path`` all live schedules of the rate are replaced, which must be equal: where they
-    differ, as those of groups do, ``path`` says which one is meant. A ``scale_by_rewarming_schedule``
-    has two schedules, at paths that end in ``live`` and ``again``.
+    differ, as those of groups do, ``path`` says which one is meant. The two schedules of a
+    ``scale_by_rewarming_schedule`` are at paths that end in ``live`` and ``again``.
 
     A state that has lost its types, as in ``nnx.state(optimizer)``, holds only the numbers of a
     schedule. They are replaced by those of the new schedule, which must be of the same class with
@@ -127,7 +127,7 @@ def _means(path: str, name: str) -> bool:
 
 
 def _names(path: str | None, state: Found, where: str, others: bool) -> bool:
-    """Whether a path is a readable name of the rate, or of another hyper-parameter, that a schedule gives."""
+    """Whether a path is the readable name of the hyper-parameter that the schedule gives."""
     if not path or state.roles is None:
         return False
     logged = [name for name in state.roles.logged if len(state.roles.logged) == len(state.roles.other_schedules) == 1]
