@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-import optax_lrs.projection  # noqa: F401 - states are known by their fields once they are imported
+import optax_lrs.projection
 import optax_lrs.transforms  # noqa: F401
 from optax_lrs._paths import name as path_name
 from optax_lrs._states.found import held_state, is_known_state, is_state

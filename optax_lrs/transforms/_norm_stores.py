@@ -25,7 +25,9 @@ def store_of(node: Any) -> ExactNorms | BinnedNorms:
     """Returns the store, also of a state that has lost its types, where it is a mapping."""
     if not isinstance(node, Mapping):
         return node
-    fields: dict[str, Any] = {name: dict(child) if isinstance(child, Mapping) else child for name, child in node.items()}
+    fields: dict[str, Any] = {
+        name: dict(child) if isinstance(child, Mapping) else child for name, child in node.items()
+    }
     return (BinnedNorms if "bins" in fields else ExactNorms)(**fields)
 
 
@@ -51,7 +53,7 @@ class ExactNorms(NamedTuple):
         return ExactNorms({column: written(self.norms[column], norm) for column, norm in norms.items()})
 
     def latest(self, count: jax.Array) -> dict[str, jax.Array]:
-        """Returns the norm of the last step by column; nan if it was skipped or is beyond the end."""
+        """Returns the last step's norm by column; nan if skipped or not kept."""
 
         def last(buffer):
             buffer = unboxed(buffer)
@@ -224,7 +226,7 @@ def _rows(bins: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _slot(step: jax.Array, size: int) -> tuple[jax.Array, ...]:
-    """Where the bin of a step is; and how often bins have doubled, its position in time and its stride."""
+    """Returns the slot of a step's bin, the number of doublings, its position and its stride."""
     doublings = 32 - jax.lax.clz(step // size)
     position = step >> doublings
     scale = (1 << doublings) % (size - 1)

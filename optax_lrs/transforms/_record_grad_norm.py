@@ -33,7 +33,7 @@ class RecordGradNormState(NamedTuple):
     roles = Roles(counts=("count", "skipped"))  # type: Roles
 
     def logged(self) -> dict[str, Any]:
-        """Returns the norms of the last step and the count of skipped ones; ``log_dict`` calls it."""
+        """Returns the last step's norms and the number of skipped steps, for ``log_dict``."""
         norms = self.store.latest(jnp.asarray(unboxed(self.count)))
         names = {column: column.removeprefix("l2").strip("_") for column in norms}
         return {

@@ -1,4 +1,4 @@
-"""Refuses an optimizer that already has a rate where another rate is applied: together they climb."""
+"""Refuses an optimizer that already has a learning rate: two of them would ascend."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MOST_LEAVES = 512  # of a tree that is probed as a whole: each leaf costs some 
 def require_no_rate(tx: optax.GradientTransformation, state: Any, params: Any, owner: str) -> None:
     """Raises ``ValueError`` if the updates of ``tx`` descend already.
 
-    The state shows live schedules. For all else, three updates of arrays with one entry decide. They
-    are made outside of any compiled step, and not if the parameters are traced or if ``tx`` needs
-    more than gradients and parameters.
+    The state shows live schedules. For all else, three updates of arrays with one entry decide.
+    They are made outside of any compiled step, and not if the parameters are traced or if ``tx``
+    needs more than gradients and parameters.
     """
     shown = [factor for factor in factors_in(state) if factor.descends]
     if shown:
@@ -54,7 +54,7 @@ def _descends(tx: optax.GradientTransformation, params: Any) -> bool:
 
 
 def _some_fall(tx: optax.GradientTransformation, params: Any) -> bool:
-    """Whether positive gradients make an array fall, in the second and third update: the first rate may be 0."""
+    """Whether positive gradients lower an array after the first update, whose rate may be 0."""
     state, fall = tx.init(params), []
     for _ in range(3):
         updates, state = tx.update(params, state, params)

@@ -1,4 +1,4 @@
-"""What learning_rates reports is what moved the parameters: for 33 optimizers of Optax, however they are wrapped."""
+"""What learning_rates reports is what moved the parameters, for 33 optimizers in wrappers."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,8 @@ NOTHING_TO_READ = {
 """Why the rate cannot be known, of a constant rate outside of ``inject_hyperparams``."""
 
 FROM_THE_GRADIENT = ("dog", "dowg", "mechanize", "schedule_free")
-"""What scales the gradient itself: the reference is the gradient. Of the last two, in the first update."""
+"""What scales the gradient itself: the reference is the gradient. Of the last two, in the first
+update."""
 ESTIMATES = ("dadapt_adamw", "prodigy")
 """What estimates a scale in a moment: the reference is its first update with an estimate of 1."""
 IN_THE_FIRST_UPDATE = ("mechanize", "schedule_free", *ESTIMATES)
@@ -57,7 +58,8 @@ def with_estimate(state, value):
 
 
 def reference(name, wrapper, rate, state, grads, params):
-    """The update of the same optimizer in the same state with a rate of 1, against which a rate is measured."""
+    """The update of the same optimizer in the same state with a rate of 1, against which a rate is
+    measured."""
     if name in FROM_THE_GRADIENT:
         return -grads["w"]
     if name in ESTIMATES:

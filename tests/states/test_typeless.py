@@ -199,7 +199,7 @@ def test_every_function(key, form, checkpoint):
         with pytest.raises(TypeError, match="OrderedDict"):  # flax cannot save what optax.named_chain returns
             FORMS[form](key, checkpoint)
         return
-    tx, fresh, state, optimizer = objects(key)
+    tx, fresh, state, _ = objects(key)
     tree, boxed = FORMS[form](key, checkpoint), form in BOXED
     whole = tree.opt_state if form == "nnx.Optimizer" else tree
 
@@ -248,7 +248,7 @@ def test_every_function(key, form, checkpoint):
 
 
 def test_types_are_a_property_of_each_state():
-    tx, fresh, state, _ = objects("scale_by_live_schedule: adamw")
+    _, fresh, state, _ = objects("scale_by_live_schedule: adamw")
     raw = by_msgpack(state)
     for mixed in [
         (*state[:2], raw["2"]),

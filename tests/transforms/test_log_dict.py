@@ -1,4 +1,5 @@
-"""What was applied, under readable names; and what cannot be known is an error that says what to do."""
+"""What was applied, under readable names; and what cannot be known is an error that says what to
+do."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def test_two_schedules_of_muon_and_adam():
         olrs.learning_rates(state, FAST)
     with pytest.raises(ValueError, match="no rate for adam, only a count"):
         olrs.learning_rates(state, {"muon": FAST})
-    with pytest.raises(ValueError, match="schedule has 'mion', which is .* group of this state.*adam, muon"):
+    with pytest.raises(ValueError, match=r"schedule has 'mion', which is .* group of this state.*adam, muon"):
         olrs.learning_rates(state, {"mion": FAST})
     with pytest.raises(ValueError, match="has several rates: adam, muon"):
         olrs.learning_rate(state, {"muon": FAST, "adam": SLOW})
