@@ -32,6 +32,7 @@ _ICLR = "International Conference on Learning Representations (ICLR)"
 _NEURIPS = "Advances in Neural Information Processing Systems (NeurIPS)"
 _CVPR = "IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)"
 
+# By arXiv number.
 WORKS: dict[str, Work] = {
     "1506.01186": Work(
         "Leslie N. Smith",
@@ -262,4 +263,3 @@ WORKS: dict[str, Work] = {
         2026,
     ),
 }
-"""By arXiv number."""
