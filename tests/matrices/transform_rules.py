@@ -14,6 +14,8 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+QUICK = {"xla_backend_optimization_level": 0}  # for programs whose numbers are not compared
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -64,7 +66,7 @@ def keeps_its_state_stable(case):
     tx, dtypes = case.make(), (jnp.float32, jnp.bfloat16)
     states = [tx.init(params(dtype)) for dtype in dtypes]
 
-    @jax.jit  # one program for both types
+    @functools.partial(jax.jit, compiler_options=QUICK)  # one program for both types
     def compiled(grads, states, params, extra):
         each = zip(grads, states, params)
         return [(tx.init(p), tx.update(g, state, p, **extra)[1]) for g, state, p in each]
@@ -134,7 +136,7 @@ def lives_inside_others(case):
         optax.apply_if_finite(tx, 3),
     )]  # fmt: skip
 
-    @jax.jit  # one program for all: five take twice as long to compile
+    @functools.partial(jax.jit, compiler_options=QUICK)  # one program: five take twice as long
     def step(grads, states):
         return tuple(
             zip(*[outer.update(grads, state, params(), **case.extra_args) for outer, state in zip(wrapped, states)])
@@ -187,7 +189,7 @@ def can_be_donated(case):
     """State, parameters and gradients can be donated: nothing kept aliases a donated array."""
     tx = case.make()
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2), compiler_options=QUICK)
     def step(grads, state, params):
         updates, state = tx.update(grads, state, params, **case.extra_args)
         return updates, state, optax.apply_updates(params, updates)  # as much comes out as goes in
