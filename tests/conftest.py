@@ -14,9 +14,9 @@ import sys
 
 import pytest
 
-# Without the emitters that build LLVM code through MLIR a compilation takes little more than half the
-# time. The passes over HLO, which decide what is fused, and LLVM's optimizations stay the same: at
-# LLVM's level 0 equal formulas in two programs would no longer have equal bits.
+# Without the emitters that build LLVM code through MLIR a compilation takes little more than half
+# the time. The passes over HLO, which decide what is fused, and LLVM's optimizations stay the same:
+# at LLVM's level 0 equal formulas in two programs would no longer have equal bits.
 QUICK = "--xla_cpu_use_fusion_emitters=false"
 if not os.environ.get("OPTAX_LRS_OPTIMIZED"):
     os.environ["XLA_FLAGS"] = f"{QUICK} {os.environ.get('XLA_FLAGS', '')}"

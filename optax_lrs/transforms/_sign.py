@@ -30,8 +30,8 @@ def require_no_rate(tx: optax.GradientTransformation, state: Any, params: Any, o
     else:
         return
     raise ValueError(
-        f"{owner}: tx must not have a learning rate, but {how}; with another rate the loss would climb. Pass an optimizer"
-        " without its rate, such as optax.scale_by_adam() and not optax.adam(...)"
+        f"{owner}: tx must not have a learning rate, but {how}; with another rate the loss would rise. Pass an"
+        " optimizer without its rate, such as optax.scale_by_adam() and not optax.adam(...)"
     )
 
 
