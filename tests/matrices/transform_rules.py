@@ -73,6 +73,10 @@ def keeps_its_state_stable(case):
 
     from_jit = compiled(list(map(grads, dtypes)), states, list(map(params, dtypes)), case.extra_args)
     for dtype, state, (begun, jitted) in zip(dtypes, states, from_jit, strict=True):
+        for leaf in jax.tree.leaves(state):
+            assert isinstance(leaf, jax.Array), leaf
+            if "float32 scalars" not in case.optax_limits:
+                assert leaf.ndim or leaf.dtype in (jnp.int32, jnp.float32), leaf
         expected = described(state)
         shapes = jax.eval_shape(tx.init, params(dtype))
         assert [(s.shape, s.dtype) for s in jax.tree.leaves(shapes)] == [
@@ -82,10 +86,6 @@ def keeps_its_state_stable(case):
         assert jax.tree.structure(abstract) == jax.tree.structure(state)
         _, after = tx.update(grads(dtype), state, params(dtype), **case.extra_args)
         assert described(begun) == described(jitted) == described(after) == expected
-        for leaf in jax.tree.leaves(state):
-            assert isinstance(leaf, jax.Array), leaf
-            if "float32 scalars" not in case.optax_limits:
-                assert leaf.ndim or leaf.dtype in (jnp.int32, jnp.float32), leaf
 
 
 def keeps_the_type_of_updates(case):
