@@ -25,7 +25,7 @@ def test_every_schedule_and_profile_is_in_the_matrix():
         visit(case.schedule)
     ours = {cls for cls in olrs.Schedule.registry.values() if cls.__module__.startswith("optax_lrs.")}
     ours = {cls for cls in ours if issubclass(cls, (olrs.Schedule, olrs.profiles.Profile))}  # laws are values as well
-    assert ours <= seen, f"not in cases.py: {ours - seen}"
+    assert ours <= seen, f"without a row in tests/matrices/schedule_cases.py: {ours - seen}"
 
 
 def rows():
